@@ -1,0 +1,70 @@
+"""Make the evaluation pairs.
+
+reads   params benchmarks, world; the user's sets under data/external/benchmarks
+writes  data/benchmarks/PROTOCOL/faces-*.arrow  image shards
+        data/benchmarks/PROTOCOL/pairs.arrow    a, b (rows of the shards), same, fold
+        data/benchmarks/index.json              the protocols, in the order of the report
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from stages.common import artifacts, params, ranks, shards, stage
+from stages.common.shards import Provenance
+from stages.protocols import embedded, external, pairs
+from stages.settings.benchmarks import Benchmarks
+from stages.settings.world import World
+
+
+def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict[str, object]]:
+    """Render the five wild protocols and Syn-LFW; returns their index entries."""
+    index = []
+    for name in embedded.PROTOCOLS:
+        album, compared = embedded.make(name, cfg, world)
+        index.append(_entry(name, "wild", len(compared)))
+        album.write("faces", folder / name, world.size_px)
+        _write_pairs(folder / name, compared)
+        if name == "lfw":
+            index.append(_entry("syn-lfw", "studio", len(compared)))
+            embedded.in_studio(album, world).write("faces", folder / "syn-lfw", world.size_px)
+            _write_pairs(folder / "syn-lfw", compared)
+    return index
+
+
+def external_protocol(name: str, cfg: Benchmarks, size_px: int, folder: Path) -> dict[str, object]:
+    """Read one of the user's sets; returns its index entry."""
+    if name in (*embedded.PROTOCOLS, "syn-lfw"):
+        raise ValueError(f"{external.ROOT / name}: the name of an embedded protocol; rename the folder")
+    found = external.read(name)
+    seeds = shards.image_seeds(name, 0, found.identity, found.index)
+    rows = Provenance("external", found.identity, found.index, seeds)
+    crop = cfg.crops.get(name)
+    shards.draw("faces", rows, lambda part: external.faces(found.files[part], crop, size_px), folder / name)
+    _write_pairs(folder / name, found.pairs)
+    return _entry(name, "external", len(found.pairs))
+
+
+def _write_pairs(folder: Path, compared: pa.Table) -> None:
+    if ranks.rank() == 0:
+        pairs.write(folder / "pairs.arrow", compared)
+
+
+def _entry(name: str, domain: str, compared: int) -> dict[str, object]:
+    return {"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": compared}
+
+
+def main() -> str:
+    """Run the stage."""
+    cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
+    with ranks.scratch("benchmarks", cfg, world, external.ROOT) as folder:
+        index = embedded_protocols(cfg, world, folder)
+        index += [external_protocol(name, cfg, world.size_px, folder) for name in external.found()]
+        if ranks.rank() == 0:
+            artifacts.write_json(folder / "index.json", {"protocols": index})
+        ranks.publish(folder, "data/benchmarks")
+    return f"benchmarks: {', '.join(str(entry['name']) for entry in index)} -> data/benchmarks"
+
+
+if __name__ == "__main__":
+    stage.run(main)

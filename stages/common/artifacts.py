@@ -1,0 +1,165 @@
+"""Write and read what stages hand on: rows, JSON, weights. Writes are atomic, reads are checked."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+UNIT_TOLERANCE = 1e-3
+
+
+@contextmanager
+def output_folder(folder: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        yield fresh
+        _swap(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    if folder.exists():
+        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        folder.rename(old / folder.name)
+        fresh.rename(folder)
+        shutil.rmtree(old)
+    else:
+        fresh.rename(folder)
+
+
+@contextmanager
+def output_file(file: str | Path) -> Iterator[Path]:
+    """Yield a path beside `file` that takes its place when the block ends well, and vanishes otherwise."""
+    file = Path(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f".{os.getpid()}-{file.name}")
+    try:
+        yield fresh
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def digest(file: str | Path) -> str:
+    """Return the SHA-256 of a file's bytes in hex."""
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_json(file: str | Path, value: Mapping[str, Any] | list[Any]) -> None:
+    """Write `value` as indented JSON with floats of at most six significant digits; NaN is refused."""
+    with output_file(file) as fresh:
+        fresh.write_text(json.dumps(_rounded(value), indent=2, allow_nan=False) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(f"{float(value):.6g}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def read_json(file: str | Path) -> Any:
+    """Return the JSON value in `file`; raises ValueError when it is missing or broken."""
+    try:
+        return json.loads(_existing(file).read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: not valid JSON: {error}") from error
+
+
+def write_array(file: str | Path, x: np.ndarray) -> None:
+    """Write an array as `.npy`."""
+    with output_file(file) as fresh, fresh.open("wb") as stream:
+        np.save(stream, np.ascontiguousarray(x), allow_pickle=False)
+
+
+def read_array(file: str | Path) -> np.ndarray:
+    """Return the finite array in a `.npy` file; pickles, truncated files and NaN raise ValueError."""
+    try:
+        x = np.load(_existing(file), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{file}: not a readable .npy file: {error}") from error
+    if not isinstance(x, np.ndarray):
+        raise ValueError(f"{file}: expected one array")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ValueError(f"{file}: holds NaN or infinity; allowed: finite numbers")
+    return x
+
+
+def write_rows(folder: str | Path, name: str, x: np.ndarray, norms: np.ndarray) -> None:
+    """Write unit rows (n, d) as `NAME.npy` and their native norms (n,) as `NAME_norms.npy`."""
+    write_array(Path(folder) / f"{name}.npy", x.astype(np.float32))
+    write_array(Path(folder) / f"{name}_norms.npy", norms.astype(np.float32))
+
+
+def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit rows (n, d) float32 and their native norms (n,).
+
+    Raises ValueError when a file is missing or truncated, a number is not finite, a row is not of length one to 1e-3,
+    the embedding size is not `d`, or there are not as many norms as rows.
+    """
+    file = Path(folder) / f"{name}.npy"
+    x, norms = read_array(file), read_array(Path(folder) / f"{name}_norms.npy")
+    if x.ndim != 2 or x.dtype != np.float32 or len(x) == 0:
+        raise ValueError(f"{file}: expected float32 rows (n, d), got {x.dtype} {x.shape}")
+    if d is not None and x.shape[1] != d:
+        raise ValueError(f"{file}: embedding size {x.shape[1]}; allowed: {d}")
+    error = np.abs(np.linalg.norm(x, axis=1) - 1)
+    if error.max() > UNIT_TOLERANCE:
+        row = int(error.argmax())
+        raise ValueError(f"{file}: row {row} has length {1 + error[row]:.4f}; allowed: 1 to {UNIT_TOLERANCE}")
+    if norms.shape != (len(x),) or not (norms > 0).all():
+        raise ValueError(f"{file}: expected {len(x)} positive norms beside it, got shape {norms.shape}")
+    return x, norms
+
+
+def write_weights(file: str | Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """Write torch tensors as safetensors in float16 and, beside them, the JSON card with the file's sha256."""
+    import torch
+    from safetensors.torch import save_file
+
+    file = Path(file)
+    half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
+    assert all(torch.isfinite(v).all() for v in half.values()), "weights beyond the range of float16"
+    with output_file(file) as fresh:
+        save_file(half, fresh)
+    write_json(file.with_suffix(".json"), {**card, "sha256": digest(file)})
+
+
+def read_weights(file: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (tensors in float32, card) of a safetensors file; raises ValueError on any disagreement."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    file = _existing(file)
+    card = read_json(file.with_suffix(".json"))
+    if digest(file) != card.get("sha256"):
+        raise ValueError(f"{file}: sha256 differs from its card {file.with_suffix('.json').name}")
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file}: not a readable safetensors file: {error}") from error
+    return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card
+
+
+def _existing(file: str | Path) -> Path:
+    file = Path(file)
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file; `dvc repro` makes it, `dvc checkout` restores it")
+    return file

@@ -1,0 +1,123 @@
+"""Image shards: Arrow IPC files of encoded faces with their provenance, memory-mapped for random access.
+
+Every shard has the columns `image` (JPEG or PNG bytes), `identity`, `index`, `seed`, `partner`, `ratio` and `domain`:
+the image shows `ratio` of `identity` and `1 - ratio` of `partner` (SynFace's identity mixup; ratio 1 otherwise).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from stages.common import artifacts
+
+JPEG_QUALITY = 95
+ROWS_PER_SHARD = 512  # the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
+SCHEMA = pa.schema(
+    [
+        ("image", pa.binary()),
+        ("identity", pa.int32()),
+        ("index", pa.int32()),
+        ("seed", pa.int64()),
+        ("partner", pa.int32()),
+        ("ratio", pa.float32()),
+        ("domain", pa.string()),
+    ]
+)
+
+
+def encode(face: np.ndarray) -> bytes:
+    """Return an RGB face (h, w, 3) uint8 as JPEG bytes."""
+    bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
+    done, buffer = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert done
+    return buffer.tobytes()
+
+
+def decode(image: bytes, source: str = "image") -> np.ndarray:
+    """Return encoded bytes as an RGB face (h, w, 3) uint8; raises ValueError naming `source` when they are broken."""
+    face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    if face is None:
+        raise ValueError(f"{source}: not a readable image")
+    return cv2.cvtColor(face, cv2.COLOR_BGR2RGB)
+
+
+def resize(faces: np.ndarray, size_px: int) -> np.ndarray:
+    """Return faces (b, h, w, 3) uint8 at size_px x size_px, by area averaging when they shrink."""
+    if faces.shape[1] == faces.shape[2] == size_px:
+        return faces
+    how = cv2.INTER_AREA if faces.shape[1] > size_px else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(face, (size_px, size_px), interpolation=how) for face in faces])
+
+
+def write_shard(
+    file: str | Path,
+    faces: Sequence[np.ndarray],
+    *,
+    identity: np.ndarray,
+    index: np.ndarray,
+    seed: np.ndarray,
+    domain: str,
+    partner: np.ndarray | None = None,
+    ratio: np.ndarray | None = None,
+) -> None:
+    """Write faces (b, h, w, 3) uint8 RGB and their provenance columns, each (b,), as one Arrow IPC file."""
+    columns = {
+        "image": [encode(face) for face in faces],
+        "identity": identity,
+        "index": index,
+        "seed": seed,
+        "partner": identity if partner is None else partner,
+        "ratio": np.ones(len(faces), np.float32) if ratio is None else ratio,
+        "domain": [domain] * len(faces),
+    }
+    table = pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
+    with artifacts.output_file(file) as fresh, pa.OSFile(str(fresh), "wb") as sink:
+        with pa.ipc.new_file(sink, SCHEMA) as writer:
+            writer.write_table(table)
+
+
+class Shards:
+    """The image shards of one folder, read as one table; rows are numbered across the shards in the order of names.
+
+    Raises ValueError when the folder holds no shard or one is truncated or lacks a column.
+    """
+
+    def __init__(self, folder: str | Path, pattern: str = "*.arrow") -> None:
+        """Map the shards of `folder` whose names match `pattern`."""
+        self.folder = Path(folder)
+        self.files = sorted(self.folder.glob(pattern))
+        if not self.files:
+            raise ValueError(f"{folder}: no image shards ({pattern}); `dvc repro` makes them")
+        self._tables = [_open(file) for file in self.files]
+        self.table = pa.concat_tables(self._tables)
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self.table.num_rows
+
+    def sizes(self) -> list[int]:
+        """Return the number of images in each of `files`."""
+        return [table.num_rows for table in self._tables]
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column other than `image` as an array (rows,)."""
+        return self.table[name].to_numpy()
+
+    def faces(self, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Return the faces of `rows` (all when None) as uint8 (b, h, w, 3) RGB."""
+        picked = self.table["image"] if rows is None else self.table["image"].take(pa.array(rows))
+        return np.stack([decode(image.as_py(), str(self.folder)) for image in picked])
+
+
+def _open(file: Path) -> pa.Table:
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+        table.validate()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: truncated or not an Arrow IPC file ({error})") from error
+    if table.schema != SCHEMA:
+        raise ValueError(f"{file}: columns {table.schema.names}; allowed: {SCHEMA.names}")
+    return table

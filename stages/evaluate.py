@@ -1,0 +1,193 @@
+"""Measure how well the recognisers of one variant verify unseen people: `python -m stages.evaluate NAME`.
+
+reads    data/train/NAME/seed-SEED.safetensors   one recogniser per training seed
+         data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
+writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
+         reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from stages import recognisers
+from stages.common import artifacts, params, sphere, stage
+from stages.common.images import Shards
+from stages.metrics import bootstrap
+from stages.metrics.bootstrap import Estimate
+from stages.settings.evaluate import Evaluate
+from stages.settings.train import Train
+
+TRAINED = Path("data/train")
+BENCHMARKS = Path("data/benchmarks")
+SCORES = Path("data/evaluate")
+REPORTS = Path("reports/evaluate")
+
+FACES = 512  # faces decoded at a time
+COLUMNS = {"a": pa.int32(), "b": pa.int32(), "same": pa.bool_(), "fold": pa.int8()}
+DOMAINS = ("wild", "studio", "external")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A benchmark: image shards and pairs (p,) of their rows a and b."""
+
+    name: str
+    domain: str
+    shards: Shards
+    a: np.ndarray
+    b: np.ndarray
+    same: np.ndarray
+    fold: np.ndarray
+
+    @property
+    def identity_a(self) -> np.ndarray:
+        """Return the person of each first image, (p,)."""
+        return self.shards.column("identity")[self.a]
+
+    @property
+    def identity_b(self) -> np.ndarray:
+        """Return the person of each second image, (p,)."""
+        return self.shards.column("identity")[self.b]
+
+
+def protocols() -> list[Protocol]:
+    """Return the benchmarks that index.json names; raises ValueError when one disagrees with itself."""
+    file = BENCHMARKS / "index.json"
+    try:
+        listed = [(str(p["name"]), Path(p["folder"]), str(p["domain"])) for p in artifacts.read_json(file)["protocols"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file}: expected protocols, each with name, folder and domain; {error!r}") from error
+    for name, _, domain in listed:
+        if domain not in DOMAINS:
+            raise ValueError(f"{file}: domain = {domain!r} of {name}; allowed: {', '.join(DOMAINS)}")
+    if not any(domain == "wild" for *_, domain in listed):
+        raise ValueError(f"{file}: no protocol of domain wild; allowed: one or more")
+    return [_protocol(*entry) for entry in listed]
+
+
+def _protocol(name: str, folder: Path, domain: str) -> Protocol:
+    file = folder / "pairs.arrow"
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: missing, truncated or not an Arrow IPC file; `dvc repro` makes it") from error
+    if dict(zip(table.schema.names, table.schema.types, strict=True)) != COLUMNS:
+        raise ValueError(f"{file}: columns {table.schema.names}; allowed: a, b int32, same bool, fold int8")
+    shards = Shards(folder, "*-[0-9]*.arrow")  # not pairs.arrow
+    a, b, same, fold = (table[key].to_numpy() for key in COLUMNS)
+    if len(a) == 0 or min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(shards):
+        raise ValueError(f"{file}: a row beyond the images; allowed: 0 to {len(shards) - 1}")
+    protocol = Protocol(name, domain, shards, a, b, same, fold)
+    wrong = np.flatnonzero((protocol.identity_a == protocol.identity_b) != same)
+    if len(wrong):
+        raise ValueError(f"{file}: same = {same[wrong[0]]} of pair {wrong[0]} contradicts the identities of its images")
+    if same.all() or not same.any() or len(np.unique(fold)) < 2:
+        raise ValueError(f"{file}: needs genuine pairs, impostor pairs and two folds or more")
+    return protocol
+
+
+def embeddings(nets: Sequence[recognisers.Recogniser], shards: Shards) -> list[np.ndarray]:
+    """Return the unit rows (n, d) that each network gives all images.
+
+    The face is shown as it is: adding the embedding of its mirror image would double the time.
+    """
+    rows = []
+    for start in range(0, len(shards), FACES):
+        faces = shards.faces(np.arange(start, min(start + FACES, len(shards))))
+        rows.append([net.embed(faces) for net in nets])
+    return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
+
+
+def centred(x: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    """Return unit rows (n, d) minus the mean of other people's rows, normalised again.
+
+    People in the order of their number form two halves; the centre of one half is the mean row of the other, so no
+    image takes part in its own centre, nor does its person. The two images of an impostor pair may have two centres.
+    """
+    people = np.unique(identity)
+    second = identity >= people[len(people) // 2]
+    centre = np.where(second[:, None], x[~second].mean(axis=0), x[second].mean(axis=0))
+    return sphere.unit_rows(x - centre)
+
+
+def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the cosine of every pair (p,) by the protocol's name, for external photographs also of centred rows."""
+    rows = {protocol.name: x}
+    if protocol.domain == "external":
+        rows[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"))
+    return {name: np.einsum("pd,pd->p", y[protocol.a], y[protocol.b]) for name, y in rows.items()}
+
+
+def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:
+    """Return each metric's value, interval and value per seed; null where it cannot be measured."""
+    low, high = bootstrap.interval(estimate.replicates, confidence)
+    measured = np.isfinite(estimate.value)
+    return {
+        name: {"value": estimate.value[m], "low": low[m], "high": high[m], "per_seed": estimate.per_seed[:, m]}
+        if measured[m]
+        else None
+        for m, name in enumerate(estimate.names)
+    }
+
+
+def table(protocol: Protocol, score: np.ndarray, seeds: Sequence[int]) -> pa.Table:
+    """Return the pairs, their people and a column of scores (s, p) per seed."""
+    kinds = {**COLUMNS, "identity_a": pa.int32(), "identity_b": pa.int32()}
+    columns = {name: pa.array(getattr(protocol, name), kind) for name, kind in kinds.items()}
+    each = {f"seed_{seed}": pa.array(row, pa.float32()) for seed, row in zip(seeds, score, strict=True)}
+    return pa.table({**columns, **each})
+
+
+def write_table(file: Path, rows: pa.Table) -> None:
+    """Write a table as an Arrow IPC file."""
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+
+
+def scored(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, str, pa.Table]]:
+    """Yield (protocol, domain, table) for variant `name`; an external protocol comes twice, raw and centred."""
+    nets = [recognisers.load("embedded", TRAINED / name / f"seed-{seed}.safetensors") for seed in seeds]
+    for protocol in tqdm(protocols(), f"evaluate {name}", mininterval=1, ncols=80, file=sys.stdout):
+        each = [scores(protocol, x) for x in embeddings(nets, protocol.shards)]
+        for key in each[0]:
+            yield key, protocol.domain, table(protocol, np.stack([score[key] for score in each]), seeds)
+
+
+def main() -> str:
+    """Score the variant named on the command line on every protocol; keep all scores, report the metrics."""
+    name = variant(sys.argv[1:])
+    settings, seeds = params.load("evaluate", Evaluate), params.load("train", Train).seeds
+    report, wild = {}, []
+    with artifacts.output_folder(SCORES / name) as folder:
+        for key, domain, rows in scored(name, seeds):
+            write_table(folder / f"{key}.arrow", rows)
+            score, pairs = bootstrap.scored_pairs(key, rows)
+            estimate = bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
+            people = len(np.unique([pairs.identity_a, pairs.identity_b]))
+            about = {"domain": domain, "pairs": len(rows), "identities": people}
+            report[key] = {**about, **summary(estimate, settings.confidence)}
+            wild += [estimate] if domain == "wild" else []
+    mean = summary(bootstrap.mean(wild), settings.confidence)
+    file = REPORTS / f"{name}.json"
+    artifacts.write_json(file, {"variant": name, "seeds": seeds, "protocols": report, "wild_mean": mean})
+    value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))
+    return f"evaluate {name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {file}"
+
+
+def variant(arguments: Sequence[str]) -> str:
+    """Return the one argument, the name of a variant; raises ValueError for anything else."""
+    allowed = list(params.read().get("variants", {}))
+    if len(arguments) != 1 or arguments[0] not in allowed:
+        raise ValueError(f"stages.evaluate {' '.join(arguments)}: expected one variant; allowed: {', '.join(allowed)}")
+    return arguments[0]
+
+
+if __name__ == "__main__":
+    stage.run(main)

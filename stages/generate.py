@@ -1,0 +1,153 @@
+"""Draw images of the packed identities.
+
+reads   data/pack/    x_id (m, d) unit rows;  data/embed/  x_ref (n, d), for the control;  params generate, world
+writes  data/generate/plain-*.arrow             k images of each identity, perturbed
+        data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns
+        data/generate/control-packed-*.arrow    unperturbed images of packed rows
+        data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
+        data/generate/perturbation_cosine.npy   (plain images,) cosine of the row asked for to its identity's row
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from stages import generators
+from stages.common import artifacts, params, ranks, shards, sphere, stage
+from stages.common.shards import Provenance
+from stages.generators import Generator
+from stages.settings.generate import Generate, Noise
+from stages.settings.world import World
+
+CHUNK = 32  # identities conditioned together: the unit of work of a rank
+RATIOS = np.arange(21) / 20  # SynFace's grid of mixup ratios
+
+
+def sigmas(depth: int, mixture: list[Noise]) -> np.ndarray:
+    """Return the sigma of each of an identity's images (depth,), so that every prefix keeps to the shares.
+
+    Vec2Face shuffles over the whole set, which leaves single identities with other shares; here each has its own.
+    """
+    share = np.array([noise.share for noise in mixture])
+    given, picked = np.zeros(len(mixture)), []
+    for image in range(depth):
+        picked.append(int(np.argmax(share * (image + 1) - given)))
+        given[picked[-1]] += 1
+    return np.array([mixture[i].sigma for i in picked])
+
+
+def perturb(x: np.ndarray, seeds: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return unit rows x (b, d) with Gaussian noise of standard deviation `scale` (b,) a coordinate, unit again."""
+    noise = np.stack([np.random.default_rng([seed, 1]).standard_normal(x.shape[1]) for seed in seeds])
+    return sphere.unit_rows(x + scale[:, None] * noise)
+
+
+def noise_scale(cfg: Generate, index: np.ndarray, d: int) -> np.ndarray:
+    """Return the noise per coordinate of a unit row (b,), by the number of the image within its identity.
+
+    HyperFace adds beta to the unit row. Vec2Face's sigma counts in standard deviations of a coordinate at native norm
+    r, which are r / sqrt(d), so on the unit row it is sigma / sqrt(d) and the expected cosine 1 / sqrt(1 + sigma^2).
+    """
+    match cfg.perturbation:
+        case "none":
+            return np.zeros(len(index))
+        case "beta":
+            return np.full(len(index), cfg.beta)
+        case "sigma":
+            return sigmas(int(index.max()) + 1, cfg.sigma)[index] / np.sqrt(d)
+
+
+def partners(identities: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return SynFace's partner and ratio of each mixed image, (identities, images) each.
+
+    Partners of one identity are drawn from the others without replacement while there are enough; ratios uniformly
+    from 0, 0.05, ..., 1, so a few images show the partner alone, as in the paper's code.
+    """
+    partner, ratio = np.empty((identities, images), np.int64), np.empty((identities, images), np.float32)
+    for i in range(identities):
+        rng = np.random.default_rng([seed, i, 2])
+        others = rng.choice(identities - 1, images, replace=images > identities - 1)
+        partner[i] = others + (others >= i)
+        ratio[i] = rng.choice(RATIOS, images)
+    return partner, ratio
+
+
+def conditions(generator: Generator, name: str, x: np.ndarray, seed: int, folder: Path) -> np.ndarray:
+    """Return the conditions (m, c) of rows x (m, d), computed in chunks by all ranks; done chunks are kept."""
+    seeds = shards.image_seeds(f"condition-{name}", seed, np.arange(len(x)), np.zeros(len(x), np.int64))
+    starts = range(0, len(x), CHUNK)
+    files = {folder / f".{name}-{start:07d}.npy": start for start in starts}
+    todo = [file for file in files if not file.exists()]
+
+    def work(file: Path) -> None:
+        part = slice(files[file], files[file] + CHUNK)
+        artifacts.write_array(file, generator.condition(x[part], seeds[part]))
+
+    ranks.barrier()  # all ranks have looked before one writes
+    ranks.share(todo, work, f"refine {name} rows")
+    return np.concatenate([artifacts.read_array(file) for file in files])
+
+
+def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> np.ndarray:
+    """Draw every identity's images; returns the cosine of each perturbed row to its identity (images,)."""
+    depth = [cfg.images_of(i) for i in range(len(x_id))]
+    who = np.repeat(np.arange(len(x_id)), depth)
+    index = np.concatenate([np.arange(k) for k in depth])
+    seeds = shards.image_seeds("generate", cfg.seed, who, index)
+    x = perturb(x_id[who], seeds, noise_scale(cfg, index, x_id.shape[1]))
+    rows = Provenance(generator.domain, who, index, seeds)
+
+    def faces(part: slice) -> np.ndarray:
+        moved = generator.perturbed(condition[who[part]], x_id[who[part]], x[part])
+        return generator.generate(moved, seeds[part])
+
+    shards.draw("plain", rows, faces, folder)
+    return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
+
+
+def mixup(generator: Generator, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
+    """Draw SynFace's identity mixup."""
+    m, k = cfg.mixup.identities, cfg.mixup.images
+    who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
+    partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
+    seeds = shards.image_seeds("mixup", cfg.seed, who, index)
+    rows = Provenance(generator.domain, who, index, seeds, partner, ratio)
+
+    def faces(part: slice) -> np.ndarray:
+        mixed = generator.mixed(condition[who[part]], condition[partner[part]], ratio[part])
+        return generator.generate(mixed, seeds[part])
+
+    shards.draw("mixup", rows, faces, folder)
+
+
+def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
+    """Draw unperturbed images of the first identities."""
+    who, index = (grid.ravel() for grid in np.mgrid[: cfg.control.identities, : cfg.control.images])
+    seeds = shards.image_seeds(f"control-{name}", cfg.seed, who, index)
+    rows = Provenance(generator.domain, who, index, seeds)
+    shards.draw(f"control-{name}", rows, lambda p: generator.generate(condition[who[p]], seeds[p]), folder)
+
+
+def main() -> str:
+    """Run the stage."""
+    cfg, world = params.load("generate", Generate), params.load("world", World)
+    x_id = artifacts.read_rows("data/pack", "x_id")[0][: cfg.identities()]
+    x_ref = artifacts.read_rows("data/embed", "x_ref", x_id.shape[1])[0][: cfg.control.identities]
+    generator = generators.load(cfg.backend, world.size_px, world.studio_spread, cfg.refine_steps)
+    with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path("data/pretrain")) as folder:
+        packed = conditions(generator, "packed", x_id, cfg.seed, folder)
+        gallery = conditions(generator, "gallery", x_ref, cfg.seed, folder)
+        cosine = plain(generator, x_id, packed, cfg, folder)
+        if cfg.mixup.identities:
+            mixup(generator, packed, cfg, folder)
+        control(generator, "packed", packed, cfg, folder)
+        control(generator, "gallery", gallery, cfg, folder)
+        if ranks.rank() == 0:
+            artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
+        ranks.publish(folder, "data/generate")
+    expected = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
+    return f"generate: {len(cosine)} images of {len(x_id)} identities, {expected} -> data/generate"
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,40 @@
+"""Generators: what turns identity rows into faces. One backend a file, named as in params.yaml.
+
+A backend works in two steps, so that what is costly per identity is done once: `condition` turns identity rows into
+conditions, `generate` draws faces of conditions.
+"""
+
+from importlib import import_module
+from typing import Protocol
+
+import numpy as np
+
+
+class Generator(Protocol):
+    """A face generator conditioned on rows of the embedding sphere. Arrays are float32; rows are independent."""
+
+    domain: str
+
+    def condition(self, x_id: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return the conditions (m, c) of identity rows (m, d); seeds (m,) fix what is random in it."""
+        ...
+
+    def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the conditions (b, c) of rows x (b, d) near identity rows x_id (b, d) whose conditions are known."""
+        ...
+
+    def mixed(self, condition_a: np.ndarray, condition_b: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """Return conditions (b, c) that are `ratio` (b,) of one identity and the rest of another."""
+        ...
+
+    def generate(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return faces uint8 (b, h, w, 3) RGB; face i depends on condition i and seed i alone."""
+        ...
+
+
+def load(backend: str, size_px: int, spread: float, refine_steps: int) -> Generator:
+    """Load the generator `stages/generators/BACKEND.py`.
+
+    size_px: side of its faces; spread: width of its style; refine_steps: bound on the work per identity centre.
+    """
+    return import_module(f"stages.generators.{backend}").load(size_px, spread, refine_steps)

@@ -1,0 +1,89 @@
+"""The embedded generator: an inverter, a bounded refinement through renderer and recogniser, and the renderer.
+
+Its conditions are identity parameters of the face world (b, IDENTITY_DIM).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.backbones.inverter import Inverter
+from stages.common import artifacts
+from stages.recognisers import embedded
+from stages.world import identity, render, style
+
+PRETRAINED = Path("data/pretrain")
+REFINE_RATE = 0.1  # Adam's step, in standard deviations of an identity parameter
+PRIOR = 0.002  # weight of the mean squared parameter beside 1 - cosine: keeps the person likely
+
+
+class EmbeddedGenerator:
+    """Draws studio faces of embedding rows."""
+
+    domain = "studio"
+
+    def __init__(
+        self, recogniser: embedded.Embedded, inverter: Inverter, size_px: int, spread: float, refine_steps: int
+    ) -> None:
+        """Hold the recogniser whose rows are drawn, its inverter, and the style's spread."""
+        self.recogniser, self.inverter = recogniser, inverter.eval()
+        self.size_px, self.spread, self.refine_steps = size_px, spread, refine_steps
+        for parameter in [*recogniser.net.parameters(), *inverter.parameters()]:
+            parameter.requires_grad_(False)
+
+    def invert(self, x: np.ndarray) -> Tensor:
+        """Return the inverter's identity parameters (b, IDENTITY_DIM) of unit rows (b, d)."""
+        with torch.no_grad():
+            return self.inverter(torch.from_numpy(x))
+
+    def condition(self, x_id: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return identity parameters (m, IDENTITY_DIM): the inverter's, refined towards cos(F(G(x)), x) = 1.
+
+        Each step renders every identity once in a new style drawn from its seed, so that what is fitted is the person
+        and not one picture. Adam keeps its state per row: rows stay independent. The mean of the second half of the
+        steps is returned, which averages the styles' noise out.
+        """
+        z = self.invert(x_id).requires_grad_()
+        target = torch.from_numpy(x_id)
+        optimiser = torch.optim.Adam([z], REFINE_RATE, betas=(0.8, 0.95))
+        kept = [z.detach().clone()]
+        for step in range(self.refine_steps):
+            styles = style.sample(seeds + step, self.domain, self.spread)
+            faces = render.render(z, styles, self.domain, self.recogniser.size_px)
+            features = self.recogniser.features(faces.permute(0, 2, 3, 1) * 255)
+            fit = torch.nn.functional.cosine_similarity(features, target)
+            loss = (1 - fit).sum() + PRIOR * z.square().sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            kept.append(z.detach().clone())
+        return torch.stack(kept[len(kept) // 2 :]).mean(0).numpy()
+
+    def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Return the inverter's parameters of x plus what refinement added at its centre."""
+        return condition + (self.invert(x) - self.invert(x_id)).numpy()
+
+    def mixed(self, condition_a: np.ndarray, condition_b: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+        """Return the weighted mean of two people's parameters, as SynFace mixes 3DMM coefficients."""
+        share = ratio[:, None].astype(np.float32)
+        return share * condition_a + (1 - share) * condition_b
+
+    def generate(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return faces uint8 (b, size_px, size_px, 3) RGB."""
+        styles = style.sample(seeds, self.domain, self.spread)
+        return render.photograph(torch.from_numpy(condition), styles, seeds, self.domain, self.size_px)
+
+
+def load(size_px: int, spread: float, refine_steps: int) -> EmbeddedGenerator:
+    """Return the generator built on `data/pretrain`; raises ValueError when a file is missing or does not fit."""
+    recogniser = embedded.load(PRETRAINED / "recogniser.safetensors")
+    file = PRETRAINED / "inverter.safetensors"
+    tensors, card = artifacts.read_weights(file)
+    inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
+    try:
+        inverter.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{file}: not the inverter of this face world: {str(error).splitlines()[1].strip()}") from error
+    return EmbeddedGenerator(recogniser, inverter, size_px, spread, refine_steps)

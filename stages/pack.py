@@ -1,0 +1,72 @@
+"""Place identities on the embedding sphere.
+
+Reads data/embed: unit rows x_ref (n, d) and their norms. Writes data/pack: unit rows x_id (m, d) and their norms, and
+reports/pack.json: the objective and its terms, how close identities are to each other and to the gallery.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from stages.common import artifacts, params, sphere, stage
+from stages.packing import load
+from stages.packing.objective import Objective, objective
+from stages.packing.start import start
+from stages.settings.pack import Pack
+
+
+def pack(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
+    """Return packed unit rows x_id (m, d) float32 for gallery rows x_ref (n, d) of norm one."""
+    return pack_with_norms(x_ref, np.ones(len(x_ref), np.float32), cfg)[0]
+
+
+def pack_with_norms(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
+    """Return packed unit rows (m, d) float32 and their native norms (m,), given the gallery's rows and norms.
+
+    Raises ValueError when the gallery or the settings do not allow m rows.
+    """
+    if cfg.identities < 2:
+        raise ValueError(f"pack.identities = {cfg.identities}; allowed: at least 2")
+    return load(cfg.method).sample(x_ref, norms, cfg)
+
+
+def report(x_id: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> dict[str, Any]:
+    """Return the figures of reports/pack.json; `start` are those of as many random gallery rows."""
+    done = objective(x_id, x_ref, cfg.alpha, cfg.separation)
+    begun = objective(start(x_ref, cfg.identities, cfg.seed), x_ref, cfg.alpha, cfg.separation)
+    near_deg = sphere.angle_deg(done.nearest)
+    return {
+        "method": cfg.method,
+        "identities": len(x_id),
+        "gallery": len(x_ref),
+        "embedding_size": x_id.shape[1],
+        **_terms(done),
+        "nearest_cosine": {**_quantiles(done.nearest, 50, 95), "max": done.nearest.max()},
+        "nearest_deg": {"min": near_deg.min(), **_quantiles(near_deg, 5, 50)},
+        "gallery_cosine": {**_quantiles(done.gallery, 5), "min": done.gallery.min()},
+        "start": _terms(begun),
+    }
+
+
+def _terms(found: Objective) -> dict[str, float]:
+    return {"objective": found.value, "separation": found.separation, "gallery_term": found.gallery_term}
+
+
+def _quantiles(x: np.ndarray, *percents: int) -> dict[str, float]:
+    return {"mean": float(x.mean())} | {f"p{p}": float(np.percentile(x, p)) for p in percents}
+
+
+def main() -> str:
+    """Pack the gallery's embeddings."""
+    cfg = params.load("pack", Pack)
+    x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
+    x_id, lengths = pack_with_norms(x_ref, norms, cfg)
+    found = report(x_id, x_ref, cfg)
+    with artifacts.output_folder("data/pack") as folder:
+        artifacts.write_rows(folder, "x_id", x_id, lengths)
+    artifacts.write_json("reports/pack.json", found)
+    return f"packed {len(x_id)} identities, {cfg.method}: objective {found['objective']:.3f}"
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,37 @@
+"""Compute HyperFace's objective exactly, in tiles: no m x m matrix.
+
+J(X) = separation(X) + alpha * mean_k (1 - max_g cos(x_k, g)), less is better (HyperFace, arXiv 2411.08470, its loss
+with cosine distance d = 1 - cos, up to the constant 1).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stages.common import sphere
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The objective of rows (m, d) and what it is made of; `nearest`, `gallery`: cosines (m,) to the nearest row."""
+
+    separation: float
+    gallery_term: float
+    value: float
+    nearest: np.ndarray
+    gallery: np.ndarray
+
+
+def objective(x: np.ndarray, x_ref: np.ndarray, alpha: float, reading: str) -> Objective:
+    """Return the objective of unit rows x (m, d), m > 1, beside the gallery x_ref (n, d); `reading` as in `combine`."""
+    return combine(sphere.nearest(x)[1], sphere.nearest(x, x_ref)[1], alpha, reading)
+
+
+def combine(nearest: np.ndarray, gallery: np.ndarray, alpha: float, reading: str) -> Objective:
+    """Return the objective from each row's cosine to its nearest other row and to its nearest gallery row, each (m,).
+
+    reading: `closest` is the cosine of the closest pair, as the paper; `mean` averages over the rows.
+    """
+    separation = float({"closest": np.max, "mean": np.mean}[reading](nearest))
+    gallery_term = float(np.mean(1 - gallery))
+    return Objective(separation, gallery_term, separation + alpha * gallery_term, nearest, gallery)

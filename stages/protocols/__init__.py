@@ -1,0 +1,1 @@
+"""Verification protocols: who is on which image, and which pairs of images are compared."""

@@ -1,0 +1,95 @@
+"""The embedded protocols: rendered people in the manner of LFW, CFP-FP, AgeDB, CALFW, CPLFW, and Syn-LFW."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from stages.protocols import pairs
+from stages.settings.benchmarks import Benchmarks
+from stages.settings.world import World
+from stages.world import identity, style
+from stages.world.album import Album, portraits
+
+FRONTAL_DEG, PROFILE_DEG, TURNED_DEG = (0, 10), (52, 72), (25, 55)  # CFP-FP asks for more than 50 degrees of yaw
+AGE_GAP_YEARS = 30
+YOUNGEST_YEARS = 12  # AgeDB holds few children; the younger image is not taken below this age
+HALF = 4  # cross protocols compare each of the first four images of a person with each of the last four
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a protocol compares: images per person, which may meet, how their styles are set, matched impostors."""
+
+    depth: int
+    combos: pairs.Combos
+    restyle: Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor] | None = None
+    matched: bool = False
+
+
+def turned(far_deg: tuple[int, int]) -> Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor]:
+    """Return a restyling that makes the first half of a person's images frontal and turns the others by `far_deg`."""
+
+    def restyle(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
+        size = np.where(index < HALF, rng.uniform(*FRONTAL_DEG, len(index)), rng.uniform(*far_deg, len(index)))
+        yaw = size * rng.choice([-1, 1], len(index))
+        return _set(styles, "yaw_deg", yaw)
+
+    return restyle
+
+
+def aged(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Make the last half of a person's images exactly 30 years older than the first half."""
+    base = identity.attributes(z)["age_years"].numpy()
+    young = np.maximum(base - AGE_GAP_YEARS / 2, YOUNGEST_YEARS)
+    return _set(styles, "age_offset_years", young - base + AGE_GAP_YEARS * (index >= HALF))
+
+
+PROTOCOLS = {
+    "lfw": Protocol(6, pairs.any_two(6)),
+    "cfp-fp": Protocol(2 * HALF, pairs.across(HALF), turned(PROFILE_DEG)),
+    "agedb": Protocol(2 * HALF, pairs.across(HALF), aged),
+    "calfw": Protocol(2 * HALF, pairs.across(HALF), aged, matched=True),
+    "cplfw": Protocol(2 * HALF, pairs.across(HALF), turned(TURNED_DEG), matched=True),
+}
+
+
+def make(name: str, cfg: Benchmarks, world: World) -> tuple[Album, pa.Table]:
+    """Return the album and the pairs of one protocol of the `wild` domain; its people are in no other."""
+    protocol = PROTOCOLS[name]
+    split = f"benchmarks-{name}"
+    album = portraits(split, cfg.seed, cfg.identities, protocol.depth, "wild", world.wild_spread)
+    rng = np.random.default_rng([cfg.seed, len(name), *name.encode()])
+    if protocol.restyle:
+        album = replace(album, style=protocol.restyle(album.style, album.z, album.rows.index, rng))
+    traits = _standardised(album.z[:: protocol.depth]) if protocol.matched else None
+    key = [cfg.seed, *name.encode()]
+    return album, pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, traits)
+
+
+def in_studio(album: Album, world: World) -> Album:
+    """Return the same people, poses, expressions and lights as `wild` LFW shows, photographed in `studio` (Syn-LFW).
+
+    Camera and background are the studio's; hair, beard, glasses and age stay, image for image.
+    """
+    styles = album.style.clone()
+    studio = style.sample(album.rows.seed, "studio", world.studio_spread)
+    for group in ("camera", "background"):
+        styles[:, style.GROUPS[group]] = studio[:, style.GROUPS[group]]
+    return Album(album.z, styles, replace(album.rows, domain="studio"))
+
+
+def _set(styles: Tensor, column: str, value: np.ndarray) -> Tensor:
+    styles = styles.clone()
+    styles[:, style.column(column)] = torch.from_numpy(value.astype(np.float32))
+    return styles
+
+
+def _standardised(z: Tensor) -> np.ndarray:
+    columns = np.stack([value.numpy() for value in identity.attributes(z).values()], 1)  # (people, 3)
+    scaled = (columns - columns.mean(0)) / columns.std(0)
+    scaled[:, 0] *= 3  # sex first: a match of another sex is no match
+    return scaled

@@ -1,0 +1,80 @@
+"""Draw verification pairs in folds that share no person, and keep them as an Arrow file."""
+
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.common import artifacts
+
+FOLDS, PER_FOLD = 10, 600  # half of each fold genuine, half impostor, as in LFW
+SCHEMA = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
+NEAREST = 3  # matched impostors come from this many nearest people of the fold
+
+Combos = list[tuple[int, int]]
+
+
+def any_two(depth: int) -> Combos:
+    """Return all pairs of a person's images."""
+    return list(combinations(range(depth), 2))
+
+
+def across(half: int) -> Combos:
+    """Return all pairs of one of the first `half` images with one of the next `half`."""
+    return list(product(range(half), range(half, 2 * half)))
+
+
+def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: np.ndarray | None = None) -> pa.Table:
+    """Return 6,000 pairs in ten folds; image j of person i is row i * depth + j.
+
+    combos: which images of one person, or of two, may meet. attributes (people, 3): sex, skin and age, standardised;
+    when given, an impostor is one of the people of the fold nearest to the person. Raises ValueError when there are
+    too few people for 300 genuine pairs a fold.
+    """
+    rng = np.random.default_rng(seed)
+    fold_of = rng.permutation(people) % FOLDS
+    parts = [_fold(np.flatnonzero(fold_of == f), depth, combos, rng, attributes) for f in range(FOLDS)]
+    a, b = (np.concatenate(column) for column in zip(*parts, strict=True))
+    same = np.tile(np.repeat([True, False], PER_FOLD // 2), FOLDS)
+    return table(a, b, same, np.repeat(np.arange(FOLDS), PER_FOLD))
+
+
+def table(a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> pa.Table:
+    """Return the pairs' table of its four columns."""
+    columns = {"a": a, "b": b, "same": same, "fold": fold}
+    return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
+
+
+def write(file: Path, pairs: pa.Table) -> None:
+    """Write a pairs' table as an Arrow IPC file."""
+    with artifacts.output_file(file) as fresh, pa.OSFile(str(fresh), "wb") as sink:
+        with pa.ipc.new_file(sink, SCHEMA) as writer:
+            writer.write_table(pairs)
+
+
+def _fold(
+    people: np.ndarray, depth: int, combos: Combos, rng: np.random.Generator, attributes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    half = PER_FOLD // 2
+    genuine = [(i * depth + j, i * depth + k) for i in people for j, k in combos]
+    if len(genuine) < half:
+        raise ValueError(f"{len(genuine)} genuine pairs a fold; allowed: at least {half}: take more identities")
+    picked = [genuine[g] for g in rng.choice(len(genuine), half, replace=False)]
+    others = {i: _others(i, people, attributes) for i in people}
+    impostor: dict[tuple[int, int], None] = {}  # keeps the order of the draws
+    while len(impostor) < half:
+        i = rng.choice(people)
+        other = rng.choice(others[i])
+        j, k = combos[rng.integers(len(combos))]
+        impostor[i * depth + j, other * depth + k] = None
+    a, b = zip(*picked, *impostor, strict=True)
+    return np.array(a), np.array(b)
+
+
+def _others(person: int, people: np.ndarray, attributes: np.ndarray | None) -> np.ndarray:
+    rest = people[people != person]
+    if attributes is None:
+        return rest
+    distance = np.square(attributes[rest] - attributes[person]).sum(1)
+    return rest[np.argsort(distance, kind="stable")[:NEAREST]]

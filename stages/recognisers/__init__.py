@@ -1,0 +1,25 @@
+"""Recognisers: what turns faces into embeddings. One backend a file, named as in params.yaml."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+
+class Recogniser(Protocol):
+    """A face recogniser that knows its own input size, colour order and normalisation."""
+
+    embedding_size: int
+
+    def embed(self, faces: np.ndarray) -> np.ndarray:
+        """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size.
+
+        Row i depends on face i alone, not on the batch around it.
+        """
+        ...
+
+
+def load(backend: str, file: str | Path) -> Recogniser:
+    """Load the weights in `file` with the backend `stages/recognisers/BACKEND.py`."""
+    return import_module(f"stages.recognisers.{backend}").load(file)

@@ -1,0 +1,90 @@
+"""Put all that was measured side by side: tables, figures, one page.
+
+reads   params.yaml; reports/pack.json, audit.json, evaluate/NAME.json; data/embed x_ref, data/pack x_id,
+        data/generate, data/sets/wild, data/audit embeddings, data/variants/NAME, data/pretrain/recogniser,
+        data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
+writes  reports/report.md, reports/index.html, reports/metrics.json, reports/figures/
+"""
+
+from pathlib import Path
+from typing import Any
+
+from stages.common import artifacts, params, stage
+from stages.reporting import figures, page, results, sections
+from stages.reporting.results import TWIN, Variant
+from stages.reporting.sections import Inputs
+from stages.settings.evaluate import Evaluate
+from stages.settings.report import Report
+from stages.settings.variants import Variants
+
+REPORTS = Path("reports")
+TITLE = "Facesphere: synthetic training sets compared"
+SECTIONS = (
+    sections.opening,
+    sections.accuracies,
+    sections.gap,
+    sections.sheet,
+    sections.identities,
+    sections.curves,
+    sections.embedding_map,
+    sections.audit,
+    sections.external,
+    sections.parameters,
+)
+
+
+def read(folder: Path) -> Inputs:
+    """Return what the stages measured, figures to be drawn in `folder`; raises ValueError when something is missing."""
+    values = params.read()
+    names = list(values.get("variants") or {})
+    variants = [results.load(name, params.load(f"variants.{name}", Variants)) for name in names]
+    results.check(variants)
+    return Inputs(
+        variants=variants,
+        contrasts=results.contrasts(variants, params.load("evaluate", Evaluate).confidence),
+        pack=artifacts.read_json(REPORTS / "pack.json"),
+        audit=artifacts.read_json(REPORTS / "audit.json"),
+        values=values,
+        shown=params.load("report", Report),
+        colours=figures.palette(names),
+        folder=folder,
+    )
+
+
+def metrics(found: Inputs) -> dict[str, Any]:
+    """Return the few numbers that `dvc metrics diff` compares."""
+    packed, audit = found.audit["fidelity"]["packed"], found.audit
+    return {
+        **{v.name: _scored(v) for v in found.variants},
+        "pack": {key: found.pack[key] for key in ("objective", "separation", "gallery_term")},
+        "audit": {
+            "fidelity": packed["recogniser"]["image"]["value"],
+            "judge_top1": packed["judge"]["top1"]["value"],
+            "judge_spread": audit["spread"]["judge"]["value"],
+            "leakage": audit["leakage"]["rate"]["value"],
+        },
+    }
+
+
+def _scored(v: Variant) -> dict[str, float]:
+    wild, tar, twin = v.wild_mean["accuracy"], v.wild_mean.get("tar_at_far_0.01"), v.protocols.get(TWIN[1])
+    row = {"wild_accuracy": wild["value"], "wild_accuracy_low": wild["low"], "wild_accuracy_high": wild["high"]}
+    row |= {"wild_tar_at_far_0.01": tar["value"]} if tar else {}
+    return row | ({"syn_lfw_accuracy": twin["accuracy"]["value"]} if twin else {})
+
+
+def main() -> str:
+    """Run the stage."""
+    with artifacts.output_folder(REPORTS / "figures") as folder:
+        found = read(folder)
+        blocks = [block for section in SECTIONS for block in section(found)]
+        texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
+    artifacts.write_json(REPORTS / "metrics.json", metrics(found))
+    for name, text in texts.items():
+        with artifacts.output_file(REPORTS / name) as fresh:
+            fresh.write_text(text)
+    return f"report: {len(found.variants)} training sets compared -> {REPORTS}/index.html"
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,65 @@
+"""The sheet of faces: a few rows of one person each, drawn from a variant's manifest."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.common import images
+from stages.common.images import Shards
+from stages.training import transform
+
+FACE_PX = 96
+GAP_PX = 3
+COLUMNS = ("set", "shard", "row", "label_a", "domain")
+
+
+def manifest(file: Path) -> pa.Table:
+    """Return a variant's table of samples; raises ValueError when it is broken or lacks a column."""
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ValueError(f"{file}: missing, truncated or not an Arrow IPC file; `dvc repro` makes it") from error
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{file}: column {missing[0]} is missing; found: {', '.join(table.column_names)}")
+    return table
+
+
+def choose(label: np.ndarray, domain: np.ndarray, people: int, depth: int) -> list[np.ndarray]:
+    """Return the samples of each row of the sheet: `people` persons evenly spaced, the first `depth` of each.
+
+    Where another domain was mixed in, the last row shows one of its people.
+    """
+    main, mixed = np.unique(label[domain == "main"]), np.unique(label[domain == "mix"])
+    chosen = [(person, "main") for person in _spaced(main, people - min(len(mixed), 1) if people > 1 else people)]
+    if len(mixed) and people > 1:
+        chosen.append((mixed[0], "mix"))
+    return [np.flatnonzero((label == person) & (domain == part))[:depth] for person, part in chosen]
+
+
+def _spaced(people: np.ndarray, count: int) -> np.ndarray:
+    return people[np.unique(np.linspace(0, len(people) - 1, min(count, len(people))).astype(int))]
+
+
+def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) -> np.ndarray:
+    """Return the sheet (h, w, 3) uint8 RGB, a row of faces per person; `augment` shows them as training sees them."""
+    label, domain = table["label_a"].to_numpy(), table["domain"].to_numpy(zero_copy_only=False)
+    strips = []
+    for i, picked in enumerate(choose(label, domain, people, depth)):
+        faces = _faces(table.take(pa.array(picked)), data)
+        strips.append(_row(transform.augmented(faces, np.random.default_rng([i])) if augment else faces, depth))
+    return np.concatenate(strips)[:-GAP_PX]
+
+
+def _faces(samples: pa.Table, data: Path) -> np.ndarray:
+    found = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
+    return images.resize(np.stack(found), FACE_PX)
+
+
+def _row(faces: np.ndarray, depth: int) -> np.ndarray:
+    strip = np.full((FACE_PX + GAP_PX, depth * (FACE_PX + GAP_PX) - GAP_PX, 3), 255, np.uint8)
+    for place, face in enumerate(faces):
+        left = place * (FACE_PX + GAP_PX)
+        strip[:FACE_PX, left : left + FACE_PX] = face
+    return strip

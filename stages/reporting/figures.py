@@ -1,0 +1,205 @@
+"""The report's charts. Each is one PNG that can be read alone and whose bytes depend on its data only."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from stages.metrics import verification
+from stages.reporting.results import FAR_GRID, Contrast, digits, minus_sign, title
+from stages.reporting.spread import Embedded
+
+DPI = 200  # drawn at 100 for the page, doubled for dense screens
+COLOURS = [  # Okabe and Ito (2008) without yellow, which white swallows, then three that keep apart from them
+    *("#0072B2", "#56B4E9", "#332288", "#CC79A7", "#009E73", "#E69F00", "#7F7F7F", "#D55E00", "#882255", "#999933"),
+]
+DASHES: list[Any] = ["-", (0, (4, 1.4)), (0, (1.2, 1.2))]  # the second time round the colours, and the third
+GENUINE, IMPOSTOR, AGAINST, NEITHER, INK = "#0072B2", "#868F97", "#D55E00", "#66707A", "#1C2126"
+TOP = 1.3  # of a histogram scaled to 1, with room for its label
+BAR_PX, JPEG_QUALITY = 34, 82
+DOMAINS = {"studio": "#0072B2", "identity mixup": "#CC79A7", "wild": "#D55E00"}
+MARKERS = "os^DvP*X"
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8A939B",
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": "#5A636B",
+    "ytick.color": "#5A636B",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E7EAED",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.6,
+    "figure.constrained_layout.use": True,
+}
+
+
+def palette(names: Sequence[str]) -> dict[str, str]:
+    """Return one colour per variant, by its place in params.yaml."""
+    return {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names)}
+
+
+@contextmanager
+def _drawing(
+    file: Path, width: float, height: float, rows: int = 1, columns: int = 1, share: str = ""
+) -> Iterator[list[Axes]]:
+    """Yield the axes of a figure of so many inches, which share "x", "xy" or nothing; write it when the block ends."""
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(width, height), squeeze=False, sharex="x" in share, sharey="y" in share
+        )
+        yield list(axes.ravel())
+        figure.savefig(file, dpi=DPI, metadata={"Software": None})
+        plt.close(figure)
+
+
+def accuracy(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], name: str, file: Path) -> Path:
+    """Draw each variant's accuracy, a {value, low, high, per_seed}, with its interval and its seeds."""
+    with _drawing(file, 5.2, 1.1 + 0.3 * len(found)) as (ax,):
+        for row, (variant, entry) in enumerate(found.items()):
+            value, low, high = (100 * entry[key] for key in ("value", "low", "high"))
+            _interval(ax, row, value, (low, high), colours[variant])
+            ax.plot([100 * x for x in entry["per_seed"]], [row] * len(entry["per_seed"]), "|", c=INK, ms=5, alpha=0.45)
+            ax.annotate(f"{value:.1f}", (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=8)
+        _rows(ax, list(found))
+        ax.set_xlabel("accuracy, %")
+        ax.set_title(name)
+    return file
+
+
+def phenomena(made: Sequence[Contrast], file: Path) -> Path:
+    """Draw the paired differences with their intervals about zero."""
+    with _drawing(file, 9.4, 1.0 + 0.3 * len(made)) as (ax,):
+        ax.axvline(0, color=INK, linewidth=1)
+        for row, c in enumerate(made):
+            colour = {1: GENUINE, -1: AGAINST, 0: NEITHER}[c.side * c.expected]
+            ends = (100 * c.found.low, 100 * c.found.high)
+            _interval(ax, row, 100 * c.found.value, ends, colour, "full" if c.side else "none")
+        _rows(ax, [f"{minus_sign(c.name)},  {title(c.protocol)}" for c in made])
+        ax.set_xlabel("difference in points of accuracy")
+        ax.set_title("Paired differences")
+    return file
+
+
+def _interval(ax: Axes, row: int, value: float, ends: tuple[float, float], colour: str, fill: Any = "full") -> None:
+    ax.plot(ends, [row, row], color=colour, linewidth=2.4, solid_capstyle="round", alpha=0.55)
+    ax.plot(value, row, "o", color=colour, markersize=6.5, fillstyle=fill)
+
+
+def _rows(ax: Axes, labels: Sequence[str]) -> None:
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.75)
+    ax.grid(axis="y", visible=False)
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+
+
+def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) -> Path:
+    """Draw (name, genuine, impostor) cosines as histograms, one above the other on one axis."""
+    low = min(float(both.min()) for panel in panels for both in panel[1:])
+    bins = np.linspace(np.floor(low * 20) / 20, 1, 71)
+    with _drawing(file, 5.2, 0.6 + 1.35 * len(panels), len(panels), share="x") as axes:
+        for ax, (name, genuine, impostor) in zip(axes, panels, strict=True):
+            for x, colour, label in ((impostor, IMPOSTOR, "impostor"), (genuine, GENUINE, "genuine")):
+                _histogram(ax, x, bins, colour)
+                at = min(x.mean(), 1 - 0.19 * (1 - bins[0]))  # a label wholly inside the axes
+                ax.text(
+                    at,
+                    1.07,
+                    f"{label} {digits(float(x.mean()), 2)}",
+                    ha="center",
+                    color=colour,
+                    fontsize=8,
+                    weight="bold",
+                )
+            ax.set_title(f"{name}, d′ {verification.d_prime(genuine, impostor):.1f}")
+        axes[-1].set_xlabel("cosine")
+    return file
+
+
+def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
+    """Draw the angle of every row to its nearest neighbour, one histogram per set of rows, all on one axis."""
+    everything = np.concatenate(list(angles_deg.values()))
+    bins = np.linspace(np.floor(everything.min()), np.ceil(everything.max()), 61)
+    with _drawing(file, 5.2, 0.6 + 1.35 * len(angles_deg), len(angles_deg), share="x") as axes:
+        for ax, (name, deg) in zip(axes, angles_deg.items(), strict=True):
+            _histogram(ax, deg, bins, GENUINE if ax is axes[-1] else IMPOSTOR)
+            ax.axvline(float(np.median(deg)), ymax=1 / TOP, color=INK, linewidth=1, linestyle=(0, (3, 2)))
+            ax.text(float(np.median(deg)), 1.07, f"median {np.median(deg):.1f}°", ha="center", fontsize=8)
+            ax.set_title(f"{name}, least {deg.min():.1f}°")
+        axes[-1].set_xlabel("angle to the nearest neighbour, degrees")
+    return file
+
+
+def _histogram(ax: Axes, x: np.ndarray, bins: np.ndarray, colour: str) -> None:
+    height, _ = np.histogram(x, bins)
+    ax.stairs(height / height.max(), bins, color=colour, fill=True, alpha=0.3)
+    ax.stairs(height / height.max(), bins, color=colour, linewidth=1.2)
+    ax.set_ylim(0, TOP)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+
+
+def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str, file: Path) -> Path:
+    """Draw one curve per variant, TAR at FAR_GRID, on a logarithmic axis; the legend is in order of height."""
+    places = {variant: i for i, variant in enumerate(curves)}
+    middle = len(FAR_GRID) // 3  # FAR 0.01
+    with _drawing(file, 5.2, 4.0) as (ax,):
+        for variant in sorted(curves, key=lambda v: -curves[v][middle]):
+            dash = DASHES[places[variant] // len(COLOURS) % len(DASHES)]
+            ax.plot(FAR_GRID, curves[variant], color=colours[variant], linestyle=dash, label=variant)
+        ax.set_xscale("log")
+        ax.set_xlim(FAR_GRID[0], 1)
+        ax.set_ylim(0, 1.01)
+        ax.set_xlabel("false accept rate")
+        ax.set_ylabel("true accept rate")
+        ax.set_title(name)
+        ax.legend(loc="lower right", labelspacing=0.35, title="in order at 0.01", title_fontsize=8, alignment="left")
+    return file
+
+
+def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:
+    """Draw one panel per domain on common axes: a point per image, tied to the middle of its person's points."""
+    with _drawing(file, 10.4, 3.7, 1, len(domains), share="xy") as axes:
+        for ax, (name, shown) in zip(axes, domains.items(), strict=True):
+            for i, person in enumerate(np.unique(shown.identity)):
+                points = shown.points[shown.identity == person]
+                ties = np.stack([np.broadcast_to(points.mean(axis=0), points.shape), points])  # (2, images, 2)
+                ax.plot(ties[..., 0], ties[..., 1], color=DOMAINS[name], linewidth=0.7, alpha=0.4)
+                marker = MARKERS[i % len(MARKERS)]
+                ax.plot(*points.T, marker, color=DOMAINS[name], ms=5.5, alpha=0.9, mec="white", mew=0.5)
+            ax.set_title(f"{name}: distance {shown.distance:.2f}")
+            ax.set_aspect("equal")
+            ax.tick_params(labelbottom=False, labelleft=False, length=0)
+    return file
+
+
+def sheet(strip: np.ndarray, name: str, about: str, file: Path) -> Path:
+    """Write rows of faces (h, w, 3) uint8, pixel for pixel, under a line of text, as a JPEG."""
+    height, width = strip.shape[:2]
+    with mpl.rc_context(STYLE):
+        figure = plt.figure(figsize=(width / DPI, (height + BAR_PX) / DPI), dpi=DPI, layout="none")
+        figure.figimage(strip, 0, 0)
+        middle = 1 - BAR_PX / 2 / (height + BAR_PX)
+        first = figure.text(0.001, middle, name, va="center", fontsize=8, weight="bold")
+        right = first.get_window_extent().x1 / width
+        figure.text(right + 0.015, middle, about, va="center", fontsize=8, color=NEITHER)
+        figure.savefig(file, dpi=DPI, pil_kwargs={"quality": JPEG_QUALITY})
+        plt.close(figure)
+    return file

@@ -1,0 +1,206 @@
+"""What the variants scored: read from reports/evaluate and data/evaluate, and compared with each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.common import artifacts
+from stages.metrics import bootstrap, verification
+from stages.metrics.bootstrap import Difference, Estimate
+from stages.settings.variants import Variants
+
+REPORTS, SCORES = Path("reports/evaluate"), Path("data/evaluate")
+FAR_GRID = np.logspace(-3, 0, 121)  # where ROC curves are averaged; 3,000 impostor pairs resolve no less than 1e-3
+WILD = "wild"  # the mean of all protocols of that domain
+TWIN = ("lfw", "syn-lfw")  # the same people in the same pairs, in two domains
+
+TITLES = {
+    "lfw": "LFW",
+    "cfp-fp": "CFP-FP",
+    "agedb": "AgeDB",
+    "calfw": "CALFW",
+    "cplfw": "CPLFW",
+    "syn-lfw": "Syn-LFW",
+    WILD: "mean of wild",
+}
+
+
+def minus_sign(text: str) -> str:
+    """Return `b - a` with the sign that print uses."""
+    return text.replace(" - ", " − ")
+
+
+def digits(value: float, places: int) -> str:
+    """Return a number as it is printed: with a minus sign, and no zero has one."""
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+
+
+def title(protocol: str) -> str:
+    """Return a protocol's name, or a difference of two, as it is printed."""
+    return " − ".join(TITLES.get(part, part) for part in protocol.split(" - "))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One training set and what its recognisers scored: `protocols` and `wild_mean` as in reports/evaluate."""
+
+    name: str
+    training: Variants
+    seeds: list[int]
+    protocols: dict[str, dict[str, Any]]
+    wild_mean: dict[str, Any]
+    replicates: dict[str, np.ndarray]
+
+    def names(self, domain: str) -> list[str]:
+        """Return the protocols of a domain, in the order in which they were evaluated."""
+        return [name for name, found in self.protocols.items() if found["domain"] == domain]
+
+    def accuracy(self, protocol: str) -> Estimate:
+        """Return the accuracy on a protocol, or on the mean of the wild ones, per seed and per replicate."""
+        if protocol == WILD:
+            return bootstrap.mean([self.accuracy(name) for name in self.names(WILD)])
+        per_seed = np.array(self.protocols[protocol]["accuracy"]["per_seed"])[:, None]  # (s, 1)
+        return Estimate(("accuracy",), per_seed, self.replicates[protocol][:, None])
+
+
+def load(name: str, training: Variants) -> Variant:
+    """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
+    file = REPORTS / f"{name}.json"
+    found = artifacts.read_json(file)
+    missing = [key for key in ("seeds", "protocols", "wild_mean") if key not in found]
+    if missing:
+        raise ValueError(f"{file}: {missing[0]} is missing; `dvc repro evaluate@{name}` writes it")
+    rows = artifacts.read_array(SCORES / name / "replicates.npy")  # (protocols, r)
+    if rows.ndim != 2 or len(rows) != len(found["protocols"]):
+        raise ValueError(f"{SCORES / name}/replicates.npy: shape {rows.shape}; allowed: {len(found['protocols'])} rows")
+    replicates = dict(zip(found["protocols"], rows, strict=True))
+    return Variant(name, training, found["seeds"], found["protocols"], found["wild_mean"], replicates)
+
+
+def check(variants: Sequence[Variant]) -> None:
+    """Raise ValueError unless there are variants, evaluated on the same protocols with the same replicates."""
+    if not variants:
+        raise ValueError("params.yaml: variants is empty; allowed: one or more")
+    for v in variants:
+        for what, of in (("protocols", list), ("replicates", lambda found: {len(row) for row in found.values()})):
+            found, first = of(getattr(v, what)), of(getattr(variants[0], what))
+            if found != first:
+                raise ValueError(f"data/evaluate/{v.name}: {what} {found}; allowed: {first}, as {variants[0].name} has")
+
+
+def minus(b: Estimate, a: Estimate) -> Estimate:
+    """Return b - a replicate by replicate, as an estimate of its own that can be compared again."""
+    return Estimate(a.names, b.per_seed - a.per_seed, b.replicates - a.replicates)
+
+
+def scores(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of a protocol's pairs (s, p), one row per training seed, and which are genuine (p,)."""
+    try:
+        score, pairs = bootstrap.scored_pairs(file.stem, pa.ipc.open_file(pa.memory_map(str(file))).read_all())
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise ValueError(f"{file}: missing, truncated or without scores; `dvc repro` makes it") from error
+    return score, pairs.same
+
+
+def mean_roc(files: Sequence[Path]) -> np.ndarray:
+    """Return the true accept rate at FAR_GRID, the mean over protocols and training seeds, (points,)."""
+    curves = []
+    for file in files:
+        each, same = scores(file)
+        curves += [_on_grid(*verification.roc(score[same], score[~same])) for score in each]
+    return np.mean(curves, axis=0)
+
+
+def _on_grid(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
+    return tar[np.searchsorted(far, FAR_GRID * (1 + 1e-12), "right") - 1]  # the last threshold that keeps to the FAR
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A difference worth asking for; `expected` is the sign that the literature gives it, 0 where it gives none."""
+
+    name: str
+    protocol: str
+    found: Difference
+    expected: int
+    seeds: int
+
+    @property
+    def side(self) -> int:
+        """Return 1 or -1 when the interval lies on that side of zero, else 0."""
+        return int(self.found.low > 0) - int(self.found.high < 0)
+
+    @property
+    def reading(self) -> str:
+        """Return what may be concluded: a verdict from five seeds on, before that the position of the interval."""
+        where = {1: "above 0", -1: "below 0", 0: "includes 0"}[self.side]
+        if self.seeds < bootstrap.SEEDS_FOR_A_VERDICT:
+            return f"interval only, {where}"
+        if not self.expected or not self.side:
+            return {1: "positive", -1: "negative", 0: "not separated"}[self.side]
+        return "reproduces" if self.side == self.expected else "reversed"
+
+
+EXPECTED = {"wide": 1, "deep": -1, "identity-mixup": 1, "augmented": 1, "domain-mixup": 1}  # against base, SynFace
+
+
+def contrasts(variants: Sequence[Variant], confidence: float) -> list[Contrast]:
+    """Return SynFace's phenomena, as far as the variants they need are there, with paired intervals."""
+    by = {variant.name: variant for variant in variants}
+    made = []
+
+    def add(name: str, protocol: str, b: Estimate, a: Estimate, expected: int) -> None:
+        found = bootstrap.paired_difference(a, b, "accuracy", confidence)
+        made.append(Contrast(name, protocol, found, expected, min(len(a.per_seed), len(b.per_seed))))
+
+    def pair(b: str, a: str, protocol: str, expected: int) -> None:
+        if {a, b} <= set(by) and (protocol == WILD or protocol in by[a].protocols):
+            add(f"{b} - {a}", protocol, by[b].accuracy(protocol), by[a].accuracy(protocol), expected)
+
+    pair("wild", "base", WILD, 1)
+    pair("wild", "base", TWIN[0], 1)
+    pair("wild", "base", TWIN[1], 0)
+    if {"wild", "base"} <= set(by) and set(TWIN) <= set(by["base"].protocols):
+        gap = {p: minus(by["wild"].accuracy(p), by["base"].accuracy(p)) for p in (WILD, *TWIN)}
+        add("wild - base", f"{WILD} - {TWIN[1]}", gap[WILD], gap[TWIN[1]], 1)
+        add("wild - base", f"{TWIN[0]} - {TWIN[1]}", gap[TWIN[0]], gap[TWIN[1]], 1)
+    pair("wild", "domain-mixup", WILD, 0)
+    pair("domain-mixup", "wild-small", WILD, 1)
+    for name in by:
+        if name not in ("base", "wild", "wild-small"):
+            pair(name, "base", WILD, EXPECTED.get(name, 0))
+    return made
+
+
+def statement(made: Sequence[Contrast]) -> str:
+    """Say in words, from the intervals alone, which phenomena reproduce and which do not."""
+    asked = [c for c in made if c.expected]
+    if not asked:
+        return "No two variants were trained between which the literature reports a difference."
+    groups: dict[str, list[Contrast]] = {}
+    for c in asked:
+        groups.setdefault(_group(c), []).append(c)
+    seeds, opening = min(c.seeds for c in asked), ""
+    if seeds < bootstrap.SEEDS_FOR_A_VERDICT:
+        opening = f"Interval only: {seeds} training seeds give no verdict, {bootstrap.SEEDS_FOR_A_VERDICT} do. "
+    return opening + " ".join(f"{label}: {_listed(found)}." for label, found in sorted(groups.items()))
+
+
+def _group(c: Contrast) -> str:
+    if not c.side:
+        return "Not shown, the interval includes 0"
+    if c.seeds < bootstrap.SEEDS_FOR_A_VERDICT:
+        return "Interval on the published side of 0" if c.side == c.expected else "Interval on the other side"
+    return "Reproduces" if c.side == c.expected else "Reversed"
+
+
+def _listed(found: Sequence[Contrast]) -> str:
+    protocols: dict[str, list[str]] = {}
+    for c in found:
+        protocols.setdefault(minus_sign(c.name), []).append(title(c.protocol))
+    usual = [title(WILD)]  # what is meant when no protocol is named
+    return "; ".join(name if where == usual else f"{name} ({', '.join(where)})" for name, where in protocols.items())

@@ -1,0 +1,280 @@
+"""The report's sections, in the order in which they are read; each returns blocks for `page`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+from ruamel.yaml.compat import StringIO
+
+from stages import recognisers
+from stages.common import artifacts, params, sphere
+from stages.common.images import Shards
+from stages.packing.start import start
+from stages.reporting import faces, figures, results, spread, tables
+from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
+from stages.reporting.results import FAR_GRID, TWIN, WILD, Contrast, Variant
+from stages.settings.generate import Generate
+from stages.settings.pack import Pack
+from stages.settings.report import Report
+from stages.settings.variants import Variants
+
+DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What every section of the report may draw on."""
+
+    variants: list[Variant]
+    contrasts: list[Contrast]
+    pack: dict[str, Any]
+    audit: dict[str, Any]
+    values: dict[str, Any]  # of params.yaml
+    shown: Report
+    colours: dict[str, str]
+    folder: Path  # of the figures
+
+
+def opening(found: Inputs) -> list[Block]:
+    """Say what this is, and the few numbers that matter most."""
+    level = f"{100 * found.values['evaluate']['confidence']:g} %"
+    about = (
+        "Every face here is rendered by code, in two domains: studio, which the generator draws, and wild, which "
+        "stands for photographs and is rendered too. What is shown says nothing about photographs of real people. "
+        f"Ranges are {level} bootstrap intervals over people and training seeds."
+    )
+    items = [
+        (f"mean of the wild protocols, trained on {v.name}, %", tables.number(v.wild_mean["accuracy"]))
+        for v in found.variants
+        if v.name in ("base", "wild")
+    ]
+    asked = {
+        ("wild - base", f"{WILD} - {TWIN[1]}"): "points by which the gap is wider on wild than on Syn-LFW",
+        ("domain-mixup - base", WILD): "points gained on wild by domain mixup",
+    }
+    items += [
+        (asked[c.name, c.protocol], tables.difference(c, 1)) for c in found.contrasts if (c.name, c.protocol) in asked
+    ]
+    return [Text(about, key=True), *([Facts(items)] if items else [])]
+
+
+def accuracies(found: Inputs) -> list[Block]:
+    """Show results with intervals per variant, and the widths and depths."""
+    v, colours = found.variants, found.colours
+    scored = {"wild": ("Mean of the wild protocols", {x.name: x.wild_mean["accuracy"] for x in v})}
+    for p in v[0].names("studio"):
+        scored[p] = (f"{results.title(p)} (studio)", {x.name: x.protocols[p]["accuracy"] for x in v})
+    drawn = [
+        (figures.accuracy(entries, colours, name, found.folder / f"accuracy-{key}.png"), "")
+        for key, (name, entries) in scored.items()
+    ]
+    more = []
+    for name, scale in ((n, 1 if n == "d_prime" else 100) for n in v[0].wild_mean if n != "accuracy"):
+        more += [Text(_metric(name)), tables.results(v, colours, name, scale)]
+    return [
+        Heading("Results"),
+        Text(
+            "Read along a row how one training set does on each protocol: ten-fold verification accuracy in percent on "
+            "unseen people, its interval in grey. Bold appears only from five seeds on, where an interval lies above "
+            "all others of its column."
+        ),
+        tables.results(v, colours, "accuracy"),
+        Figures(drawn),
+        Text(
+            "Dot: mean over seeds; bar: its interval; ticks: single seeds. Two bars that overlap may still differ: the "
+            "paired differences below decide."
+        ),
+        Folded("True accept rates, area under the curve, d′", more),
+        Heading("Width and depth"),
+        Text("Compare rows with equal image counts: more people (width) or more images of each (depth)."),
+        tables.width_depth(v, colours),
+    ]
+
+
+def _metric(name: str) -> str:
+    if name.startswith("tar_at_far_"):
+        return f"True accept rate at a false accept rate of {name.removeprefix('tar_at_far_')}, percent."
+    return {"auc": "Area under the ROC curve, percent.", "d_prime": "d′, standard deviations."}.get(name, name)
+
+
+def gap(found: Inputs) -> list[Block]:
+    """Show the synthetic-to-real gap as SynFace prints it, then the phenomena with paired intervals."""
+    blocks: list[Block] = [Heading("Synthetic-to-real gap")]
+    table = tables.gap(found.variants, found.colours)
+    if table.rows:
+        blocks += [
+            Text(
+                "Read down a column: how much is lost by training on the other domain. SynFace's table, with wild in "
+                "the place of photographs. Both protocols show the same people in the same pairs."
+            ),
+            table,
+        ]
+    if found.contrasts:
+        drawn = figures.phenomena(found.contrasts, found.folder / "phenomena.png")
+        caption = (
+            "Filled: the interval excludes 0; blue: with the published sign, orange: against it, grey: none or unclear."
+        )
+        blocks += [
+            Text(results.statement(found.contrasts), key=True),
+            Figures([(drawn, caption)], wide=True),
+            Text(
+                "Each difference is taken on the same pairs and the same draws of people, so its interval is narrower "
+                "than two intervals side by side suggest. The column published has the sign that the literature gives."
+            ),
+            tables.phenomena(found.contrasts),
+        ]
+    return blocks
+
+
+def sheet(found: Inputs) -> list[Block]:
+    """Show faces of every training set."""
+    drawn = []
+    for v in found.variants:
+        table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
+        rows = faces.rows(table, DATA, found.shown.sheet_identities, found.shown.sheet_images, v.training.augment)
+        file = found.folder / f"faces-{v.name}.jpg"
+        drawn.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
+    how = (
+        "Each row is one person of the training set; what varies along it is all that a recogniser can learn to ignore."
+    )
+    return [Heading("Faces"), Text(how), Figures(drawn, photos=True)]
+
+
+def _size(t: Variants) -> str:
+    main = f"{t.width} people × {t.depth} images, {tables.domain_of(t.source)}"
+    return f"{main}; {t.mix_width} × {t.mix_depth}, {tables.domain_of(t.mix)}" if t.mix_width else main
+
+
+def _remark(t: Variants) -> str:
+    if t.identity_mixup:
+        return "Every image mixes its person with another, in a ratio of its own."
+    if t.mix_width:
+        return f"The last row is mixed in from {tables.domain_of(t.mix)}."
+    return "With the blur and the illumination that training adds." if t.augment else ""
+
+
+def identities(found: Inputs) -> list[Block]:
+    """Show cosines before and after rendering and the angles of the packing."""
+    x_id, x_ref = artifacts.read_rows(DATA / "pack", "x_id")[0], artifacts.read_rows(DATA / "embed", "x_ref")[0]
+    cfg = params.load("pack", Pack)
+    angles_deg = {
+        f"gallery, {len(x_ref):,} rows": _nearest_deg(x_ref),
+        f"start, {len(x_id):,} rows": _nearest_deg(start(x_ref, len(x_id), cfg.seed)),
+        f"packed, {len(x_id):,} rows": _nearest_deg(x_id),
+    }
+    asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")
+    panels = [("asked for", asked, spread.impostor_cosines(x_id))]
+    shown = Shards(DATA / "generate", "plain-*.arrow").column("identity")
+    for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
+        x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
+        if len(x) != len(shown):
+            raise ValueError(
+                f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(shown)}, the images of data/generate"
+            )
+        panels.append((label, *spread.centre_cosines(sphere.unit_rows(x), shown)))
+    how = (
+        "The further apart blue (genuine) and grey (impostor) lie, the better identities can be told apart; what the "
+        "generator loses shows between the first panel and the second, and the judge had no part in the making."
+    )
+    pairs = (
+        "First panel: perturbed rows to their identity, and packed rows to each other. Below: images to the centre of "
+        "their person's other images, and centres to each other. Heights are scaled to 1."
+    )
+    near = (
+        "Angle to the nearest other row; dashed: the median. The method hyperface starts from random gallery rows and "
+        f"moves the closest pair apart; here it was {found.pack['method']}."
+    )
+    drawn = [
+        (figures.cosines(panels, found.folder / "cosines.png"), pairs),
+        (figures.nearest(angles_deg, found.folder / "nearest.png"), near),
+    ]
+    return [
+        Heading("Identities before and after rendering"),
+        Text(how),
+        Figures(drawn),
+        Folded("Figures of the packing", [tables.tree(found.pack)]),
+    ]
+
+
+def _nearest_deg(x: np.ndarray) -> np.ndarray:
+    return sphere.angle_deg(sphere.nearest(x)[1])
+
+
+def curves(found: Inputs) -> list[Block]:
+    """Show ROC curves on the mean of the wild protocols and on the studio ones."""
+    first, drawn = found.variants[0], []
+    groups = {"Mean of the wild protocols": first.names(WILD)}
+    groups |= {f"{results.title(p)} (studio)": [p] for p in first.names("studio")}
+    for name, protocols in groups.items():
+        rates = {
+            v.name: results.mean_roc([DATA / "evaluate" / v.name / f"{p}.arrow" for p in protocols])
+            for v in found.variants
+        }
+        file = found.folder / ("roc-wild.png" if name.startswith("Mean") else f"roc-{protocols[0]}.png")
+        caption = f"Mean over seeds{' and protocols' * (len(protocols) > 1)}, at equal false accept rate."
+        drawn.append((figures.roc(rates, found.colours, name, file), caption))
+    how = (
+        f"Higher is better; the left end, a false accept rate of {FAR_GRID[0]:g}, is where recognition systems work "
+        "and where a few pairs decide."
+    )
+    return [Heading("ROC curves"), Text(how), Figures(drawn)]
+
+
+def embedding_map(found: Inputs) -> list[Block]:
+    """Show where images of a few people of each domain lie, by the pretrained recogniser."""
+    shards = {"studio": Shards(DATA / "generate", "plain-*.arrow")}
+    if params.load("generate", Generate).mixup.identities:
+        shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
+    if "wild" in found.values.get("sets", {}):
+        shards["wild"] = Shards(DATA / "sets" / "wild")
+    recogniser = recognisers.load("embedded", DATA / "pretrain" / "recogniser.safetensors")
+    domains = spread.embed_map(shards, recogniser, found.shown.map_identities, found.shown.map_images)
+    file = figures.embedding_map(domains, found.folder / "map.png")
+    said = ", ".join(f"{name} {shown.distance:.2f} ({shown.people} people)" for name, shown in domains.items())
+    how = (
+        "A wide star is a person whose images differ as much as photographs would; SynFace's point is that synthetic "
+        f"people are too narrow and that mixup widens them. Mean within-identity cosine distance: {said}."
+    )
+    caption = (
+        "Multidimensional scaling of cosine distances, all domains on one plane. A shape is a person (others in each "
+        "domain, but for mixup, which has those of studio), a point an image, tied to the middle of its person."
+    )
+    return [Heading("Map of the embeddings"), Text(how), Figures([(file, caption)], wide=True)]
+
+
+def audit(found: Inputs) -> list[Block]:
+    """Show what the second recogniser measured."""
+    how = (
+        "The judge is another network, trained on other people: fidelity and separation should hold in its eyes too, "
+        "and leakage counts only as far as it exceeds the rate that unrelated people give."
+    )
+    return [Heading("Audit"), Text(how), tables.tree(found.audit)]
+
+
+def external(found: Inputs) -> list[Block]:
+    """Show the user's own sets, if there are any."""
+    if not found.variants[0].names("external"):
+        return []
+    people = {name: found.variants[0].protocols[name]["identities"] for name in found.variants[0].names("external")}
+    said = ", ".join(f"{name} {count}" for name, count in people.items())
+    how = (
+        "Accuracy in percent on your own sets, raw and, as NAME-centred, after subtracting the mean embedding of other "
+        f"people; where the two differ, the domain is what separates. Few people mean wide intervals ({said} people): "
+        "read them before the numbers."
+    )
+    return [Heading("Your own sets"), Text(how), tables.external(found.variants, found.colours)]
+
+
+def parameters(found: Inputs) -> list[Block]:
+    """Print the parameters that made the sets."""
+    text = StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump({key: found.values[key] for key in ("pack", "generate", "train")}, text)
+    return [
+        Heading("Parameters"),
+        Text("What these numbers depend on; params.yaml has the rest, with units."),
+        Folded("pack, generate, train", [Verbatim(text.getvalue())]),
+    ]

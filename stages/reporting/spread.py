@@ -1,0 +1,93 @@
+"""How far images of one person lie apart: genuine and impostor cosines, and a map of a few people's images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.manifold import MDS
+
+from stages.common import sphere
+from stages.common.images import Shards
+from stages.recognisers import Recogniser
+
+SEED = 0  # of the map, which has no other meaning than its distances
+MEASURED = 40  # people behind a mean distance: with the few on the map it would be chance
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Images of a few people on the map: identity (b,), points (b, 2); `distance` is the mean of `people` persons."""
+
+    identity: np.ndarray
+    points: np.ndarray
+    distance: float
+    people: int
+
+
+def centre_cosines(x: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return genuine cosines, of every image to the centre of its person's other images, and impostor ones.
+
+    x (b, d) unit rows, identity (b,). Impostor cosines are those of the centres of all pairs of persons. Persons with
+    one image have no genuine cosine; raises ValueError when all are such.
+    """
+    people, index, count = np.unique(identity, return_inverse=True, return_counts=True)
+    total = np.zeros((len(people), x.shape[1]))
+    np.add.at(total, index, x)
+    several = count[index] > 1
+    if not several.any():
+        raise ValueError("data/generate: one image of each identity; allowed: two or more, to compare them")
+    rest = sphere.unit_rows((total[index] - x)[several])
+    centres = sphere.unit_rows(total)
+    return np.einsum("bd,bd->b", x[several], rest), impostor_cosines(centres)
+
+
+def impostor_cosines(x: np.ndarray) -> np.ndarray:
+    """Return the cosines of all pairs of unit rows (m, d), (m (m - 1) / 2,)."""
+    return (x @ x.T)[np.triu_indices(len(x), 1)]
+
+
+def pick(identity: np.ndarray, people: int, images: int) -> np.ndarray:
+    """Return rows of the first `images` images of `people` persons who have that many, evenly spaced among them.
+
+    Raises ValueError when nobody has two images.
+    """
+    who, count = np.unique(identity, return_counts=True)
+    images = min(images, int(count.max()))
+    if images < 2:
+        raise ValueError("one image of each identity; allowed: two or more, to measure a distance")
+    enough = who[count >= images]
+    chosen = enough[np.unique(np.linspace(0, len(enough) - 1, min(people, len(enough))).astype(int))]
+    return np.concatenate([np.flatnonzero(identity == person)[:images] for person in chosen])
+
+
+def within_distance(x: np.ndarray, identity: np.ndarray) -> float:
+    """Return the mean cosine distance, 1 - cos, of two images of one person, persons weighing alike."""
+    means = []
+    for person in np.unique(identity):
+        rows = x[identity == person]
+        means.append(1 - impostor_cosines(rows).mean())
+    return float(np.mean(means))
+
+
+def embed_map(domains: Mapping[str, Shards], recogniser: Recogniser, people: int, images: int) -> dict[str, Embedded]:
+    """Embed a few people's images of each domain and lay all of them out on one plane by their cosine distances."""
+    rows, who, distance, measured = {}, {}, {}, {}
+    for name, shards in domains.items():
+        identity = shards.column("identity")
+        many = pick(identity, max(MEASURED, people), images)
+        x = sphere.unit_rows(recogniser.embed(shards.faces(many)))
+        distance[name], measured[name] = within_distance(x, identity[many]), len(np.unique(identity[many]))
+        few = pick(identity[many], people, images)
+        rows[name], who[name] = x[few], identity[many][few]
+    points = iter(_plane(list(rows.values())))
+    return {name: Embedded(who[name], next(points), distance[name], measured[name]) for name in domains}
+
+
+def _plane(rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+    x = np.concatenate(rows).astype(np.float64)
+    distance = np.clip(1 - x @ x.T, 0, None)
+    distance = (distance + distance.T) / 2
+    np.fill_diagonal(distance, 0)
+    mds = MDS(metric="precomputed", init="classical_mds", n_init=1, random_state=SEED)
+    points = np.asarray(mds.fit_transform(distance))
+    return np.split(points, np.cumsum([len(part) for part in rows])[:-1])

@@ -1,0 +1,162 @@
+"""The report's tables, each built once; `page` writes them as Markdown and as HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stages.metrics import bootstrap
+from stages.reporting.results import TWIN, WILD, Contrast, Variant, digits, minus_sign, title
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of a table: text, the interval beside it, whether it stands out, and a variant's colour."""
+
+    text: str
+    interval: str = ""
+    strong: bool = False
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A header and rows of cells; the first `labels` columns are text, the others numbers."""
+
+    header: list[str]
+    rows: list[list[Cell]] = field(default_factory=list)
+    labels: int = 1
+
+
+def number(found: Mapping[str, Any] | None, *, scale: float = 100, places: int = 1, strong: bool = False) -> Cell:
+    """Return the cell of a {value, low, high}; a dash stands for what cannot be measured."""
+    if found is None:
+        return Cell("–")
+    value, low, high = (digits(found[key] * scale, places) for key in ("value", "low", "high"))
+    return Cell(value, f"{low} to {high}", strong)
+
+
+def difference(c: Contrast, places: int) -> Cell:
+    """Return the cell of a paired difference, in points."""
+    return number({"value": c.found.value, "low": c.found.low, "high": c.found.high}, places=places)
+
+
+def results(variants: Sequence[Variant], colours: Mapping[str, str], metric: str, scale: float = 100) -> Table:
+    """Return one metric of every variant on the wild protocols, their mean, and the studio ones."""
+    wild, studio = variants[0].names(WILD), variants[0].names("studio")
+    table = Table(["training set", *map(title, [*wild, WILD, *studio])])
+    columns = [[v.protocols[name][metric] for v in variants] for name in wild]
+    columns.append([v.wild_mean[metric] for v in variants])
+    columns += [[v.protocols[name][metric] for v in variants] for name in studio]
+    enough = min(len(v.seeds) for v in variants) >= bootstrap.SEEDS_FOR_A_VERDICT
+    best = [_clear_winner(column) if enough else -1 for column in columns]
+    for i, v in enumerate(variants):
+        cells = [
+            number(column[i], scale=scale, places=1 if scale == 100 else 2, strong=i == winner)
+            for column, winner in zip(columns, best, strict=True)
+        ]
+        table.rows.append([Cell(v.name, colour=colours[v.name]), *cells])
+    return table
+
+
+def _clear_winner(column: Sequence[Mapping[str, Any] | None]) -> int:
+    """Return the place of the entry whose interval lies above all others, -1 when there is none."""
+    if None in column or len(column) < 2:
+        return -1
+    entries = [entry for entry in column if entry is not None]
+    top = max(range(len(entries)), key=lambda i: entries[i]["value"])
+    others = [entry["high"] for i, entry in enumerate(entries) if i != top]
+    return top if entries[top]["low"] > max(others) else -1
+
+
+def width_depth(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
+    """Return the unmixed variants by width and depth, as SynFace's rows (a) to (i)."""
+    table = Table(["training set", "domain", "width", "depth", "images", "LFW", title(WILD), "Syn-LFW"], labels=2)
+    plain = [v for v in variants if not (v.training.identity_mixup or v.training.augment or v.training.mix_width)]
+    for v in sorted(plain, key=lambda v: (domain_of(v.training.source), v.training.width)):
+        sizes = [v.training.width, v.training.depth, v.training.width * v.training.depth]
+        found = [v.protocols.get(TWIN[0]), {"accuracy": v.wild_mean["accuracy"]}, v.protocols.get(TWIN[1])]
+        table.rows.append(
+            [
+                Cell(v.name, colour=colours[v.name]),
+                Cell(domain_of(v.training.source)),
+                *(Cell(f"{size:,}") for size in sizes),
+                *(number(entry and entry["accuracy"]) for entry in found),
+            ]
+        )
+    return table
+
+
+def domain_of(source: str) -> str:
+    """Return the domain of a variant's source: the generator's is studio, a set has its own name."""
+    return "studio" if source == "audit" else source.removeprefix("sets/")
+
+
+def gap(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
+    """Return SynFace's table of the domain gap: trained on one domain (rows), tested on one (columns)."""
+    lfw, syn_lfw = TWIN
+    table = Table(["trained on", "LFW (wild)", "Syn-LFW (studio)"])
+    for v in variants:
+        if v.name in ("base", "wild") and set(TWIN) <= set(v.protocols):
+            name = Cell(f"{domain_of(v.training.source)} ({v.name})", colour=colours[v.name])
+            table.rows.append([name, *(number(v.protocols[p]["accuracy"]) for p in (lfw, syn_lfw))])
+    return table
+
+
+def phenomena(made: Sequence[Contrast]) -> Table:
+    """Return the paired differences in points of accuracy and how to read them."""
+    table = Table(["difference", "on", "points", "published", "reading"], labels=2)
+    for c in made:
+        sign = {1: "+", -1: "−", 0: ""}[c.expected]
+        names = [Cell(minus_sign(c.name)), Cell(title(c.protocol))]
+        table.rows.append([*names, difference(c, places=2), Cell(sign), Cell(c.reading)])
+    return table
+
+
+def tree(found: Mapping[str, Any]) -> Table:
+    """Return a tree of figures as rows of label, value and interval, whatever its branches are called."""
+    table = Table(["measure", "of", "value"], labels=2)
+    last = ""
+    for path, leaf in _leaves(found):
+        first, rest = path[0], " · ".join(path[1:])
+        label = "" if first == last else _words(first)
+        last = first
+        table.rows.append([Cell(label), Cell(_words(rest)), _leaf(leaf)])
+    return table
+
+
+def _leaves(node: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+    leaves = []
+    for key, value in node.items():
+        if isinstance(value, Mapping) and not {"value", "low", "high"} <= set(value):
+            leaves += _leaves(value, (*path, key))
+        else:
+            leaves.append(((*path, key), value))
+    return leaves
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")
+
+
+def _leaf(leaf: Any) -> Cell:
+    match leaf:
+        case Mapping():
+            return number(leaf, scale=1, places=3)
+        case bool() | str() | None:
+            return Cell("–" if leaf is None else str(leaf))
+        case int():
+            return Cell(f"{leaf:,}")
+        case float():
+            return Cell(digits(leaf, 3) if abs(leaf) >= 0.01 or leaf == 0 else f"{leaf:.2g}")
+        case _:
+            return Cell(", ".join(_leaf(item).text for item in leaf))
+
+
+def external(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
+    """Return the accuracy on the user's own sets; a set comes raw and centred."""
+    names = variants[0].names("external")
+    table = Table(["training set", *map(title, names)])
+    for v in variants:
+        cells = [number(v.protocols[name]["accuracy"]) for name in names]
+        table.rows.append([Cell(v.name, colour=colours[v.name]), *cells])
+    return table

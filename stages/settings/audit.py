@@ -1,0 +1,18 @@
+"""The `audit` section of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stages.common.params import Count, Fraction, Seed, settings
+
+
+@settings
+class Audit:
+    """What the judge measures, and what it throws out: images below `min_centre_cosine` (-1: none)."""
+
+    min_centre_cosine: Annotated[float, Field(ge=-1, le=1)]
+    false_match_rate: Fraction
+    duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
+    calibration_identities: Count
+    seed: Seed

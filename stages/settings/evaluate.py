@@ -1,0 +1,17 @@
+"""The `evaluate` section of params.yaml."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stages.common.params import Seed, settings
+
+
+@settings
+class Evaluate:
+    """How verification is measured: interval level, bootstrap replicates, false accept rates."""
+
+    fars: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    replicates: Annotated[int, Field(ge=20, le=100_000)]
+    seed: Seed

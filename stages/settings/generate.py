@@ -1,0 +1,72 @@
+"""The `generate` section of params.yaml."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.common.params import Count, Fraction, NonNegative, Seed, settings
+
+
+@settings
+class Depth:
+    """The first `identities` identities have at least `images` images each."""
+
+    identities: Count
+    images: Count
+
+
+@settings
+class Noise:
+    """A `share` of each identity's images is perturbed with `sigma`."""
+
+    sigma: NonNegative
+    share: Fraction
+
+
+@settings
+class Mixup:
+    """Identity mixup: `images` mixed images of each of the first `identities` identities (0: none)."""
+
+    identities: Annotated[int, Field(ge=0)]
+    images: Count
+
+
+@settings
+class Control:
+    """So many gallery rows and packed rows are drawn without perturbation, for the audit."""
+
+    identities: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
+@settings
+class Generate:
+    """How images are drawn of the packed identities."""
+
+    backend: Literal["embedded"]
+    depths: list[Depth]
+    perturbation: Literal["none", "beta", "sigma"]
+    beta: NonNegative
+    sigma: list[Noise]
+    mixup: Mixup
+    refine_steps: Annotated[int, Field(ge=0, le=1000)]
+    control: Control
+    seed: Seed
+
+    def __post_init__(self) -> None:
+        """Refuse what one key alone cannot show."""
+        if not self.depths:
+            raise ValueError("depths is empty; allowed: at least one entry of identities and images")
+        if self.sigma and not math.isclose(sum(noise.share for noise in self.sigma), 1, abs_tol=1e-9):
+            raise ValueError(f"sigma: shares sum to {sum(n.share for n in self.sigma):g}; allowed: 1")
+        if self.perturbation == "sigma" and not self.sigma:
+            raise ValueError("perturbation = 'sigma' with an empty sigma; allowed: at least one sigma and share")
+
+    def images_of(self, identity: int) -> int:
+        """Return how many images identity number `identity` has; 0 beyond the last."""
+        return max((depth.images for depth in self.depths if identity < depth.identities), default=0)
+
+    def identities(self) -> int:
+        """Return how many identities have images."""
+        return max(depth.identities for depth in self.depths)

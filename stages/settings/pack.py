@@ -1,0 +1,21 @@
+"""The `pack` section of params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.common.params import Count, NonNegative, Positive, Seed, settings
+
+
+@settings
+class Pack:
+    """How `identities` directions are placed on the embedding sphere."""
+
+    method: Literal["hyperface", "gaussian", "gallery", "random"]
+    identities: Count
+    alpha: NonNegative
+    separation: Literal["closest", "mean"]
+    iterations: Count
+    learning_rate: Positive
+    max_cosine: Annotated[float, Field(gt=-1, le=1)]
+    seed: Seed

@@ -1,0 +1,32 @@
+"""The `train` section of params.yaml."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stages.common.params import Count, NonNegative, Positive, Seed, SizePx, settings
+
+
+@settings
+class Train:
+    """How a recogniser is trained, once per seed."""
+
+    backbone: Literal["compact"]
+    widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    embedding_size: Count
+    size_px: SizePx
+    head: Literal["cosface", "arcface"]
+    scale: Positive
+    margin: NonNegative
+    samples: Count
+    batch: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    weight_decay: NonNegative
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+
+    def __post_init__(self) -> None:
+        """Refuse what one key alone cannot show."""
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds}: a seed twice; allowed: different seeds")
+        if self.samples < self.batch:
+            raise ValueError(f"samples = {self.samples} is less than one batch of {self.batch}")

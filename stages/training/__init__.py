@@ -1,0 +1,1 @@
+"""Parts of `train`: what is read, how it is transformed, how one network is fitted."""

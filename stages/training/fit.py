@@ -1,0 +1,86 @@
+"""Fit one network to one variant with one seed."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages import heads
+from stages.recognisers import embedded
+from stages.settings.train import Train
+from stages.training.batches import Batch, Labels, batches
+from stages.training.samples import Samples
+
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+MARGIN_WARM_UP = 0.3  # share of the steps in which the margin rises from 0
+CLIP = 5.0  # largest norm of the gradient
+LOSS_PARTS = 10
+
+
+def card(cfg: Train) -> dict[str, object]:
+    """Return what rebuilds the network, for its model card."""
+    return {
+        "architecture": cfg.backbone,
+        "widths": list(cfg.widths),
+        "embedding_size": cfg.embedding_size,
+        "size_px": cfg.size_px,
+        "colour": "rgb",
+    }
+
+
+def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]]:
+    """Return the trained network and its mean loss in each tenth of the training.
+
+    Raises ValueError when the loss is not finite.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # initial weights and dropout
+        net = embedded.build(card(cfg)).train().to(memory_format=torch.channels_last)  # pyright: ignore
+        head = heads.load(cfg.head, samples.classes, cfg.embedding_size, cfg.scale, margin=0)
+        optimiser = _optimiser(nn.ModuleList([net, head]), cfg)
+        steps = cfg.samples // cfg.batch
+        losses = []
+        for step, batch in enumerate(batches(samples, steps, cfg.batch, seed)):
+            head.margin = cfg.margin * min(1, step / (MARGIN_WARM_UP * steps))
+            for group in optimiser.param_groups:
+                group["lr"] = cfg.learning_rate * rate(step / steps)
+            loss = _loss(net, head, batch)
+            losses.append(loss.item())
+            if not math.isfinite(losses[-1]):
+                raise ValueError(f"seed {seed}, step {step}: the loss is {losses[-1]}; lower train.learning_rate")
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+            optimiser.step()
+    return net.eval(), [float(np.mean(part)) for part in np.array_split(losses, min(LOSS_PARTS, steps))]
+
+
+def rate(progress: float) -> float:
+    """Return the learning rate at `progress` in [0, 1], of its peak: linear warm-up, then a half cosine to 0."""
+    if progress < WARM_UP:
+        return 0.1 + 0.9 * progress / WARM_UP
+    return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def _loss(net: nn.Module, head: heads.Head, batch: Batch) -> Tensor:
+    x = embedded.standardised(batch.faces).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        embedding = net(x)
+    embedding = embedding.float()
+    loss = _of(head, embedding, batch.main)
+    if batch.mix:
+        loss = batch.psi * loss + (1 - batch.psi) * _of(head, embedding, batch.mix)
+    return loss.mean()
+
+
+def _of(head: heads.Head, embedding: Tensor, labels: Labels) -> Tensor:
+    return head(embedding, labels.label_a, labels.label_b, labels.ratio)
+
+
+def _optimiser(parts: nn.Module, cfg: Train) -> torch.optim.Optimizer:
+    """Return AdamW that decays matrices and kernels, and leaves gains and offsets alone."""
+    decayed = [p for p in parts.parameters() if p.ndim > 1]
+    others = [p for p in parts.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, cfg.learning_rate)

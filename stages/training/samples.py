@@ -1,0 +1,94 @@
+"""Read what a variant's manifest lists: labels and, decoded once into memory, faces."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.common import artifacts, images
+
+SCHEMA = pa.schema(
+    [
+        ("set", pa.string()),
+        ("shard", pa.string()),
+        ("row", pa.int32()),
+        ("label_a", pa.int32()),
+        ("label_b", pa.int32()),
+        ("weight", pa.float32()),
+        ("domain", pa.string()),
+    ]
+)
+DOMAINS = ("main", "mix")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training samples: faces (n, s, s, 3) uint8 RGB; label_a, label_b, weight (the share of label_a), mix (n,)."""
+
+    faces: np.ndarray
+    label_a: np.ndarray
+    label_b: np.ndarray
+    weight: np.ndarray
+    mix: np.ndarray
+    classes: int
+    augment: bool
+
+
+def read(manifest: Path, data: Path, size_px: int) -> Samples:
+    """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px.
+
+    Raises ValueError with one line when the manifest or a shard is missing, truncated, or does not fit the other: a
+    digest that differs, a row or label out of range.
+    """
+    table, variant = _manifest(manifest)
+    faces = np.empty((table.num_rows, size_px, size_px, 3), np.uint8)
+    names = np.array([f"{a}/{b}" for a, b in zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)])
+    rows = table["row"].to_numpy()
+    for name in np.unique(names):
+        here = np.flatnonzero(names == name)
+        shard = _shard(manifest, data / name, variant["digests"].get(name))
+        _check_range(manifest, "row", rows[here], len(shard))
+        for i in here:
+            face = images.decode(shard.table["image"][int(rows[i])].as_py(), f"{data / name}: row {rows[i]}")
+            faces[i] = images.resize(face[None], size_px)[0]
+    column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
+    for name in ("label_a", "label_b"):
+        _check_range(manifest, name, column[name], variant["classes"])
+    mix = np.array(table["domain"].to_pylist()) == "mix"
+    return Samples(faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"])
+
+
+def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file; `dvc repro` makes it, `dvc checkout` restores it")
+    try:
+        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+        variant = json.loads((table.schema.metadata or {})[b"variant"])
+        table = table.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{file}: truncated or not an Arrow IPC file ({error})") from error
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{file}: not a manifest of {SCHEMA.names} with metadata `variant` ({error})") from error
+    weight, domains = table["weight"].to_numpy(), set(table["domain"].to_pylist())
+    if not ((weight >= 0) & (weight <= 1)).all():
+        raise ValueError(f"{file}: weight outside 0 to 1")
+    if "main" not in domains or not domains <= set(DOMAINS):
+        raise ValueError(f"{file}: domain = {sorted(domains)}; allowed: main, and mix beside it")
+    return table, variant
+
+
+def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file, but {manifest} lists it; `dvc repro` makes it")
+    if artifacts.digest(file) != expected:
+        raise ValueError(f"{file}: sha256 differs from the one in {manifest}; `dvc repro` makes both anew")
+    return images.Shards(file.parent, file.name)
+
+
+def _check_range(file: Path, name: str, values: np.ndarray, limit: int) -> None:
+    wrong = (values < 0) | (values >= limit)
+    if wrong.any():
+        raise ValueError(f"{file}: {name} = {values[wrong.argmax()]}; allowed: 0 to {limit - 1}")

@@ -1,0 +1,45 @@
+"""Transform faces at random while training; each function draws from the generator it is given."""
+
+import cv2
+import numpy as np
+
+SIDE_LOG = 0.06  # the crop's side is exp(0.06 n) times the face's
+SHIFT = 4 / 112  # of the side
+ANGLE_DEG = 4.0
+
+BLUR_SHARE, BLUR = 0.5, 1.5 / 64  # share of blurred faces; largest standard deviation as a part of the side
+GAIN_LOG, GAMMA_LOG, SHADING = 0.25, 0.25, 0.5
+
+
+def jittered(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return faces (b, s, s, 3) uint8, half of them mirrored, all slightly scaled, shifted and rotated."""
+    b, s = faces.shape[:2]
+    mirrored = rng.random(b) < 0.5
+    side = np.exp(SIDE_LOG * rng.standard_normal(b))
+    shift = SHIFT * s * rng.standard_normal((b, 2))
+    angle = np.radians(ANGLE_DEG) * rng.standard_normal(b)
+    out = np.empty_like(faces)
+    for i, face in enumerate(faces):
+        cos, sin = np.cos(angle[i]) / side[i], np.sin(angle[i]) / side[i]
+        turn = np.array([[cos, -sin], [sin, cos]]) * ([-1, 1] if mirrored[i] else [1, 1])
+        centre = np.full(2, (s - 1) / 2)
+        move = np.column_stack([turn, centre - turn @ centre + shift[i]])
+        cv2.warpAffine(face, move, (s, s), dst=out[i], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return out
+
+
+def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return faces (b, s, s, 3) uint8 with random blur and illumination: gain, gamma and light from a side.
+
+    SynFace's first remedy against the gap between rendered and real faces, before it turns to mixup.
+    """
+    b, s = faces.shape[:2]
+    blur = np.where(rng.random(b) < BLUR_SHARE, BLUR * s * rng.random(b), 0)
+    x = np.stack([cv2.GaussianBlur(face, (0, 0), max(sd, 1e-3)) for face, sd in zip(faces, blur, strict=True)])
+    gain, gamma = np.exp([[GAIN_LOG], [GAMMA_LOG]] * rng.standard_normal((2, b)))
+    towards = rng.uniform(0, 2 * np.pi, b)
+    across = np.linspace(-1, 1, s)
+    slope = np.cos(towards)[:, None, None] * across + np.sin(towards)[:, None, None] * across[:, None]  # (b, s, s)
+    light = gain[:, None, None] * (1 + SHADING * rng.random(b)[:, None, None] * slope / np.sqrt(2))
+    x = (x / 255.0) ** gamma[:, None, None, None] * light[..., None]
+    return np.round(255 * np.clip(x, 0, 1)).astype(np.uint8)

@@ -1,0 +1,121 @@
+"""Refuse bad parameters before any output is touched; every other stage depends on this one.
+
+reads   params.yaml, whole
+writes  data/validate  a constant
+"""
+
+from pathlib import Path
+from typing import Any
+
+from stages.common import artifacts, params, stage
+from stages.settings.audit import Audit
+from stages.settings.benchmarks import Benchmarks
+from stages.settings.embed import Embed
+from stages.settings.evaluate import Evaluate
+from stages.settings.gallery import Gallery
+from stages.settings.generate import Generate
+from stages.settings.pack import Pack
+from stages.settings.pretrain import Pretrain
+from stages.settings.report import Report
+from stages.settings.sets import Sets
+from stages.settings.train import Train
+from stages.settings.variants import Variants
+from stages.settings.world import World
+
+SECTIONS = {
+    "world": World, "pretrain": Pretrain, "gallery": Gallery, "embed": Embed, "pack": Pack, "generate": Generate,
+    "audit": Audit, "benchmarks": Benchmarks, "train": Train, "evaluate": Evaluate, "report": Report,
+}  # fmt: skip
+DICTS = {"sets": Sets, "variants": Variants}
+
+
+def validate(file: Path) -> int:
+    """Check every section of a params.yaml by itself and against the others; returns the number of values.
+
+    Raises ValueError with one line that names file, key, value and what is allowed.
+    """
+    values = params.read(file)
+    known = [*SECTIONS, *DICTS]
+    for name in values:
+        if name not in known:
+            raise ValueError(f"{file}: {name} is not a known section; allowed: {', '.join(known)}")
+    sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
+    dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
+    _check_counts(file, **sections)
+    for name, variant in dicts["variants"].items():
+        _check_variant(file, f"variants.{name}", variant, dicts["sets"], sections["generate"])
+    return _leaves(values)
+
+
+def _entries(section: str, cls: type, values: dict[str, Any], file: Path) -> dict[str, Any]:
+    entries = values.get(section)
+    if not isinstance(entries, dict) or not entries:
+        raise ValueError(f"{file}: {section}: expected a mapping of names to settings, got {entries!r}")
+    for name in entries:
+        if not (isinstance(name, str) and name.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError(f"{file}: {section}.{name}: a bad name; allowed: letters, digits, - and _")
+    return {name: params.check(f"{section}.{name}", node, cls, file) for name, node in entries.items()}
+
+
+def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, **_: Any) -> None:
+    limits = [
+        ("generate.depths", generate.identities(), "pack.identities", pack.identities),
+        ("generate.mixup.identities", generate.mixup.identities, "pack.identities", pack.identities),
+        ("generate.control.identities", generate.control.identities, "pack.identities", pack.identities),
+        ("generate.control.identities", generate.control.identities, "gallery.identities", gallery.identities),
+    ]
+    if pack.method == "gallery":
+        limits.append(("pack.identities", pack.identities, "gallery.identities", gallery.identities))
+    for key, value, bound, most in limits:
+        if value > most:
+            raise ValueError(f"{file}: {key} = {value} identities; allowed: at most {bound} = {most}")
+
+
+def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:
+    _check_taken(file, key, "source", variant.source, variant.width, variant.depth, sets, generate)
+    if variant.mix_width:
+        _check_taken(file, key, "mix", variant.mix, variant.mix_width, variant.mix_depth, sets, generate)
+    if not variant.identity_mixup:
+        return
+    if variant.source != "audit":
+        raise ValueError(f"{file}: {key}.identity_mixup = true with source {variant.source!r}; allowed: audit")
+    for field, value, most in (
+        ("width", variant.width, generate.mixup.identities),
+        ("depth", variant.depth, generate.mixup.images),
+    ):
+        if value > most or (field == "width" and value != most):  # partners reach over all mixed identities
+            raise ValueError(f"{file}: {key}.{field} = {value}; allowed under generate.mixup: {most}")
+
+
+def _check_taken(
+    file: Path, key: str, role: str, source: str, width: int, depth: int, sets: dict[str, Sets], generate: Generate
+) -> None:
+    prefix = "" if role == "source" else "mix_"
+    if source == "audit":
+        people, images = generate.identities(), generate.images_of(width - 1)
+    else:
+        name = source.removeprefix("sets/")
+        if name not in sets:
+            raise ValueError(f"{file}: {key}.{role} = {source!r}; allowed: audit, {', '.join(f'sets/{s}' for s in sets)}")
+        people, images = sets[name].identities, sets[name].images
+    if width > people:
+        raise ValueError(f"{file}: {key}.{prefix}width = {width}; allowed: at most the {people} identities of {source}")
+    if not 1 <= depth <= images:
+        raise ValueError(f"{file}: {key}.{prefix}depth = {depth}; allowed: 1 to {images}, what {source} has")
+
+
+def _leaves(node: Any) -> int:
+    if isinstance(node, dict | list):
+        return sum(_leaves(item) for item in (node.values() if isinstance(node, dict) else node))
+    return 1
+
+
+def main() -> str:
+    """Run the stage."""
+    count = validate(params.FILE)
+    artifacts.write_json("data/validate", {"valid": True})
+    return f"validate: {count} parameters are in order"
+
+
+if __name__ == "__main__":
+    stage.run(main)

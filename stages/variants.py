@@ -1,0 +1,126 @@
+"""Choose the rows of one training set; no image is copied.
+
+reads   params variants.NAME; data/audit/kept.arrow and data/generate, or data/sets/SET, as `source` and `mix` say
+writes  data/variants/NAME/manifest.arrow   one row per training sample: set, shard, row, label_a, label_b, weight,
+        domain; schema metadata `variant`: number of classes, augmentation, and the sha256 of every shard named
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages.common import artifacts, params, stage
+from stages.common.images import Shards
+from stages.settings.variants import Variants
+
+SCHEMA = pa.schema(
+    [
+        ("set", pa.string()),
+        ("shard", pa.string()),
+        ("row", pa.int32()),
+        ("label_a", pa.int32()),
+        ("label_b", pa.int32()),
+        ("weight", pa.float32()),
+        ("domain", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images that may be chosen: where they are and whom they show, all (images,)."""
+
+    set: str
+    shard: np.ndarray
+    row: np.ndarray
+    identity: np.ndarray
+    partner: np.ndarray
+    ratio: np.ndarray
+
+
+def rows_of(source: str, mixed: bool) -> Rows:
+    """Return the images of `audit` (the generator's, plain or mixed, that the audit kept) or of `sets/NAME`."""
+    if source != "audit":
+        return _table_rows(source, Shards(f"data/{source}"))
+    shards = Shards("data/generate", "mixup-*.arrow" if mixed else "plain-*.arrow")
+    rows = _table_rows("generate", shards)
+    kept = artifacts.read_array(f"data/audit/kept_{'mixup' if mixed else 'plain'}.npy")
+    if len(kept) != len(shards):
+        raise ValueError(f"data/audit: speaks of {len(kept)} images, data/generate holds {len(shards)}; run `dvc repro audit`")
+    return _subset(rows, kept)
+
+
+def _table_rows(name: str, shards: Shards) -> Rows:
+    sizes = shards.sizes()
+    shard = np.repeat([file.name for file in shards.files], sizes)
+    row = np.concatenate([np.arange(size) for size in sizes])
+    columns = (shards.column(column) for column in ("identity", "partner", "ratio"))
+    return Rows(name, shard, row, *columns)
+
+
+def _subset(rows: Rows, mask: np.ndarray) -> Rows:
+    parts = (rows.shard, rows.row, rows.identity, rows.partner, rows.ratio)
+    return Rows(rows.set, *(part[mask] for part in parts))
+
+
+def choose(rows: Rows, width: int, depth: int, key: str) -> Rows:
+    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack."""
+    order = np.argsort(rows.identity, kind="stable")
+    identity = rows.identity[order]
+    rank = np.arange(len(identity)) - np.searchsorted(identity, identity)  # number of the image within its identity
+    mask = np.zeros(len(identity), bool)
+    mask[order] = (identity < width) & (rank < depth)
+    chosen = _subset(rows, mask)
+    count = np.bincount(chosen.identity, minlength=width)
+    if count.min() < depth:
+        short = int(count.argmin())
+        raise ValueError(f"{key}: identity {short} has {count[short]} images left; allowed: at least depth = {depth}")
+    return chosen
+
+
+def manifest(cfg: Variants, name: str) -> pa.Table:
+    """Return the manifest of a variant; classes of `mix` follow those of `source`."""
+    main = choose(rows_of(cfg.source, cfg.identity_mixup), cfg.width, cfg.depth, f"variants.{name}")
+    parts, classes = [_columns(main, 0, "main")], cfg.width
+    if cfg.mix_width:
+        mix = choose(rows_of(cfg.mix, mixed=False), cfg.mix_width, cfg.mix_depth, f"variants.{name}.mix")
+        parts.append(_columns(mix, classes, "mix"))
+        classes += cfg.mix_width
+    about = {"classes": classes, "augment": cfg.augment, "digests": _digests(parts)}
+    return pa.concat_tables(parts).replace_schema_metadata({"variant": json.dumps(about, sort_keys=True)})
+
+
+def _columns(rows: Rows, first_label: int, domain: str) -> pa.Table:
+    columns = {
+        "set": [rows.set] * len(rows.row),
+        "shard": rows.shard,
+        "row": rows.row,
+        "label_a": rows.identity + first_label,
+        "label_b": rows.partner + first_label,
+        "weight": rows.ratio,
+        "domain": [domain] * len(rows.row),
+    }
+    return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
+
+
+def _digests(parts: list[pa.Table]) -> dict[str, str]:
+    pairs = {f"{s}/{f}" for part in parts for s, f in zip(part["set"].to_pylist(), part["shard"].to_pylist(), strict=True)}
+    return {file: artifacts.digest(Path("data") / file) for file in sorted(pairs)}
+
+
+def main() -> str:
+    """Run the stage for the variant named on the command line."""
+    name = stage.argument("NAME, a key of `variants`")
+    cfg = params.load(f"variants.{name}", Variants)
+    table = manifest(cfg, name)
+    with artifacts.output_folder(f"data/variants/{name}") as folder:
+        with pa.OSFile(str(folder / "manifest.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    return f"variants {name}: {len(table)} images of {cfg.width} + {cfg.mix_width} identities -> data/variants/{name}"
+
+
+if __name__ == "__main__":
+    stage.run(main)

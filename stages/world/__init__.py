@@ -1,0 +1,1 @@
+"""Render procedural faces: identities, styles, two domains, and their camera."""

@@ -1,0 +1,85 @@
+"""The head's colour: low-frequency maps on the chart, then features drawn per pixel."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from stages.world import chart, features, hair, identity
+from stages.world.geometry import Bumps, Layout, Person
+
+_TEXTURE_STRENGTH = {"studio": 0.05, "wild": 0.06}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Hold what shading needs at every pixel."""
+
+    albedo: Tensor  # (b, 3, h, w), linear
+    gloss: Tensor  # (b, 1, h, w), specular strength
+
+
+def skin_colour(p: Person) -> Tensor:
+    """Return the linear base colour (b, 3) of the skin, by melanin and blood."""
+    tone = torch.sigmoid(1.25 * (p.of("skin_tone") - 0.85))[:, None]
+    light, dark = torch.tensor([0.84, 0.60, 0.485]), torch.tensor([0.125, 0.060, 0.036])
+    base = torch.lerp(light.log(), dark.log(), tone)
+    blood = (0.06 * p.of("skin_red"))[:, None] * torch.tensor([0.4, -1.0, -0.7])
+    carotene = (0.07 * p.of("skin_yellow"))[:, None] * torch.tensor([0.1, 0.15, -1.2])
+    return torch.exp(base + blood + carotene)
+
+
+def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
+    """Return log-albedo changes (b, 3, G, G): residual texture, blush, eye rings."""
+    count = identity.TEXTURE_RESIDUALS
+    first = identity.column("texture_0")
+    coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, first : first + count]
+    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(
+        1, (3, chart.MAP_SIZE, chart.MAP_SIZE)
+    )
+    red = Bumps(p.age_years)
+    red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
+    red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)
+    red.pair(0.20, 1.21, 0.03, 0.10, 0.22)
+    ring = Bumps(p.age_years)
+    ring.pair(-0.16 - 0.06 * p.of("eye_bag") - 0.1 * p.old, at.eye_x - 0.03, at.eye_y - 0.09,
+              0.11, 0.045)  # fmt: skip
+    ring.pair(-0.14 - 0.05 * p.of("eye_depth"), at.eye_x - 0.02, at.eye_y + 0.085, 0.15, 0.045)
+    blood = torch.tensor([0.15, -1.0, -0.8])[:, None, None]
+    vein = torch.tensor([0.9, 1.1, 0.9])[:, None, None]
+    return residual + red.field()[:, None] * blood + ring.field()[:, None] * vein
+
+
+def surface_of(p: Person, at: Layout, view_light: Tensor, sampled: dict[str, Tensor],
+               noise: Tensor, soft: float) -> Surface:  # fmt: skip
+    """Compose skin, features, hair and glasses at every pixel.
+
+    sampled holds "sx", "sy", "y", "z", "hair", "beard" (b, h, w) and "tint" (b, 3, h, w); noise
+    (b, 4, h, w) are the fixed fine fields there; view_light (b, 3) is the key light in the camera
+    frame, which places the eyes' highlights; soft is an edge's half width in chart units.
+    """
+    pen = features.Pen(p, at, sampled["sx"], sampled["sy"], sampled["z"], soft)
+    colour = torch.exp(sampled["tint"] + features.marks(pen, noise)[:, None])
+    colour = colour * skin_colour(p)[:, :, None, None]
+    hairs = hair.colour(p)[:, :, None, None]
+    gloss = (0.8 + 0.25 * pen.of("skin_gloss"))[:, None].expand(-1, 1, *colour.shape[2:])
+    stubble = torch.sigmoid(7.0 * (sampled["beard"] + 0.13 * noise[:, 1] - 0.62))
+    stubble = torch.maximum(stubble, 0.75 * sampled["beard"].clamp(0, 0.6))
+    colour = torch.lerp(colour, hairs * (1 + 0.25 * noise[:, 1:2]).clamp(min=0.3), stubble[:, None])
+    low, rows = pen.rows(0.54, 1.0)
+    lower = features.nostrils(low, features.mouth(low, colour[:, :, rows]))
+    colour = torch.cat([colour[:, :, : rows.start], lower], 2)
+    high, rows = pen.rows(0.20, 0.70)
+    upper, shine = features.eyes(high, colour[:, :, rows], gloss[:, :, rows], view_light)
+    brow = features.brows(high, noise[:, 0, rows])
+    brow_hairs = hairs * (1.1 - 0.35 * pen.of("brow_dark")[:, None]).clamp(0.2, 2.0)
+    upper = torch.lerp(upper, brow_hairs, brow[:, None])
+    upper, shine = features.glasses(high, upper, shine)
+    colour = torch.cat([colour[:, :, : rows.start], upper, colour[:, :, rows.stop :]], 2)
+    gloss = torch.cat([gloss[:, :, : rows.start], shine, gloss[:, :, rows.stop :]], 2)
+    strands = (1.0 + (0.36 + 0.1 * pen.of("hair_curl")[:, None]) * noise[:, :1]).clamp(0.25, 2.2)
+    covers = torch.sigmoid(1.3 * sampled["hair"] + 0.9 * noise[:, 0])[:, None]
+    colour = torch.lerp(colour, hairs * strands, covers)
+    gloss = torch.lerp(gloss, torch.full_like(gloss, 0.35), covers)
+    cloth = torch.sigmoid((-1.27 - sampled["y"]) / 0.02)[:, None] * (1 - covers)
+    return Surface(torch.lerp(colour, torch.full_like(colour, 0.12), cloth), gloss)

@@ -1,0 +1,64 @@
+"""The camera's flaws, in OpenCV: occluder, blur, noise, JPEG; at spread 0 only the lens is left."""
+
+import math
+
+import cv2
+import numpy as np
+
+from stages.world import style
+
+_LENS_PX = 0.45
+_EFFECTS_KEY = 0xCA3E  # separates these draws from the style's draws of the same seed
+
+
+def _occlude(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+    """Cover part of the image by a plain ellipse of about `size` of its width."""
+    h = image.shape[0]
+    centre, axes = rng.uniform(0.1, 0.9, 2) * h, np.maximum(rng.uniform(0.3, 0.7, 2) * size * h, 1)
+    colour = rng.uniform(0.05, 0.8, 3).astype(np.float32)
+    mask = np.zeros((h, h), np.float32)
+    middle = (int(centre[0]), int(centre[1]))
+    cv2.ellipse(mask, middle, (int(axes[0]), int(axes[1])), rng.uniform(0, 180), 0, 360, 1.0, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), 0.01 * h)[..., None]
+    return image * (1 - mask) + mask * colour
+
+
+def _motion(image: np.ndarray, length_px: float, rng: np.random.Generator) -> np.ndarray:
+    """Blur along a random straight line of length_px pixels."""
+    size = 2 * math.ceil(length_px / 2) + 1
+    kernel = np.zeros((size, size), np.float32)
+    angle, c = rng.uniform(0, math.pi), (size - 1) / 2
+    for t in np.linspace(-length_px / 2, length_px / 2, 4 * size):
+        kernel[round(c + t * math.sin(angle)), round(c + t * math.cos(angle))] += 1
+    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Compress an RGB uint8 image to JPEG and back."""
+    _, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    assert decoded is not None  # it was encoded just above
+    return decoded[..., ::-1]
+
+
+def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
+    """Photograph one rendered image (h, h, 3) in [0, 1] as uint8, by its style row and seed.
+
+    Lengths in the style are in pixels of the 112 px template and scale with h.
+    """
+    rng = np.random.default_rng([seed, _EFFECTS_KEY])
+    scale = image.shape[0] / 112.0
+    occluder, blur, motion, noise, loss = (
+        float(row[style.column(n)])
+        for n in ("occluder_size", "blur_px", "motion_px", "noise_sd", "jpeg_loss")
+    )
+    if occluder > 0.03:
+        image = _occlude(image, occluder, rng)
+    # The lens itself spreads light over half a pixel, which also softens rendered outlines.
+    image = cv2.GaussianBlur(image, (0, 0), math.hypot(_LENS_PX, blur * scale))
+    if motion * scale > 0.7:
+        image = _motion(image, motion * scale, rng)
+    if noise > 0:
+        image = image + noise * rng.standard_normal(image.shape, np.float32)
+    pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return pixels if loss < 1 else _jpeg(pixels, round(100 - loss))

@@ -1,0 +1,108 @@
+"""The chart of head directions: an equal-area square map, its sampling, and fixed noise on it.
+
+A direction d = (x right, y up, z out of the face) has chart coordinates
+s = K (x, y) / sqrt(2 (1 + z)) (Lambert's azimuthal equal-area map), so s is near head units (1 unit
+= 0.1 m) around the nose. Maps are sampled at s / K in [-1, 1], rows growing with y.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+CHART_SCALE = 1.67
+MAP_SIZE = 96  # texels: .035 head units each, about one pixel at 64 px
+
+
+@cache
+def texel_axis(size: int = MAP_SIZE) -> Tensor:
+    """Return the chart coordinates (size,) of the texel centres along one axis."""
+    return torch.linspace(-CHART_SCALE, CHART_SCALE, size)
+
+
+@cache
+def texel_directions(size: int = MAP_SIZE) -> Tensor:
+    """Return the unit direction (3, size, size) of every texel; corners look straight back."""
+    v, u = torch.meshgrid(*[torch.linspace(-1.0, 1.0, size)] * 2, indexing="ij")
+    rho2 = (u * u + v * v).clamp(max=1.0)
+    side = 2.0 * (1.0 - rho2).sqrt()
+    return torch.stack([u * side, v * side, 1.0 - 2.0 * rho2])
+
+
+def direction(s: Tensor) -> Tensor:
+    """Return the unit directions (..., 3) of chart coordinates s (..., 2), inside the disc."""
+    uv = s / CHART_SCALE
+    rho2 = uv.square().sum(-1, keepdim=True)
+    return torch.cat([2.0 * uv * (1.0 - rho2).sqrt(), 1.0 - 2.0 * rho2], -1)
+
+
+def grid_of(x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sampling grid (b, h, w, 2) and the radius (b, h, w) of points (b, h, w)."""
+    radius = (x * x + y * y + z * z).sqrt()
+    scale = (2.0 * radius * (radius + z)).clamp(min=1e-4).rsqrt()
+    return torch.stack([x * scale, y * scale], -1), radius
+
+
+def lookup(maps: Tensor, grid: Tensor) -> Tensor:
+    """Sample maps (b, c, G, G) bilinearly at grid (b, h, w, 2): (b, c, h, w)."""
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def _filtered(rng: np.random.Generator, count: int, low: float, high: float) -> np.ndarray:
+    """Return unit-variance fields (count, G, G) with falling power between two frequencies."""
+    freq = np.fft.fftfreq(MAP_SIZE) * MAP_SIZE
+    f = np.hypot(freq[:, None], freq[None, :])
+    band = (1.0 / (1.0 + (f / high) ** 4)) * (1.0 - np.exp(-((f / low) ** 2)))
+    noise = np.fft.fft2(rng.standard_normal((count, MAP_SIZE, MAP_SIZE)))
+    fields = np.fft.ifft2(noise * band).real
+    return fields / fields.std((1, 2), keepdims=True)
+
+
+@cache
+def residual_bases(kind: str, count: int) -> Tensor:
+    """Return fixed random bases (count, G, G) whose frequency rises and amplitude falls with index.
+
+    kind ("shape", "studio", "wild") keys the generator: the domains' texture bases differ.
+    """
+    rng = np.random.default_rng([sum(kind.encode()), count])
+    rank = np.arange(count) / count
+    fields = np.concatenate([_filtered(rng, 1, 1.5 + 3 * r, 3.0 + 7 * r) for r in rank])
+    return torch.from_numpy((fields * (1.0 - 0.6 * rank)[:, None, None]).astype(np.float32))
+
+
+@cache
+def texture_bases(kind: str, count: int) -> Tensor:
+    """Return residual bases in colour, (count, 3 * G * G): mostly lightness, partly hue."""
+    rng = np.random.default_rng([sum(kind.encode()), count, 1])
+    colours = np.ones((count, 3)) * rng.choice((-1, 1), (count, 1))
+    colours = torch.from_numpy(
+        (colours + 0.12 * rng.standard_normal((count, 3))).astype(np.float32)
+    )
+    return (residual_bases(kind, count)[:, None] * colours[:, :, None, None]).flatten(1)
+
+
+def _streaks(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return noise (size, size) that is constant along lines through a point above the brow."""
+    v, u = np.meshgrid(*[np.linspace(-CHART_SCALE, CHART_SCALE, size)] * 2, indexing="ij")
+    angle = np.arctan2(u, 0.95 - v)  # strands fan out of the crown
+    reach = np.hypot(u, v - 0.95)
+    total = np.zeros_like(u)
+    for frequency, weight in ((9, 0.7), (17, 0.8), (29, 0.8), (47, 0.7), (70, 0.5)):
+        phase, sway = rng.uniform(0, 2 * math.pi, 2)
+        total += weight * np.sin(frequency * angle + phase + 1.5 * np.sin(3 * reach + sway))
+    return total / total.std()
+
+
+@cache
+def fine_noise(kind: str) -> Tensor:
+    """Return fixed fine fields (4, 256, 256): streaks, skin grain and two sets of freckles."""
+    size = 256
+    rng = np.random.default_rng([sum(kind.encode()), 7])
+    grain = F.avg_pool2d(torch.from_numpy(rng.standard_normal((1, 3, size, size))), 3, 1, 1)[0]
+    grain = (grain / grain.std((1, 2), keepdim=True)).numpy()
+    freckles = np.clip(grain[1:] - 0.9, 0.0, None)
+    fields = np.concatenate([_streaks(rng, size)[None], grain[:1], freckles])
+    return torch.from_numpy(fields.astype(np.float32))

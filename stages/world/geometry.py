@@ -1,0 +1,290 @@
+"""The head as a star-shaped surface: its radius on the chart, normals, and occlusion."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from stages.world import chart, identity, style
+
+
+@dataclass(frozen=True)
+class Person:
+    """Hold one image's numbers by name: bounded identity z and style, every value (b,)."""
+
+    z: Tensor
+    s: Tensor
+    age_years: Tensor
+
+    def of(self, name: str) -> Tensor:
+        """Return an identity coordinate (b,)."""
+        return self.z[:, identity.column(name)]
+
+    def now(self, name: str) -> Tensor:
+        """Return a style column (b,)."""
+        return self.s[:, style.column(name)]
+
+    @property
+    def child(self) -> Tensor:
+        """Return 1 for a small child falling to 0 for an adult, (b,)."""
+        return torch.sigmoid((12.0 - self.age_years) / 3.0)
+
+    @property
+    def old(self) -> Tensor:
+        """Return 0 for the young rising to about 1 at 80 years, (b,)."""
+        return torch.sigmoid((self.age_years - 58.0) / 8.0)
+
+
+def person_of(z: Tensor, styles: Tensor) -> Person:
+    """Bind identity (b, IDENTITY_DIM) and style (b, STYLE_DIM); age is kept between 4 and 90."""
+    z = identity.bounded(z)
+    wanted = identity.attributes(z)["age_years"] + styles[:, style.column("age_offset_years")]
+    age = 4.0 + F.softplus(wanted - 4.0, beta=0.3)
+    return Person(z, styles, 90.0 - F.softplus(90.0 - age, beta=0.3))
+
+
+class Bumps:
+    """Collect Gaussian bumps that are separable on the chart, to be summed by one product."""
+
+    def __init__(self, like: Tensor) -> None:
+        """Start empty; every number given later is broadcast to the shape of like (b,)."""
+        self._like = like
+        self._rows: list[tuple[Tensor | float, ...]] = []
+
+    def add(self, amp: Tensor | float, x: Tensor | float, y: Tensor | float,
+            wx: Tensor | float, wy: Tensor | float) -> None:  # fmt: skip
+        """Add a bump of height amp at (x, y) with Gaussian widths wx, wy in chart units."""
+        self._rows.append((amp, x, y, wx, wy))
+
+    def pair(self, amp: Tensor | float, x: Tensor | float, y: Tensor | float,
+             wx: Tensor | float, wy: Tensor | float) -> None:  # fmt: skip
+        """Add a bump and its mirror image."""
+        self.add(amp, x, y, wx, wy)
+        self.add(amp, -x, y, wx, wy)
+
+    def _numbers(self) -> Tensor:
+        """Return all bumps' numbers (b, k, 5); constants are filled in at once, for speed."""
+        plain = [[0.0 if isinstance(v, Tensor) else v for v in row] for row in self._rows]
+        numbers = torch.tensor(plain).repeat(len(self._like), 1, 1)
+        varying = [(k, i, v) for k, row in enumerate(self._rows) for i, v in enumerate(row)
+                   if isinstance(v, Tensor)]  # fmt: skip
+        k, i, values = zip(*varying, strict=True)
+        numbers[:, list(k), list(i)] = torch.stack(values, 1)
+        return numbers
+
+    def field(self) -> Tensor:
+        """Return the summed field (b, G, G)."""
+        amp, x, y, wx, wy = self._numbers().unbind(2)  # (b, k) each
+        axis = chart.texel_axis()
+        # Far tails are cut at exp(-16): exp of very negative numbers is slow (denormals).
+        ex = torch.exp(-((axis - x[..., None]) / wx[..., None]).square().clamp(max=16.0))
+        ey = torch.exp(-((axis - y[..., None]) / wy[..., None]).square().clamp(max=16.0))
+        return (ey * amp[..., None]).transpose(1, 2) @ ex
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Place the features on the chart, every value (b,) in chart units."""
+
+    eye_x: Tensor
+    eye_y: Tensor
+    nose_x: Tensor
+    nose_y: Tensor
+    mouth_x: Tensor
+    mouth_y: Tensor
+    mouth_half: Tensor
+    chin_y: Tensor
+    brow_y: Tensor
+    hairline_y: Tensor
+
+
+def layout_of(p: Person) -> Layout:
+    """Return where this person's features sit, with the style's mouth and brow movements."""
+    child = p.child
+    smile = p.now("smile")
+    mouth_y = (-0.425 + 0.016 * p.of("mouth_height") + 0.05 * child
+               - 0.012 * p.of("nose_length"))  # fmt: skip
+    half = 0.205 + 0.020 * p.of("mouth_width") - 0.035 * child
+    half = half + 0.030 * smile - 0.05 * p.now("pucker") - 0.012 * p.now("mouth_open")
+    eye_y = 0.165 + 0.010 * p.of("eye_height") - 0.02 * child
+    return Layout(
+        eye_x=0.305 + 0.016 * p.of("eye_spacing"),
+        eye_y=eye_y,
+        nose_x=0.010 * p.of("skew_nose"),
+        nose_y=-0.150 - 0.024 * p.of("nose_length") + 0.012 * p.of("nose_up") + 0.05 * child,
+        mouth_x=0.010 * p.of("skew_mouth") + 0.015 * p.now("jaw_side"),
+        mouth_y=mouth_y,
+        mouth_half=half,
+        chin_y=-0.70 - 0.03 * p.of("chin_length") - 0.02 * p.of("face_length")
+        + 0.08 * child - 0.045 * p.now("mouth_open"),
+        brow_y=eye_y + 0.150 + 0.014 * p.of("brow_height") + 0.022 * p.now("brow_raise")
+        - 0.018 * p.now("brow_frown") - 0.02 * p.old,
+        hairline_y=0.64 + 0.05 * p.of("forehead") - 0.02 * p.of("hairline") + 0.04 * child,
+    )  # fmt: skip
+
+
+def ellipsoid(like: Tensor, centre: tuple[Tensor | float, ...],
+              radii: tuple[Tensor | float, ...]) -> Tensor:  # fmt: skip
+    """Return the far radius (b, G, G), seen from the origin inside, of axis-aligned ellipsoids.
+
+    centre and radii are x, y, z in head units, numbers or (b,); like (b,) gives the batch.
+    """
+    zero = torch.zeros_like(like)
+    c = torch.stack([zero + v for v in centre], 1)
+    w = torch.stack([zero + v for v in radii], 1).pow(-2)
+    d = chart.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
+    a, b = w @ d.square(), (c * w) @ d
+    e = (c * c * w).sum(1, keepdim=True) - 1.0
+    far = (b + (b * b - a * e).clamp(min=1e-6).sqrt()) / a
+    return far.unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+
+
+def _smooth_max(a: Tensor, b: Tensor, width: float) -> Tensor:
+    """Return max(a, b) rounded over about `width` head units."""
+    return 0.5 * (a + b + ((a - b).square() + width * width).sqrt())
+
+
+def _base(p: Person) -> Tensor:
+    """Return skull, face and neck as one radius map (b, G, G)."""
+    like, child = p.age_years, p.child
+    wide = 1.0 + 0.045 * p.of("face_width")
+    long = 1.0 + 0.042 * p.of("face_length") - 0.13 * child
+    deep = 1.0 + 0.030 * p.of("face_depth")
+    temple = 0.745 * wide + 0.012 * p.of("temple")
+    skull = ellipsoid(
+        like, (0.0, 0.36, -0.12), (temple, 0.93 + 0.02 * p.of("forehead"), 0.92 * deep)
+    )
+    jaw = 0.038 * p.of("jaw_width") + 0.012 * p.of("sex") + 0.015 * p.of("age_fat") * p.old
+    face = ellipsoid(
+        like, (0.0, -0.14 * long, 0.13), (0.590 * wide + jaw, 0.83 * long, 0.72 * deep)
+    )
+    neck_x = 0.46 + 0.035 * p.of("neck_width") + 0.02 * p.of("sex") - 0.10 * child
+    neck = ellipsoid(like, (0.0, -0.85, -0.28), (neck_x, 1.25, neck_x))
+    return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)
+
+
+def _upper_bumps(p: Person, at: Layout, b: Bumps) -> None:
+    """Add brow ridge, sockets, eyeballs, temples, cheekbones and ears."""
+    old, child = p.old, p.child
+    b.pair(0.035 + 0.014 * p.of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
+    b.add(0.012 * p.of("brow_ridge") - 0.01, 0.0, at.brow_y - 0.03, 0.10, 0.08)
+    b.pair(-0.060 - 0.012 * p.of("eye_depth"), at.eye_x - 0.01, at.eye_y + 0.01, 0.16, 0.095)
+    b.pair(-0.050, 0.135, at.eye_y - 0.02, 0.07, 0.10)
+    b.pair(0.040 + 0.006 * p.of("eye_size"), at.eye_x, at.eye_y, 0.095, 0.065)
+    b.pair(0.012 * p.of("eye_bag") + 0.02 * old, at.eye_x - 0.01, at.eye_y - 0.10, 0.09, 0.04)
+    b.pair(0.02 * p.of("temple") - 0.02, 0.66, 0.38, 0.15, 0.20)
+    b.pair(0.03, 0.22, 0.50, 0.22, 0.20)
+    b.pair(0.040 + 0.016 * p.of("cheekbone") - 0.03 * child, 0.47, 0.02, 0.19, 0.14)
+    b.pair(0.15 + 0.03 * p.of("ear_out"), 1.21, 0.03 + 0.03 * p.of("ear_height"), 0.06,
+           0.19 + 0.015 * p.of("ear_size") + 0.02 * old)  # fmt: skip
+    b.pair(-0.06, 1.10, 0.02, 0.05, 0.12)
+
+
+def _nose_bumps(p: Person, at: Layout, b: Bumps) -> None:
+    """Add the nose as a ridge of five bumps, a tip, wings and the step below."""
+    child = p.child
+    out = 0.030 * p.of("nose_out") - 0.06 * child
+    low = 0.025 * p.of("nose_bridge") - 0.03 * child
+    root = at.eye_y + 0.05
+    width = 0.062 + 0.007 * p.of("nose_width")
+    for i, height in enumerate((0.015, 0.040, 0.068, 0.092, 0.105)):
+        t = i / 4.0
+        y = root + (at.nose_y + 0.04 - root) * t
+        hump = 0.016 * p.of("nose_hump") * (1.0 - abs(2.0 * t - 1.0))
+        b.add(
+            height + low * (1.0 - 0.6 * t) + out * t + hump,
+            at.nose_x * t,
+            y,
+            width + 0.022 * t,
+            0.065,
+        )
+    tip = 0.090 + 0.010 * p.of("nose_tip") + 0.010 * p.of("nose_width")
+    b.add(0.10 + 0.4 * out, at.nose_x, at.nose_y, tip - 0.012, 0.065)
+    wing_x = 0.098 + 0.017 * p.of("nose_width")
+    b.pair(0.052 + 0.010 * p.of("nostril"), wing_x, at.nose_y - 0.015, 0.048, 0.045)
+    b.add(-0.030, at.nose_x, at.nose_y - 0.105, 0.12, 0.045)
+
+
+def _lower_bumps(p: Person, at: Layout, b: Bumps) -> None:
+    """Add cheeks, mouth, lips, chin, jaw corners, and what age and smiling fold there."""
+    old, child = p.old, p.child
+    smile, sag = p.now("smile"), p.old * (1.0 + 0.3 * p.of("age_sag"))
+    full = 0.020 * p.of("cheek_full") + 0.07 * child + 0.02 * p.of("age_fat") * old
+    b.pair(full - 0.02 * old, 0.43, -0.24, 0.20, 0.20)
+    b.pair(0.022 * smile, 0.36, -0.12, 0.12, 0.10)
+    b.add(0.055 + 0.018 * p.of("mouth_out") - 0.02 * old, 0.0, at.mouth_y, 0.25, 0.14)
+    upper = 0.030 + 0.007 * p.of("lip_upper") - 0.014 * old + 0.02 * p.now("pucker")
+    lower = 0.036 + 0.008 * p.of("lip_lower") - 0.012 * old + 0.02 * p.now("pucker")
+    b.add(upper, at.mouth_x, at.mouth_y + 0.042, 0.8 * at.mouth_half, 0.035)
+    b.add(lower, at.mouth_x, at.mouth_y - 0.052, 0.7 * at.mouth_half, 0.040)
+    b.add(-0.030, at.mouth_x, at.mouth_y, at.mouth_half, 0.022)
+    b.pair(-0.022, at.mouth_half + 0.02, at.mouth_y, 0.05, 0.05)
+    b.add(-0.030, 0.0, at.mouth_y - 0.135, 0.18, 0.045)
+    b.add(0.055 + 0.02 * p.of("chin_out") - 0.02 * child, at.mouth_x, at.chin_y + 0.02,
+          0.17 + 0.025 * p.of("chin_width"), 0.11)  # fmt: skip
+    b.add(-0.008 * (p.of("chin_cleft") - 1.0).clamp(min=0), at.mouth_x, at.chin_y, 0.03, 0.06)
+    corner = 0.012 + 0.022 * p.of("jaw_width") + 0.012 * p.of("sex") - 0.02 * child
+    b.pair(corner, 0.64, -0.47 - 0.04 * p.of("jaw_drop"), 0.17, 0.17)
+    b.pair(0.045 * sag, 0.42, -0.63, 0.11, 0.10)
+    fold = -0.010 - 0.020 * sag - 0.014 * smile.clamp(min=0)
+    for t in (0.0, 0.5, 1.0):
+        b.pair(fold, 0.16 + 0.13 * t, at.mouth_y + 0.20 * (1 - t) + 0.02, 0.035, 0.055)
+
+
+def skin_radius(p: Person, at: Layout) -> Tensor:
+    """Return the radius map (b, G, G) of the bald head, in head units of 0.1 m."""
+    bumps = Bumps(p.age_years)
+    _upper_bumps(p, at, bumps)
+    _nose_bumps(p, at, bumps)
+    _lower_bumps(p, at, bumps)
+    bases = chart.residual_bases("shape", identity.SHAPE_RESIDUALS).flatten(1)
+    first = identity.column("shape_0")
+    coefficients = p.z[:, first : first + identity.SHAPE_RESIDUALS]
+    residual = (coefficients @ bases).unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+    return _base(p) + bumps.field() + 0.0060 * residual
+
+
+def normals(radius: Tensor) -> Tensor:
+    """Return outward unit normals (b, 3, G, G) of the surface radius * direction."""
+    points = radius[:, None] * chart.texel_directions()
+    padded = F.pad(points, (1, 1, 1, 1), mode="replicate")
+    du = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    dv = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    (ax, ay, az), (bx, by, bz) = du.unbind(1), dv.unbind(1)
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx  # linalg.cross is slower
+    scale = (nx * nx + ny * ny + nz * nz + 1e-12).rsqrt()
+    return torch.stack([nx * scale, ny * scale, nz * scale], 1)
+
+
+@cache
+def _box(size: int) -> Tensor:
+    """Return the matrix (G, G) that averages `size` neighbours along one axis of the chart."""
+    index = torch.arange(chart.MAP_SIZE)
+    near = ((index[:, None] - index[None, :]).abs() <= size // 2).float()
+    return near / near.sum(1, keepdim=True)
+
+
+def ambient_occlusion(radius: Tensor) -> Tensor:
+    """Return how much sky each texel sees, (b, G, G) in [0, 1]: hollows lie below their blur."""
+    hollow = torch.zeros_like(radius)
+    for size, weight in ((5, 2.5), (11, 2.2), (21, 0.9)):
+        box = _box(size)
+        hollow = hollow + weight * (box @ radius @ box.T - radius)
+    return torch.sigmoid(1.6 - 5.0 * hollow) / torch.sigmoid(torch.tensor(1.6))
+
+
+def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
+    """Return how lit (b, g, g) each texel is from head-frame directions light (b, 3).
+
+    radius (b, g, g) is marched towards the light in five steps; g may be coarser than the chart.
+    """
+    points = radius[:, None] * chart.texel_directions(radius.shape[-1])
+    deepest = torch.full_like(radius, -1.0)
+    for step in (0.07, 0.15, 0.27, 0.43, 0.65):
+        q = points + step * light[:, :, None, None]
+        grid, distance = chart.grid_of(q[:, 0], q[:, 1], q[:, 2])
+        inside = chart.lookup(radius[:, None], grid)[:, 0] - distance - 0.1 * step
+        deepest = torch.maximum(deepest, inside)
+    return torch.sigmoid(-hardness * (deepest - 0.01))

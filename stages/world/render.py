@@ -1,0 +1,99 @@
+"""Render identities in style, as differentiable images or as photographs."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
+from stages.world.style import STYLE_DIM
+
+DOMAINS = ("studio", "wild")
+_CHUNK = 16  # photographs are always rendered in padded chunks of this size: see `photograph`
+
+
+def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
+    """Raise `ValueError`, one line, for arguments that cannot be rendered."""
+    if domain not in DOMAINS:
+        raise ValueError(f"domain: got {domain!r}, allowed: {', '.join(map(repr, DOMAINS))}")
+    if size_px <= 0 or size_px % 16:
+        raise ValueError(f"size_px: got {size_px}, allowed: positive multiples of 16")
+    for name, value, width in (("z", z, identity.IDENTITY_DIM), ("style", style, STYLE_DIM)):
+        if value.ndim != 2 or value.shape[1] != width or len(value) != len(z):
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, allowed: (b, {width})")
+        if not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{name}: got NaN or infinity, allowed: finite numbers")
+
+
+def _resize(maps: Tensor, size: int) -> Tensor:
+    """Resample maps (b, c, h, w) to (b, c, size, size), corner texels staying in place."""
+    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
+
+
+def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
+    """Return where the five landmarks (b, 5, 2) lie in the image, x right, y down, in pixels."""
+    p = geometry.person_of(z, style)
+    at = geometry.layout_of(p)
+    points = trace.landmarks_head(geometry.skin_radius(p, at), at)
+    return trace.to_template(points, trace.view_of(p, points)) * (size_px / trace.TEMPLATE_SIZE)
+
+
+def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
+    """Render (b, 3, size, size) display RGB in [0, 1], differentiable in z and style.
+
+    z is (b, IDENTITY_DIM), style (b, STYLE_DIM). Raises `ValueError` for an unknown domain, a size
+    that is no positive multiple of 16, wrong widths, and NaN or infinite numbers.
+    """
+    _check(z, style, domain, size_px)
+    p = geometry.person_of(z, style)
+    at = geometry.layout_of(p)
+    skin = geometry.skin_radius(p, at)
+    growth = hair.growth(p, at)
+    radius = hair.hair_radius(p, skin, growth)
+    landmarks = trace.landmarks_head(skin, at)
+    view = trace.view_of(p, landmarks)
+    pixel = 112 / size_px / 55  # head units: 55 template px are about one
+    points, coverage = trace.first_hit(radius, *trace.rays(view, size_px), pixel)
+
+    light_camera = shading.key_direction(p)
+    light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
+    lit = geometry.light_visibility(_resize(radius[:, None], chart.MAP_SIZE // 2)[:, 0], light,
+                                    shading.SHADOW_HARDNESS[domain])  # fmt: skip
+    lit = _resize(lit[:, None], chart.MAP_SIZE)
+    maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None], lit,
+            growth[:, None], hair.beard_density(p, at)[:, None],
+            albedo.tint_maps(p, at, domain)]  # fmt: skip
+    grid, _ = chart.grid_of(points[:, 0], points[:, 1], points[:, 2])
+    m = chart.lookup(torch.cat(maps, 1), grid)
+    normal = m[:, :3] * (m[:, :3].square().sum(1, keepdim=True) + 1e-6).rsqrt()
+    noise = chart.fine_noise(domain).expand(len(z), -1, -1, -1)
+    sampled = {"sx": grid[..., 0] * chart.CHART_SCALE, "sy": grid[..., 1] * chart.CHART_SCALE,
+               "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
+               "tint": m[:, 7:]}  # fmt: skip
+    surface = albedo.surface_of(p, at, light_camera, sampled, chart.lookup(noise, grid),
+                                max(0.5 * pixel, 0.006))  # fmt: skip
+    head = shading.shade(p, domain, light, view.rotation, surface.albedo, surface.gloss, normal,
+                         m[:, 4], m[:, 3])  # fmt: skip
+    behind = shading.background(p, domain, size_px)
+    return shading.develop(p, domain, torch.lerp(behind, head, coverage[:, None]))
+
+
+def photograph(
+    z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int
+) -> np.ndarray:
+    """Photograph (b, size, size, 3) uint8 RGB: `render`, then the camera's flaws by each seed.
+
+    Rendering runs in chunks of fixed size, the last one padded: matrix products may round
+    differently for other batch sizes, and so an image's bytes depend on its own row alone.
+    """
+    _check(z, style, domain, size_px)
+    images = []
+    with torch.no_grad():
+        for start in range(0, len(z), _CHUNK):
+            rows = torch.arange(start, start + _CHUNK).clamp(max=len(z) - 1)
+            shown = render(z[rows], style[rows], domain, size_px)
+            images.append(shown[: len(z) - start].permute(0, 2, 3, 1).contiguous().numpy())
+    rendered = np.concatenate(images) if images else np.zeros((0, size_px, size_px, 3), np.float32)
+    rows_np = style.detach().numpy()
+    shots = [camera.expose(i, r, int(s)) for i, r, s in zip(rendered, rows_np, seeds, strict=True)]
+    return np.stack(shots) if shots else rendered.astype(np.uint8)

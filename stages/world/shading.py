@@ -1,0 +1,131 @@
+"""Light: the two domains' shading models, backgrounds and tone."""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from stages.world import style
+from stages.world.geometry import Person
+
+SHADOW_HARDNESS = {"studio": 14.0, "wild": 45.0}
+_BACKGROUND_BASES = len([n for n in style.NAMES if n.startswith("background_")]) - 3
+
+
+def key_direction(p: Person) -> Tensor:
+    """Return the key light's direction (b, 3) in the camera frame; neutral is front, 25 deg up."""
+    azimuth = p.now("key_azimuth_deg") * (math.pi / 180)
+    elevation = (25.0 + p.now("key_elevation_deg")) * (math.pi / 180)
+    c = elevation.cos()
+    return torch.stack([c * azimuth.sin(), elevation.sin(), c * azimuth.cos()], 1)
+
+
+def _coloured(warm: Tensor, strength: Tensor | float) -> Tensor:
+    """Return a light colour (b, 3, 1, 1): warm > 0 is red, < 0 is blue."""
+    shift = torch.tensor([0.22, 0.02, -0.26])
+    return (torch.exp(warm[:, None] * shift) * strength)[:, :, None, None]
+
+
+def _unit(v: Tensor) -> Tensor:
+    """Normalise v (b, 3)."""
+    return v * (v.square().sum(1, keepdim=True) + 1e-9).rsqrt()
+
+
+def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tensor, gloss: Tensor,
+          normal: Tensor, visible: Tensor, sky: Tensor) -> Tensor:  # fmt: skip
+    """Return radiance (b, 3, h, w) of head pixels.
+
+    light (b, 3) and normal (b, 3, h, w) are in the head frame; visible and sky (b, h, w). Studio is
+    a soft box: wrapped diffuse, white ambient. Wild is a lamp: hard terminator tinted by light
+    under the skin, coloured ambient light from above and below, and strong oily highlights.
+    """
+    wild = domain == "wild"
+    view = rotation[:, 2]  # the camera's axis seen from the head
+    up = rotation[:, 1]
+    half = _unit(light + view)
+    n = normal
+    facing, mirror, high, edge_on = (
+        (n * v[:, :, None, None]).sum(1) for v in (light, half, up, view)
+    )
+    strength = torch.exp2(p.now("key_stops"))[:, None, None]
+    key = _coloured(p.now("warmth"), 1.0) * strength[:, None]
+    if wild:
+        lit = facing.clamp(min=0.0) * visible
+        # Blood scatters red light past the terminator: a band where facing is near 0.
+        red = (1.0 - facing.square()).clamp(min=0.0) ** 8 * (0.2 + 0.8 * visible)
+        diffuse = (
+            1.1 * lit[:, None] + red[:, None] * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
+        )
+        ground = 0.5 + 0.5 * high
+        red_in, blue_in = p.now("ambient_red"), p.now("ambient_blue")
+        tint = torch.stack([red_in, -0.2 * (red_in + blue_in), blue_in], 1)[:, :, None, None]
+        ambient = (
+            torch.exp(0.28 * tint * (2 * ground - 0.6)[:, None]) * (0.24 + 0.28 * ground)[:, None]
+        )
+        shine, power = 0.20, 4
+    else:
+        lit = ((facing + 0.30) / 1.30).clamp(min=0.0) * (0.2 + 0.8 * visible)
+        diffuse = 1.12 * lit[:, None]
+        tint = torch.stack(
+            [p.now("ambient_red"), torch.zeros_like(p.age_years), p.now("ambient_blue")], 1
+        )
+        ambient = 0.44 * torch.exp(0.15 * tint)[:, :, None, None] * (0.85 + 0.15 * high)[:, None]
+        shine, power = 0.07, 3
+    for _ in range(power):
+        mirror = mirror * mirror
+    fresnel = (1.0 - edge_on.clamp(0, 1)).square().square()
+    spec = (shine * mirror * visible * (facing > 0) + 0.3 * shine * fresnel)[:, None] * gloss
+    rim = p.now("rim")[:, None, None] * fresnel * (0.5 + 0.5 * high)
+    light_in = key * diffuse + ambient * sky[:, None] + 0.5 * rim[:, None]
+    return albedo * light_in + key * spec
+
+
+@cache
+def _background_bases(domain: str, size_px: int) -> Tensor:
+    """Return smooth colour fields (k, 3 * size * size); the wild domain's are finer and harder."""
+    rng = np.random.default_rng([sum(domain.encode()), 11])
+    cells = 3 if domain == "studio" else 7
+    coarse = torch.from_numpy(rng.standard_normal((_BACKGROUND_BASES, 3, cells, cells))).float()
+    grey = coarse.mean(1, keepdim=True) * 1.7
+    fields = torch.lerp(grey, coarse, 0.15 if domain == "studio" else 0.22)
+    fine = F.interpolate(fields, size=(size_px, size_px), mode="bicubic", align_corners=True)
+    return fine.flatten(1) / math.sqrt(_BACKGROUND_BASES)
+
+
+def background(p: Person, domain: str, size_px: int) -> Tensor:
+    """Return the radiance (b, 3, size, size) behind the head."""
+    first = style.column("background_0")
+    coefficients = p.s[:, first : first + _BACKGROUND_BASES]
+    field = (coefficients @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
+    warm, green = p.now("background_warm"), p.now("background_green")
+    hue = torch.stack([0.35 * warm, 0.25 * green, -0.35 * warm], 1)[:, :, None, None]
+    fall = torch.linspace(0.3, -0.4, size_px)[:, None]  # a wall lit from above
+    level = fall + (-1.2 + 0.5 * p.now("background_light"))[:, None, None, None]
+    contrast = 0.7 if domain == "studio" else 1.0
+    return torch.exp((level + 0.7 * hue + contrast * field).clamp(-6.0, 0.6))
+
+
+def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:
+    """Turn radiance (b, 3, h, w) into display RGB in [0, 1]: exposure, balance, tone, vignette."""
+    warm, green = p.now("balance_warm"), p.now("balance_green")
+    gain = torch.stack([0.16 * warm, 0.10 * green, -0.20 * warm], 1)
+    if domain == "wild":
+        gain = gain + torch.tensor([0.04, 0.0, -0.06])  # this camera's own cast
+    stops = (p.now("exposure_stops") * math.log(2.0))[:, None]
+    lin = radiance * torch.exp(gain + stops)[:, :, None, None]
+    if domain == "wild":
+        size = lin.shape[-1]
+        axis = torch.linspace(-1.0, 1.0, size).square()
+        away = (axis[:, None] + axis[None, :]) * 0.5
+        fall = 0.18 + 0.35 * p.now("vignette")[:, None, None]
+        lin = lin * (1.0 - fall * away).clamp(min=0.05)[:, None]
+        lin = lin * (1.0 + 0.18 * lin) / (1.0 + 0.42 * lin)  # shoulder: highlights roll off
+    shown = (lin + 1e-4).clamp(max=1.3).sqrt()
+    grey = shown.mean(1, keepdim=True)
+    shown = grey + (shown - grey) * torch.exp(0.3 * p.now("saturation"))[:, None, None, None]
+    slope = torch.exp(0.22 * p.now("contrast") + (0.12 if domain == "wild" else 0.0))
+    shown = 0.45 + (shown - 0.45) * slope[:, None, None, None]
+    return shown.clamp(0.0, 1.0)

@@ -1,0 +1,42 @@
+"""The objective at arrangements whose closest pair is known, and against the full matrix."""
+
+import numpy as np
+import pytest
+
+from stages.common import sphere
+from stages.packing.objective import combine, objective
+from stages.packing.start import start
+
+
+def test_simplex_and_its_own_gallery():
+    x = sphere.unit_rows(np.eye(5) - 1 / 5)
+    found = objective(x, x, 0.5, "closest")
+    assert found.separation == pytest.approx(-1 / 4, abs=1e-6)
+    assert found.gallery_term == pytest.approx(0, abs=1e-6)
+
+
+def test_equals_the_full_matrix_beyond_one_tile(monkeypatch):
+    monkeypatch.setattr(sphere, "TILE", 7)
+    rng = np.random.default_rng(0)
+    x, x_ref = (sphere.unit_rows(rng.standard_normal((n, 6))) for n in (30, 11))
+    cos = x @ x.T - 3 * np.eye(30)
+    for reading, separation in (("closest", cos.max()), ("mean", cos.max(axis=1).mean())):
+        expected = separation + 0.7 * (1 - (x @ x_ref.T).max(axis=1)).mean()
+        assert objective(x, x_ref, 0.7, reading).value == pytest.approx(expected, abs=1e-6)
+
+
+def test_readings_differ_and_alpha_weighs():
+    nearest, gallery = np.array([0.1, 0.3, 0.3]), np.array([0.5, 1.0, 0.9])
+    assert combine(nearest, gallery, 0.5, "closest").value == pytest.approx(0.3 + 0.5 * 0.2)
+    assert combine(nearest, gallery, 0.0, "mean").value == pytest.approx(0.7 / 3)
+
+
+def test_start_takes_distinct_rows_and_parts_equal_ones():
+    x_ref = np.eye(6, dtype=np.float32)
+    few = start(x_ref, 4, seed=0)
+    assert np.array_equal(np.sort(few.argmax(axis=1)), np.unique(few.argmax(axis=1)))
+    assert set(few.ravel().tolist()) == {0.0, 1.0}
+    many = start(np.concatenate([x_ref, x_ref]), 40, seed=0)
+    assert len(np.unique(many, axis=0)) == 40
+    assert (many == 1).any(axis=1).sum() == 6
+    assert np.median(sphere.nearest(many, x_ref)[1]) > 0.8

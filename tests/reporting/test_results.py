@@ -1,0 +1,114 @@
+"""Contrasts and curves on scores whose answer is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from reporting import project
+
+from stages.reporting import results
+from stages.reporting.results import FAR_GRID, TWIN, WILD, Variant
+from stages.settings.variants import Variants
+
+PLAIN = Variants(**project.PLAIN)
+R = 200
+
+
+def variant(name: str, accuracy: dict[str, float], seeds: int = 5, spread: float = 0.01) -> Variant:
+    """Return a variant of given accuracies; the draws of people are common to all variants."""
+    people = np.random.default_rng(1).standard_normal(R)
+    own = np.random.default_rng([2, len(name)]).standard_normal(R)
+    protocols, replicates = {}, {}
+    for protocol, value in accuracy.items():
+        domain = "studio" if protocol == TWIN[1] else "wild"
+        protocols[protocol] = {"domain": domain, "accuracy": {"per_seed": [value] * seeds}}
+        replicates[protocol] = value + spread * (people + 0.1 * own)
+    return Variant(name, PLAIN, list(range(seeds)), protocols, {}, replicates)
+
+
+def trio(seeds: int = 5, more: dict[str, float] | None = None) -> list[Variant]:
+    given = {"base": 0.8, "wild": 0.9, **(more or {})}
+    return [variant(name, {"lfw": value, "agedb": value, "syn-lfw": 0.9}, seeds) for name, value in given.items()]
+
+
+def found(variants: list[Variant], name: str, protocol: str = WILD) -> results.Contrast:
+    made = results.contrasts(variants, 0.95)
+    return next(c for c in made if (c.name, c.protocol) == (name, protocol))
+
+
+def test_people_drawn_together_cancel_in_a_difference():
+    c = found(trio(), "wild - base")
+    assert c.found.value == pytest.approx(0.1)
+    assert 0.1 - c.found.low < 0.005 and c.found.high - 0.1 < 0.005  # alone, each interval is 0.02 to either side
+    assert c.reading == "reproduces"
+
+
+def test_a_variant_is_not_separated_from_its_twin():
+    c = found(trio(more={"wider": 0.8}), "wider - base")
+    assert c.found.low < 0 < c.found.high
+    assert c.expected == 0 and c.reading == "not separated"
+
+
+@pytest.mark.parametrize(("wide", "reading"), [(0.85, "reproduces"), (0.75, "reversed"), (0.8, "not separated")])
+def test_a_verdict_compares_the_interval_with_the_published_sign(wide: float, reading: str):
+    assert found(trio(more={"wide": wide}), "wide - base").reading == reading
+
+
+def test_fewer_than_five_seeds_give_no_verdict():
+    c = found(trio(4, {"wide": 0.85}), "wide - base")
+    assert c.side == 1
+    assert c.reading.startswith("interval only")
+    assert "4 training seeds" in results.statement([c])
+
+
+def test_the_gap_of_two_domains_is_compared_pair_by_pair():
+    c = found(trio(), "wild - base", f"{TWIN[0]} - {TWIN[1]}")
+    assert c.found.value == pytest.approx(0.1)
+    same = [variant(n, {"lfw": v, "syn-lfw": v}) for n, v in (("base", 0.8), ("wild", 0.9))]
+    c = found(same, "wild - base", f"{TWIN[0]} - {TWIN[1]}")
+    assert (c.found.low, c.found.value, c.found.high) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_the_mean_is_over_wild_protocols_only():
+    v = variant("base", {"lfw": 0.7, "agedb": 0.9, "syn-lfw": 0.1})
+    assert v.accuracy(WILD).value[0] == pytest.approx(0.8)
+
+
+def test_the_statement_names_every_phenomenon_once():
+    variants = trio(more={"wide": 0.85, "deep": 0.85, "identity-mixup": 0.8})
+    said = results.statement(results.contrasts(variants, 0.95))
+    groups = {part.partition(":")[0].strip(): part for part in said.split(".")}
+    assert "wide − base" in groups["Reproduces"]
+    assert "deep − base" in groups["Reversed"]
+    assert "identity-mixup − base" in groups["Not shown, the interval includes 0"]
+
+
+def curve(tmp_path: Path, *scores: np.ndarray) -> np.ndarray:
+    files = []
+    for i, score in enumerate(scores):
+        n = len(score)
+        columns = {
+            "same": np.arange(n) < n // 2,
+            "fold": np.zeros(n),
+            "identity_a": np.zeros(n),
+            "identity_b": np.ones(n),
+        }
+        files.append(tmp_path / f"{i}.arrow")
+        project.write_arrow(files[-1], pa.table({**columns, "seed_0": score}))
+    return results.mean_roc(files)
+
+
+def test_roc_of_perfect_scores_is_one_and_a_mean_is_taken_at_equal_far(tmp_path: Path):
+    perfect, useless = np.repeat([1.0, 0.0], 2000), np.tile(np.arange(2000.0), 2)
+    assert curve(tmp_path, perfect) == pytest.approx(np.ones(len(FAR_GRID)))
+    assert curve(tmp_path, useless) == pytest.approx(FAR_GRID, abs=1 / 2000)
+    assert curve(tmp_path, perfect, useless) == pytest.approx((1 + FAR_GRID) / 2, abs=1 / 2000)
+
+
+def test_roc_counts_the_threshold_that_keeps_to_the_rate(tmp_path: Path):
+    impostors = np.arange(1000.0)
+    genuine = np.full(1000, 989.5)  # ten impostors, a rate of exactly 0.01, score above
+    tar = curve(tmp_path, np.concatenate([genuine, impostors]))
+    assert tar[FAR_GRID < 0.0099].max() == 0
+    assert tar[FAR_GRID > 0.0099].min() == 1

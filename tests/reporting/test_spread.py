@@ -1,0 +1,56 @@
+"""Cosines, distances and the map on rows whose answer is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reporting import project
+
+from stages.backbones.compact import Compact
+from stages.common import images
+from stages.recognisers.embedded import Embedded
+from stages.reporting import spread
+
+CARD = {"size_px": 16, "colour": "rgb", "embedding_size": 8}
+
+
+def test_an_image_is_compared_with_the_others_of_its_person():
+    x = np.eye(4, dtype=np.float32)[[0, 1, 2, 2, 3]]
+    genuine, impostor = spread.centre_cosines(x, np.array([0, 0, 1, 1, 7]))
+    assert genuine == pytest.approx([0, 0, 1, 1], abs=1e-6)  # its own row would have given 0.71; person 7 has one image
+    assert impostor == pytest.approx([0, 0, 0], abs=1e-6)
+
+
+def test_one_image_of_each_person_is_refused():
+    with pytest.raises(ValueError, match="two or more"):
+        spread.centre_cosines(np.eye(3, dtype=np.float32), np.arange(3))
+
+
+def test_distance_within_persons_weighs_them_alike():
+    x = np.eye(3)[[0, 1, 2, 2, 2, 2]]
+    assert spread.within_distance(x, np.array([5, 5, 6, 6, 6, 6])) == pytest.approx(0.5)
+
+
+def test_people_are_spaced_and_have_enough_images():
+    identity = np.repeat(np.arange(10), [3, 3, 3, 1, 3, 3, 3, 3, 3, 3])
+    rows = spread.pick(identity, 3, 2)
+    assert identity[rows].tolist() == [0, 0, 5, 5, 9, 9]
+    assert 3 not in identity[spread.pick(identity, 10, 2)]
+
+
+def test_the_map_keeps_domains_on_one_plane(tmp_path: Path):
+    torch.manual_seed(0)
+    recogniser = Embedded(Compact([16] * 4, 8, 16, 3), CARD)
+    domains = {}
+    for name in ("tight", "loose"):
+        who, index = (grid.ravel() for grid in np.mgrid[:5, :4])
+        faces = project.noise_faces("studio", who, 0 * index if name == "tight" else index)
+        images.write_shard(tmp_path / name / "a.arrow", list(faces), identity=who, index=index, seed=index, domain="x")
+        domains[name] = images.Shards(tmp_path / name)
+    found = spread.embed_map(domains, recogniser, 3, 4)
+    assert found["tight"].points.shape == (12, 2) and found["tight"].people == 5
+    assert found["tight"].distance == pytest.approx(0, abs=1e-6)
+    assert found["loose"].distance > 1e-4
+    first = found["tight"].identity == found["tight"].identity[0]
+    assert np.ptp(found["tight"].points[first], axis=0) == pytest.approx([0, 0], abs=1e-3)

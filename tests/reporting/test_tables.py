@@ -1,0 +1,110 @@
+"""Tables, the page and the sheet of faces."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from reporting import project
+
+from stages.common import images
+from stages.reporting import faces, page, tables
+from stages.reporting.page import Figures, Folded, Heading, Text
+from stages.reporting.results import Variant
+from stages.reporting.tables import Cell, Table
+from stages.settings.variants import Variants
+
+PLAIN = Variants(**project.PLAIN)
+
+
+def scored(name: str, low: float, high: float, seeds: int = 5, **more: object) -> Variant:
+    entry = {"accuracy": {"value": (low + high) / 2, "low": low, "high": high}}
+    protocols = {"lfw": {"domain": "wild", **entry}, "syn-lfw": {"domain": "studio", **entry}}
+    return Variant(name, Variants(**{**project.PLAIN, **more}), list(range(seeds)), protocols, entry, {})
+
+
+@pytest.mark.parametrize(
+    ("low", "seeds", "bold"),
+    [(0.81, 5, True), (0.79, 5, False), (0.81, 4, False)],
+    ids=["apart", "overlap", "few seeds"],
+)
+def test_bold_needs_an_interval_above_all_others_and_five_seeds(low: float, seeds: int, bold: bool):
+    variants = [scored("a", 0.6, 0.8), scored("b", low, 0.9, seeds), scored("c", 0.5, 0.7)]
+    rows = tables.results(variants, dict.fromkeys("abc", "#000"), "accuracy").rows
+    assert [row[1].strong for row in rows] == [False, bold, False]
+
+
+def test_width_and_depth_leaves_out_what_is_mixed():
+    variants = [scored("a", 0.6, 0.8, width=9), scored("b", 0.6, 0.8), scored("c", 0.6, 0.8, mix_width=1)]
+    rows = tables.width_depth(variants, dict.fromkeys("abc", "#000")).rows
+    assert [[cell.text for cell in row[:5]] for row in rows] == [
+        ["b", "studio", "6", "4", "24"],
+        ["a", "studio", "9", "4", "36"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ({"value": -0.0004, "low": -0.01, "high": 0.01}, "0.0 −1.0 to 1.0"),
+        ({"value": 0.5, "low": 0.25, "high": 0.75}, "50.0 25.0 to 75.0"),
+        (None, "– "),
+    ],
+)
+def test_numbers_keep_their_interval(entry: dict | None, text: str):
+    cell = tables.number(entry)
+    assert f"{cell.text} {cell.interval}" == text
+
+
+def test_a_tree_of_any_shape_becomes_rows():
+    leaf = {"value": 0.5, "low": 0.4, "high": 0.6}
+    found = {"a": {"b": {"c": leaf, "d": 3}, "e": None}, "f": [0.25, 1], "g": "word"}
+    rows = [[cell.text for cell in row] for row in tables.tree(found).rows]
+    assert rows == [
+        ["a", "b · c", "0.500"],
+        ["", "b · d", "3"],
+        ["", "e", "–"],
+        ["f", "", "0.250, 1"],
+        ["g", "", "word"],
+    ]
+
+
+def test_text_is_not_markup(tmp_path: Path):
+    file = tmp_path / "x.png"
+    file.write_bytes(b"p")
+    table = Table(["a|b"], [[Cell("<i>1</i>"), Cell("c|d", "<0>")]])
+    html = page.html([Heading("<b>"), Text("a < b & c"), table, Folded("{{body}}", [Figures([(file, "<u>")])])], "T")
+    assert not any(tag in html for tag in ("<b>", "<u>", "<0>", "<i>1"))
+    assert "a &lt; b &amp; c" in html and "{{body}}" in html
+    assert "c\\|d" in page.markdown([table], "T")
+
+
+def test_the_last_row_of_faces_shows_who_was_mixed_in():
+    label, domain = np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.array(["main"] * 6 + ["mix"] * 2)
+    chosen = faces.choose(label, domain, 3, 1)
+    assert [row.tolist() for row in chosen] == [[0], [4], [6]]
+    assert [label[row].tolist() for row in faces.choose(label, np.array(["main"] * 8), 2, 2)] == [[0, 0], [3, 3]]
+
+
+def test_the_sheet_shows_the_images_that_the_manifest_names(tmp_path: Path):
+    grey = [np.full((16, 16, 3), 20 * i, np.uint8) for i in range(6)]
+    rows = np.arange(6)
+    images.write_shard(tmp_path / "s" / "a-0.arrow", grey, identity=rows // 3, index=rows, seed=rows, domain="studio")
+    picked = [5, 3, 1]
+    columns = {
+        "set": ["s"] * 3,
+        "shard": ["a-0.arrow"] * 3,
+        "row": picked,
+        "label_a": [0, 0, 0],
+        "domain": ["main"] * 3,
+    }
+    sheet = faces.rows(pa.table(columns), tmp_path, people=1, depth=4, augment=False)
+    assert sheet.shape == (faces.FACE_PX, 4 * faces.FACE_PX + 3 * faces.GAP_PX, 3)
+    shown = [sheet[5, 5 + place * (faces.FACE_PX + faces.GAP_PX), 0] for place in range(4)]
+    assert shown == pytest.approx([100, 60, 20, 255], abs=2)
+
+
+def test_a_manifest_without_its_columns_is_refused(tmp_path: Path):
+    project.write_arrow(tmp_path / "m.arrow", pa.table({"set": ["s"], "shard": ["a"]}))
+    with pytest.raises(ValueError, match="column row is missing"):
+        faces.manifest(tmp_path / "m.arrow")

@@ -1,0 +1,191 @@
+"""Stage `evaluate` on a real tiny network and two small protocols."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from stages import evaluate
+from stages.common import artifacts, images
+from stages.metrics import verification
+from stages.recognisers import embedded
+
+ROOT = Path(__file__).parents[1]
+CARD = {
+    "architecture": "compact",
+    "widths": [4, 4, 8, 8],
+    "embedding_size": 8,
+    "size_px": 32,
+    "colour": "grey",
+}
+SEEDS = [0, 1]
+
+
+def write_pairs(file: Path, a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> None:
+    """Write the pairs of a protocol."""
+    kinds = {"a": pa.int32(), "b": pa.int32(), "same": pa.bool_(), "fold": pa.int8()}
+    columns = zip(kinds.items(), (a, b, same, fold), strict=True)
+    table = pa.table({name: pa.array(column, kind) for (name, kind), column in columns})
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+
+
+def write_protocol(folder: Path, seed: int) -> None:
+    """Write 20 people with 4 faces each, a colour per person and noise per face, in two shards, and 200 pairs."""
+    rng = np.random.default_rng(seed)
+    identity, index = np.repeat(np.arange(100, 120), 4), np.tile(np.arange(4), 20)
+    faces = np.kron(rng.integers(0, 200, (20, 4, 4, 3)), np.ones((1, 8, 8, 1)))[identity - 100]
+    faces = (faces + rng.integers(0, 56, faces.shape)).astype(np.uint8)
+    folder.mkdir(parents=True)
+    for i, part in enumerate((slice(0, 50), slice(50, 80))):
+        images.write_shard(
+            folder / f"pair-{i:05d}.arrow",
+            list(faces[part]),
+            identity=identity[part],
+            index=index[part],
+            seed=np.arange(80)[part],
+            domain="wild",
+        )
+    same = np.arange(200) % 2 == 0
+    a = rng.integers(0, 80, 200)
+    apart = (a + 4 * rng.integers(1, 20, 200)) % 80
+    write_pairs(folder / "pairs.arrow", a, np.where(same, a // 4 * 4 + (a + 1) % 4, apart), same, np.arange(200) // 20)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with params.yaml, two networks and three protocols."""
+    root = tmp_path_factory.mktemp("repository")
+    values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    values["train"]["seeds"] = SEEDS
+    values["evaluate"] |= {"fars": [0.1, 0.001], "replicates": 50}
+    values["variants"] = {"base": values["variants"]["base"]}
+    YAML().dump(values, root / "params.yaml")
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        (root / "data/train/base").mkdir(parents=True, exist_ok=True)
+        embedded.save(root / f"data/train/base/seed-{seed}.safetensors", embedded.build(CARD), CARD)
+    listed = []
+    for i, (name, domain) in enumerate((("one", "wild"), ("two", "wild"), ("orl", "external"))):
+        write_protocol(root / "data/benchmarks" / name, i)
+        listed.append({"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": 200})
+    artifacts.write_json(root / "data/benchmarks/index.json", {"protocols": listed})
+    return root
+
+
+@pytest.fixture
+def inside(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Run in that folder with the variant's name as argument."""
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(sys, "argv", ["evaluate", "base"])
+    yield made
+
+
+def report() -> dict[str, Any]:
+    """Return what the stage reports."""
+    return json.loads(Path("reports/evaluate/base.json").read_text())
+
+
+def scores(name: str) -> pa.Table:
+    """Return the kept scores of a protocol."""
+    return pa.ipc.open_file(f"data/evaluate/base/{name}.arrow").read_all()
+
+
+@pytest.mark.usefixtures("inside")
+def test_reports_agree_with_the_scores_that_are_kept() -> None:
+    line = evaluate.main()
+    assert line.startswith("evaluate base: wild accuracy ") and line.endswith("-> reports/evaluate/base.json")
+    told = report()
+    assert told["seeds"] == SEEDS and list(told["protocols"]) == ["one", "two", "orl", "orl-centred"]
+    for name, protocol in told["protocols"].items():
+        table = scores(name)
+        same, fold = table["same"].to_numpy(), table["fold"].to_numpy()
+        each = [table[f"seed_{seed}"].to_numpy() for seed in SEEDS]
+        accuracy = [verification.ten_fold_accuracy(score, same, fold)[0] for score in each]
+        assert protocol["accuracy"]["per_seed"] == pytest.approx(accuracy, rel=1e-5)
+        assert protocol["accuracy"]["value"] == pytest.approx(np.mean(accuracy), rel=1e-5)
+        assert protocol["auc"]["low"] <= protocol["auc"]["value"] <= protocol["auc"]["high"]
+        tars = [verification.tar_at_far(score[same], score[~same], 0.1) for score in each]
+        assert protocol["tar_at_far_0.1"]["per_seed"] == pytest.approx(tars, rel=1e-5)
+        assert protocol["tar_at_far_0.001"] is None  # 100 impostor pairs cannot measure it
+        assert (protocol["pairs"], protocol["identities"]) == (200, 20)
+    wild = [told["protocols"][name]["d_prime"]["value"] for name in ("one", "two")]
+    assert told["wild_mean"]["d_prime"]["value"] == pytest.approx(np.mean(wild), rel=1e-5)
+
+
+@pytest.mark.usefixtures("inside")
+def test_scores_are_cosines_of_the_rows_named() -> None:
+    evaluate.main()
+    table = scores("two")
+    shards = images.Shards("data/benchmarks/two", "pair-*.arrow")
+    x = embedded.load("data/train/base/seed-1.safetensors").embed(shards.faces())
+    a, b = table["a"].to_numpy(), table["b"].to_numpy()
+    cosine = (x[a] * x[b]).sum(1) / np.linalg.norm(x[a], axis=1) / np.linalg.norm(x[b], axis=1)
+    np.testing.assert_allclose(table["seed_1"].to_numpy(), cosine, atol=1e-6)
+    np.testing.assert_array_equal(table["identity_b"].to_numpy(), shards.column("identity")[b])
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_second_run_writes_the_same_bytes() -> None:
+    evaluate.main()
+    files = [*Path("data/evaluate/base").iterdir(), Path("reports/evaluate/base.json")]
+    before = {file: artifacts.digest(file) for file in files}
+    evaluate.main()
+    assert {file: artifacts.digest(file) for file in files} == before
+
+
+def test_centring_takes_away_what_all_share_and_no_one_is_in_their_own_centre() -> None:
+    rng = np.random.default_rng(0)
+    identity = np.repeat([3, 5, 8, 9], 5)
+    x = rng.normal(size=(20, 6)).astype(np.float32) * 0.1 + np.eye(6, dtype=np.float32)[0]
+    y = evaluate.centred(x, identity)
+    expected = x[:10] - x[10:].mean(axis=0)
+    np.testing.assert_allclose(y[:10], expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+    moved = x.copy()
+    moved[:5] += 1  # person 3 changes
+    np.testing.assert_array_equal(evaluate.centred(moved, identity)[5:10], y[5:10])  # 5 is in the same half
+    assert (evaluate.centred(moved, identity)[10:] != y[10:]).any()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("b", 80, "0 to 79"),
+        ("same", False, "contradicts the identities"),
+        ("fold", 0, "two folds"),
+    ],
+)
+def test_pairs_that_cannot_be_right_are_refused(inside: Path, key: str, value: Any, message: str) -> None:
+    file = inside / "data/benchmarks/two/pairs.arrow"
+    before = file.read_bytes()
+    columns = {name: column.to_numpy().copy() for name, column in zip(evaluate.COLUMNS, _table(file), strict=True)}
+    columns[key][:] = value
+    write_pairs(file, **columns)
+    try:
+        with pytest.raises(ValueError, match=message):
+            evaluate.main()
+    finally:
+        file.write_bytes(before)
+    assert not list(inside.glob("data/evaluate/.*"))  # nothing half done stays
+
+
+def _table(file: Path) -> list[pa.ChunkedArray]:
+    with pa.OSFile(str(file)) as source:
+        return pa.ipc.open_file(source).read_all().columns
+
+
+@pytest.mark.parametrize("arguments", [[], ["nobody"], ["base", "base"]])
+def test_a_wrong_or_missing_name_is_one_line(made: Path, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "stages.evaluate", *arguments]
+    done = subprocess.run(
+        command, cwd=made, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "base" in done.stderr, done.stderr

@@ -1,0 +1,65 @@
+"""Stage `pack`: what it writes, and what it refuses."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from stages import pack
+from stages.common import artifacts, sphere
+from stages.settings.pack import Pack
+
+CFG = Pack(
+    method="hyperface", identities=12, alpha=0.5, separation="mean", iterations=60, learning_rate=0.02, max_cosine=0.6,
+    seed=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    YAML().dump({"pack": asdict(CFG)}, tmp_path / "params.yaml")
+    native = np.random.default_rng(0).standard_normal((30, 8)) * np.arange(1, 9)
+    artifacts.write_rows("data/embed", "x_ref", sphere.unit_rows(native), np.linalg.norm(native, axis=1))
+    return tmp_path
+
+
+def test_writes_rows_and_figures_that_agree(workplace):
+    line = pack.main()
+    x_ref, _ = artifacts.read_rows("data/embed", "x_ref")
+    x_id, norms = artifacts.read_rows("data/pack", "x_id", d=8)
+    found = json.loads(Path("reports/pack.json").read_text())
+    cos = x_id @ x_id.T - 3 * np.eye(12)
+    assert x_id.shape == (12, 8) and len(np.unique(norms)) == 1 and "12" in line
+    assert found["separation"] == pytest.approx(cos.max(axis=1).mean(), abs=1e-5)
+    assert found["nearest_cosine"]["max"] == pytest.approx(cos.max(), abs=1e-5)
+    assert found["nearest_deg"]["min"] == pytest.approx(np.degrees(np.arccos(cos.max())), abs=1e-3)
+    assert found["gallery_cosine"]["min"] == pytest.approx((x_id @ x_ref.T).max(axis=1).min(), abs=1e-5)
+    assert found["objective"] == pytest.approx(found["separation"] + 0.5 * found["gallery_term"], abs=1e-5)
+    assert found["objective"] < found["start"]["objective"]
+    assert found["start"]["gallery_term"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_second_run_writes_the_same_bytes(workplace):
+    files = [Path("data/pack/x_id.npy"), Path("data/pack/x_id_norms.npy"), Path("reports/pack.json")]
+    pack.main()
+    before = [file.read_bytes() for file in files]
+    shutil.rmtree("data/pack")
+    pack.main()
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_public_call_takes_rows_alone(workplace):
+    x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
+    assert np.array_equal(pack.pack(x_ref, CFG), pack.pack_with_norms(x_ref, norms, CFG)[0])
+
+
+def test_refuses_a_single_identity_and_writes_nothing(workplace):
+    YAML().dump({"pack": asdict(CFG) | {"identities": 1}}, workplace / "params.yaml")
+    with pytest.raises(ValueError, match=r"pack.identities = 1; allowed: at least 2"):
+        pack.main()
+    assert not Path("data/pack").exists() and not Path("reports").exists()

@@ -1,0 +1,123 @@
+"""dvc.yaml, params.yaml and the imports tell one story."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
+STAGES = sorted(PIPELINE)
+# What a stage loads by the name of a backend, from a card or from params.yaml, is not an import statement.
+LOADED = {
+    "stages.recognisers": ["stages/recognisers/embedded.py"],
+    "stages.generators": ["stages/generators/embedded.py"],
+    "stages.packing": [f"stages/packing/{PARAMS['pack']['method']}.py"],
+    "stages.heads": [f"stages/heads/{PARAMS['train']['head']}.py"],
+}
+BACKBONES = {"pretrain": ["compact", "plain"], "audit": ["compact", "plain"]}
+
+
+def body(stage: str) -> dict:
+    return PIPELINE[stage].get("do", PIPELINE[stage])
+
+
+def deps(stage: str) -> list[str]:
+    found = [resolved(dep) for dep in body(stage)["deps"] if dep.startswith("stages/")]
+    return sorted(file for dep in found for file in expanded(dep))
+
+
+def resolved(path: str) -> str:
+    def value(match: re.Match[str]) -> str:
+        section, key = match[1].split(".")
+        return str(PARAMS[section][key])
+
+    return re.sub(r"\$\{(\w+\.\w+)\}", value, path)
+
+
+def expanded(dep: str) -> list[str]:
+    path = ROOT / dep
+    return sorted(str(f.relative_to(ROOT)) for f in path.glob("*.py") if f.read_text()) if path.is_dir() else [dep]
+
+
+@cache
+def imports(file: Path) -> frozenset[Path]:
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name in LOADED:
+                found |= {ROOT / loaded for loaded in LOADED[name]}
+            path = ROOT / name.replace(".", "/")
+            found |= {f for f in (path.with_suffix(".py"), path / "__init__.py") if name.startswith("stages") and f.is_file()}
+    return frozenset(found)
+
+
+def closure(stage: str) -> list[str]:
+    todo, seen = [ROOT / f"stages/{stage}.py"], set()
+    if "stages.tools.launch" in body(stage)["cmd"]:
+        todo.append(ROOT / "stages/tools/launch.py")
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo += imports(file)
+    if ROOT / "stages/recognisers/embedded.py" in seen:
+        seen |= {ROOT / f"stages/backbones/{name}.py" for name in BACKBONES.get(stage, [PARAMS["train"]["backbone"]])}
+    return sorted(str(file.relative_to(ROOT)) for file in seen if file.read_text())
+
+
+def test_every_stage_is_a_file_and_every_file_a_stage():
+    assert STAGES == sorted(file.stem for file in (ROOT / "stages").glob("*.py") if file.name != "__init__.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_deps_are_exactly_what_the_stage_imports(stage: str):
+    assert deps(stage) == closure(stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_runs_the_stage(stage: str):
+    assert f"stages.{stage}" in body(stage)["cmd"].split()
+
+
+def test_params_sections_are_the_stages_and_world():
+    assert sorted(PARAMS) == sorted([*(set(STAGES) - {"validate"}), "world"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_names_the_sections_that_it_reads(stage: str):
+    named = {param.split(".")[0] for param in body(stage)["params"]}
+    read = {f for file in closure(stage) if stage != "validate" for f in re.findall(r"^stages/settings/(\w+)\.py$", file)}
+    # settings that are only a type of an argument (validate checks them all) are still read from params.yaml
+    assert read <= named | {"train"} if stage == "evaluate" else read <= named
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_waits_for_validate(stage: str):
+    assert stage == "validate" or "data/validate" in body(stage)["deps"]
+
+
+@pytest.mark.parametrize("section", sorted(set(STAGES) - {"validate"}))
+def test_the_settings_have_the_keys_of_the_section(section: str):
+    settings = (ROOT / f"stages/settings/{section}.py").read_text()
+    fields = set(re.findall(r"^    (\w+): ", settings.split(f"class {section.capitalize()}:")[1], re.MULTILINE))
+    values = PARAMS[section]
+    entries = values.values() if section in ("sets", "variants") else [values]
+    assert all(fields == set(entry) for entry in entries)
+
+
+def test_every_key_is_read_somewhere():
+    source = "\n".join(file.read_text() for file in (ROOT / "stages").rglob("*.py") if "settings" not in file.parts)
+    for section, values in PARAMS.items():
+        for key in next(iter(values.values())) if section in ("sets", "variants") else values:
+            assert re.search(rf"\.{key}\b", source), f"nothing reads {section}.{key}"

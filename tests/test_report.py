@@ -1,0 +1,187 @@
+"""The report stage on what the others hand over."""
+
+import base64
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from reporting import project
+from ruamel.yaml import YAML
+from tiny import working_in
+
+from stages import report
+from stages.common import artifacts
+
+OUTPUTS = ("index.html", "report.md", "metrics.json")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder in which the report was made; tests must not change it."""
+    folder = tmp_path_factory.mktemp("made")
+    protocols = {**project.PROTOCOLS, "home": "external", "home-centred": "external"}
+    project.write_project(folder, protocols=protocols)
+    with working_in(folder):
+        report.main()
+    return folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Iterator[Path]:
+    shutil.copytree(made, tmp_path / "copy")
+    with working_in(tmp_path / "copy"):
+        yield tmp_path / "copy"
+
+
+class Page(HTMLParser):
+    """Collects the tags, the links and the tables of a page; text in a cell's small print is set apart by a blank."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.cells: list[str] = []
+        self._inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("src", "href", "srcset", "action", "data")]
+        self.ids += [value or "" for key, value in attrs if key == "id"]
+        if tag in ("td", "th"):
+            self.cells.append("")
+            self._inside = True
+        elif tag == "small" and self._inside:
+            self.cells[-1] += " "
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.cells[-1] += data
+
+
+def markdown_cells(text: str) -> list[str]:
+    rows = [line for line in text.splitlines() if line.startswith("|") and "| ---" not in line]
+    return [re.sub(r"[\[\]*]", "", cell).strip() for row in rows for cell in row.strip("|").split("|")]
+
+
+def test_the_page_needs_nothing_beside_it(made: Path):
+    text = (made / "reports/index.html").read_text()
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert "url(" not in text and "@import" not in text
+    pictures = [link for link in page.links if link.startswith("data:image/")]
+    anchors = [link for link in page.links if not link.startswith("data:image/")]
+    assert len(pictures) == len(list((made / "reports/figures").iterdir()))
+    for picture in pictures:
+        data = np.frombuffer(base64.b64decode(picture.partition(",")[2]), np.uint8)
+        assert cv2.imdecode(data, cv2.IMREAD_COLOR) is not None
+    assert anchors and {link.removeprefix("#") for link in anchors} == set(page.ids)
+
+
+def test_pictures_of_the_markdown_are_the_figures(made: Path):
+    links = re.findall(r"!\[.*?\]\((.*?)\)", (made / "reports/report.md").read_text())
+    assert sorted(links) == sorted(f"figures/{file.name}" for file in (made / "reports/figures").iterdir())
+
+
+def test_markdown_and_page_hold_the_same_tables(made: Path):
+    tables = (made / "reports/report.md").read_text().partition("## Results")[2]  # after the few numbers at the top
+    page = Page((made / "reports/index.html").read_text())
+    assert len(page.cells) > 200 and markdown_cells(tables) == [cell.strip() for cell in page.cells]
+
+
+def test_results_are_those_of_evaluate(made: Path):
+    cells = markdown_cells((made / "reports/report.md").read_text().partition("## Results")[2])
+    for name in project.VARIANTS:
+        found = artifacts.read_json(made / f"reports/evaluate/{name}.json")
+        row = cells[cells.index(name) :][1:5]
+        columns = [
+            found["protocols"]["lfw"],
+            found["protocols"]["cfp-fp"],
+            found["wild_mean"],
+            found["protocols"]["syn-lfw"],
+        ]
+        for cell, entry in zip(row, columns, strict=True):
+            assert [float(x) for x in cell.replace("to", "").split()] == pytest.approx(
+                [100 * entry["accuracy"][key] for key in ("value", "low", "high")], abs=0.051
+            )
+
+
+def test_metrics_are_few_and_those_of_the_stages(made: Path):
+    metrics = artifacts.read_json(made / "reports/metrics.json")
+    assert list(metrics) == [*project.VARIANTS, "pack", "audit"]
+    wild = artifacts.read_json(made / "reports/evaluate/wild.json")
+    assert metrics["wild"]["wild_accuracy_low"] == wild["wild_mean"]["accuracy"]["low"]
+    assert metrics["wild"]["syn_lfw_accuracy"] == wild["protocols"]["syn-lfw"]["accuracy"]["value"]
+    assert metrics["wild"]["wild_accuracy"] > metrics["base"]["wild_accuracy"]
+    assert metrics["pack"] == {"objective": 0.51, "separation": -0.61, "gallery_term": 0.2}
+    assert len(metrics["audit"]) == 4
+
+
+def test_the_same_inputs_give_the_same_bytes(made: Path, copy: Path):
+    shutil.rmtree("reports/figures")
+    report.main()
+    files = [*OUTPUTS, *(f"figures/{file.name}" for file in (made / "reports/figures").iterdir())]
+    assert sorted(f.name for f in Path("reports/figures").iterdir()) == sorted(Path(f).name for f in files[3:])
+    assert [f for f in files if (made / "reports" / f).read_bytes() != Path("reports", f).read_bytes()] == []
+
+
+def test_only_what_params_name_is_shown(copy: Path):
+    values = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
+    values["variants"] = {"base": values["variants"]["base"]}
+    values["generate"]["mixup"]["identities"] = 0
+    values["sets"] = {}
+    YAML().dump(values, Path("params.yaml"))
+    shutil.rmtree("data/sets")
+    Path("data/generate/mixup-00000.arrow").unlink()
+    report.main()
+    assert list(artifacts.read_json("reports/metrics.json")) == ["base", "pack", "audit"]
+    assert [file.name for file in Path("reports/figures").glob("faces-*")] == ["faces-base.jpg"]
+    assert "domain-mixup" not in Path("reports/report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "reports/pack.json",
+        "reports/evaluate/base.json",
+        "data/evaluate/base/replicates.npy",
+        "data/variants/base/manifest.arrow",
+        "data/sets/wild/wild-00000.arrow",
+        "data/audit/judge.npy",
+    ],
+)
+def test_a_missing_file_is_named_and_the_old_report_stays(copy: Path, file: str):
+    Path(file).unlink()
+    before = [Path("reports", name).read_bytes() for name in OUTPUTS]
+    with pytest.raises(ValueError, match=re.escape(str(Path(file).parent))) as refused:
+        report.main()
+    assert "\n" not in str(refused.value)
+    assert before == [Path("reports", name).read_bytes() for name in OUTPUTS]
+    assert Path("reports/figures/map.png").exists()
+    assert not list(Path("reports").glob(".*"))
+
+
+def test_variants_that_were_not_evaluated_alike_are_refused(copy: Path):
+    file = Path("reports/evaluate/base.json")
+    found = artifacts.read_json(file)
+    del found["protocols"]["cfp-fp"]
+    artifacts.write_json(file, found)
+    rows = artifacts.read_array("data/evaluate/base/replicates.npy")
+    artifacts.write_array("data/evaluate/base/replicates.npy", rows[[0, 2, 3, 4]])
+    with pytest.raises(ValueError, match="cfp-fp"):
+        report.main()
+
+
+def test_embeddings_of_other_images_are_refused(copy: Path):
+    artifacts.write_array("data/audit/judge.npy", artifacts.read_array("data/audit/judge.npy")[1:])
+    with pytest.raises(ValueError, match=r"judge.npy: 23 rows; allowed: 24"):
+        report.main()

@@ -1,0 +1,247 @@
+"""Stage `train`: it learns, whatever the number of processes it writes the same bytes, and it refuses broken input."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from stages import train
+from stages.common import artifacts, images
+from stages.recognisers import embedded
+from stages.settings.train import Train
+from stages.training import fit, transform
+from stages.training.batches import batches
+from stages.training.samples import SCHEMA, Samples, read
+
+ROOT = Path(__file__).parents[1]
+CFG = Train(
+    backbone="compact", widths=[8, 8, 16, 16], embedding_size=16, size_px=32, head="cosface", scale=16.0, margin=0.1,
+    samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
+)  # fmt: skip
+PEOPLE, EACH = 6, 8
+
+
+def pattern(person: int, seed: int, side: int = 32) -> np.ndarray:
+    """Return a face of a toy person: coarse colours of their own, and noise."""
+    coarse = np.random.default_rng([1, person]).integers(0, 256, (4, 4, 3), np.uint8)
+    noise = np.random.default_rng([2, seed]).normal(0, 12, (side, side, 3))
+    face = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC) + noise
+    return np.clip(face, 0, 255).astype(np.uint8)
+
+
+def write_shard(file: Path, first: int, side: int) -> None:
+    """Write a shard of PEOPLE x EACH toy faces, people counted from `first`."""
+    who = np.repeat(np.arange(first, first + PEOPLE), EACH)
+    seed = np.arange(len(who)) + 1000 * first
+    faces = [pattern(i, s, side) for i, s in zip(who.tolist(), seed.tolist(), strict=True)]
+    images.write_shard(file, faces, identity=who, index=seed, seed=seed, domain="studio")
+
+
+def rows_of(count: int = PEOPLE * EACH, folder: str = "generate", domain: str = "main", first: int = 0) -> list[dict]:
+    """Return manifest rows of a toy shard."""
+    rows = []
+    for row in range(count):
+        label = first + row // EACH
+        rows.append({"set": folder, "shard": "00000.arrow", "row": row, "label_a": label, "label_b": label})
+        rows[-1] |= {"weight": 1.0, "domain": domain}
+    return rows
+
+
+def write_manifest(name: str, rows: list[dict], **variant) -> Path:
+    """Write data/variants/NAME/manifest.arrow over the shards that lie in data/."""
+    shards = {f"{row['set']}/{row['shard']}" for row in rows}
+    digests = {shard: artifacts.digest(Path("data") / shard) for shard in shards if (Path("data") / shard).exists()}
+    described = {"classes": PEOPLE, "augment": False, "digests": digests} | variant
+    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({b"variant": json.dumps(described).encode()}))
+    file = Path("data/variants") / name / "manifest.arrow"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return file
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FACESPHERE_SCRATCH", raising=False)
+    write_shard(Path("data/generate/00000.arrow"), 0, side=32)
+    write_shard(Path("data/sets/wild/00000.arrow"), PEOPLE, side=48)
+    write_manifest("base", rows_of())
+    YAML().dump({"train": asdict(CFG)}, tmp_path / "params.yaml")
+    return tmp_path
+
+
+def toy(classes: int = PEOPLE, augment: bool = False, mix: int = 0) -> Samples:
+    """Return samples in memory; the last `mix` people are of the mix domain."""
+    who = np.repeat(np.arange(classes), EACH)
+    faces = np.stack([pattern(i, s) for s, i in enumerate(who.tolist())])
+    return Samples(faces, who, who, np.ones(len(who), np.float32), who >= classes - mix, classes, augment)
+
+
+def run_main(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sys, "argv", ["train", name])
+    return train.main()
+
+
+def same_person_wins(model: embedded.Embedded) -> float:
+    """Return how often an unseen toy face is nearest to the seen face of its own person."""
+    seen, unseen = (model.embed(np.stack([pattern(i, 5000 * k + i) for i in range(PEOPLE)])) for k in (1, 2))
+    seen, unseen = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (seen, unseen))
+    return float(((unseen @ seen.T).argmax(axis=1) == np.arange(PEOPLE)).mean())
+
+
+def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
+    line = run_main("base", monkeypatch)
+    assert "2 seeds" in line
+    out = Path("data/train/base")
+    assert sorted(file.name for file in out.iterdir()) == [
+        "loss.json", "seed-0.json", "seed-0.safetensors", "seed-1.json", "seed-1.safetensors",
+    ]  # fmt: skip
+    for seed, losses in json.loads((out / "loss.json").read_text()).items():
+        assert len(losses) == 10 and losses[-1] < 0.5 * losses[0]
+        model = embedded.load(out / f"{seed}.safetensors")
+        assert model.embedding_size == 16 and same_person_wins(model) == 1
+    card = artifacts.read_json(out / "seed-1.json")
+    assert (card["seed"], card["variant"], card["classes"], card["samples"]) == (1, "base", PEOPLE, 960)
+    assert (out / "seed-0.safetensors").read_bytes() != (out / "seed-1.safetensors").read_bytes()
+    assert not list(Path(".scratch").iterdir())
+
+
+def test_arcface_and_soft_labels_learn_too(workplace):
+    who = toy().label_a
+    soft = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), 0.9, np.float32))
+    _, losses = fit.fit(soft, replace(CFG, head="arcface"), seed=0)
+    floor = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert floor < losses[-1] < 0.75 * losses[0]
+
+
+@pytest.mark.parametrize(("augment", "mix"), [(True, 0), (False, 3)])
+def test_learns_with_augmentation_and_with_domain_mixup(augment, mix):
+    net, losses = fit.fit(toy(PEOPLE + mix, augment, mix), CFG, seed=0)
+    assert losses[-1] < 0.8 * losses[0]
+    assert same_person_wins(embedded.Embedded(net, fit.card(CFG))) >= 5 / 6
+
+
+def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
+    YAML().dump({"train": asdict(replace(CFG, samples=64))}, workplace / "params.yaml")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as stage.run does
+    run_main("base", monkeypatch)
+    torch.set_num_threads(threads)
+    alone = {file.name: file.read_bytes() for file in Path("data/train/base").iterdir()}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "-m", "stages.train", "base"], env=environment, check=True, timeout=120)
+    together = {file.name: file.read_bytes() for file in Path("data/train/base").iterdir()}
+    assert len(alone) == 5 and alone == together
+
+
+def test_a_finished_seed_is_not_trained_again(workplace):
+    train.train(toy(), replace(CFG, samples=32, seeds=[0]), "base", workplace)
+    before = (workplace / "seed-0.safetensors").stat().st_mtime_ns
+    train.train(toy(), replace(CFG, samples=32), "base", workplace)
+    assert (workplace / "seed-0.safetensors").stat().st_mtime_ns == before
+    assert (workplace / "seed-1.safetensors").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match=r"seed 3, step 0: the loss is (nan|inf).*learning_rate"):
+        train.train(toy(), replace(CFG, scale=1e39, seeds=[3]), "base", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reads_faces_labels_and_domains_at_the_network_s_size(workplace):
+    mix = rows_of(8, "sets/wild", "mix", first=PEOPLE)
+    file = write_manifest("mixed", [*rows_of(), *mix], classes=PEOPLE + 1, augment=True)
+    samples = read(file, Path("data"), 32)
+    assert samples.faces.shape == (56, 32, 32, 3) and samples.augment and samples.classes == PEOPLE + 1
+    assert samples.mix.tolist() == [False] * 48 + [True] * 8
+    assert samples.label_a.tolist() == [*np.repeat(np.arange(PEOPLE), EACH), *[PEOPLE] * 8]
+    own = images.Shards("data/generate").faces([5, 47])
+    assert np.array_equal(samples.faces[[5, 47]], own)
+    assert np.abs(samples.faces[48].astype(float) - pattern(PEOPLE, 0)).mean() < 40
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-700])
+
+
+BROKEN = {
+    "no manifest": (lambda: Path("data/variants/base/manifest.arrow").unlink(), r"manifest.arrow: no such file"),
+    "truncated manifest": (lambda: truncate(Path("data/variants/base/manifest.arrow")), r"manifest.arrow: truncated"),
+    "no shard": (lambda: Path("data/generate/00000.arrow").unlink(), r"generate/00000.arrow: no such file"),
+    "changed shard": (lambda: truncate(Path("data/generate/00000.arrow")), r"generate/00000.arrow: sha256 differs"),
+    "truncated shard": (
+        lambda: (truncate(Path("data/generate/00000.arrow")), write_manifest("base", rows_of())),
+        r"generate/00000.arrow: truncated",
+    ),
+    "label": (lambda: write_manifest("base", rows_of(), classes=PEOPLE - 1), r"label_a = 5; allowed: 0 to 4"),
+    "second label": (
+        lambda: write_manifest("base", [*rows_of(8), rows_of(1)[0] | {"label_b": 6}]),
+        r"label_b = 6; allowed: 0 to 5",
+    ),
+    "row": (lambda: write_manifest("base", [*rows_of(8), rows_of(1)[0] | {"row": 48}]), r"row = 48; allowed: 0 to 47"),
+    "weight": (lambda: write_manifest("base", [rows_of(1)[0] | {"weight": 1.5}]), r"weight"),
+    "domain": (lambda: write_manifest("base", rows_of(8, domain="mix")), r"domain = \['mix'\]"),
+}
+
+
+@pytest.mark.parametrize("damage", BROKEN)
+def test_broken_input_is_refused_in_one_line(damage, workplace, monkeypatch):
+    break_it, message = BROKEN[damage]
+    break_it()
+    with pytest.raises(ValueError, match=message) as error:
+        run_main("base", monkeypatch)
+    assert "\n" not in str(error.value)
+    assert not Path("data/train").exists()
+
+
+def test_every_epoch_shows_every_sample_once():
+    samples = replace(toy(), label_a=np.arange(PEOPLE * EACH), classes=PEOPLE * EACH)
+    seen = torch.cat([batch.main.label_a for batch in batches(samples, 6, 16, seed=0)]).numpy()
+    assert np.array_equal(np.sort(seen[:48]), np.arange(48)) and np.array_equal(np.sort(seen[48:]), np.arange(48))
+    assert not np.array_equal(seen[:48], seen[48:])
+
+
+def test_batches_depend_on_the_seed_alone():
+    first, again, other = ([batch.faces for batch in batches(toy(), 2, 8, seed)] for seed in (0, 0, 1))
+    assert torch.equal(first[1], again[1]) and not torch.equal(first[1], other[1])
+
+
+def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
+    monkeypatch.setattr("stages.training.batches.jittered", lambda faces, rng: faces)
+    samples = toy(mix=2)
+    samples.faces[samples.mix], samples.faces[~samples.mix] = 0, 200
+    batch = next(batches(samples, 1, 400, seed=0))
+    assert batch.mix is not None
+    assert torch.allclose(batch.faces.mean((1, 2, 3)), 200 * batch.psi, atol=1e-3)
+    assert (batch.main.label_a < 4).all() and (batch.mix.label_a >= 4).all()
+    assert np.allclose(np.unique(batch.psi), np.arange(21) / 20)
+
+
+def test_transforms_keep_shape_and_move_a_face_only_a_little():
+    faces = np.stack([pattern(0, 1)] * 64)
+    moved = transform.jittered(faces, np.random.default_rng(0))
+    assert moved.shape == faces.shape and moved.dtype == np.uint8
+    away = np.abs(moved.astype(float) - faces).mean((1, 2, 3))
+    away_mirrored = np.abs(moved[:, :, ::-1].astype(float) - faces).mean((1, 2, 3))
+    assert 12 <= (away_mirrored < away).sum() <= 52
+    assert np.minimum(away, away_mirrored).mean() < 0.7 * np.maximum(away, away_mirrored).mean()
+    lit = transform.augmented(faces, np.random.default_rng(0))
+    assert lit.shape == faces.shape and lit.dtype == np.uint8
+    assert lit.mean((1, 2, 3)).std() > 5 and len(np.unique(lit, axis=0)) == 64
+
+
+def test_learning_rate_rises_and_ends_at_zero():
+    rates = [fit.rate(t) for t in np.linspace(0, 1, 101)]
+    assert max(rates) == pytest.approx(1) and rates[0] < 0.2 and rates[-1] == pytest.approx(0, abs=1e-9)
+    assert np.argmax(rates) == 10

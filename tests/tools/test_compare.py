@@ -1,0 +1,197 @@
+"""`compare` on a real small repository of git and DVC: two commits and an experiment."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from stages.common import artifacts
+from stages.tools import compare
+
+ROOT = Path(__file__).parents[2]
+
+PIPELINE = """
+stages:
+  benchmarks:
+    cmd: mkdir -p data/benchmarks && echo ${people} > data/benchmarks/people
+    outs: [data/benchmarks]
+  evaluate:
+    cmd: python make.py
+    deps: [data/benchmarks]
+    params: [gap]
+    outs: [data/evaluate, reports/evaluate: {cache: false}, reports/pack.json: {cache: false}]
+"""
+
+SCRIPT = """
+import numpy as np, pyarrow as pa
+from pathlib import Path
+from ruamel.yaml import YAML
+from stages import evaluate
+from stages.common import artifacts
+from stages.metrics import bootstrap
+
+values = YAML(typ="safe").load(Path("params.yaml").read_text())
+rng = np.random.default_rng(0)
+report, wild = {}, []
+with artifacts.output_folder("data/evaluate") as folder:
+    (folder / "base").mkdir()
+    for name in ("one", "two"):
+        same = np.arange(400) % 2 == 0
+        a = rng.integers(0, values["people"], 400)
+        b = np.where(same, a, (a + rng.integers(1, values["people"], 400)) % values["people"])
+        columns = {"a": a, "b": b, "same": same, "fold": np.arange(400) // 40, "identity_a": a, "identity_b": b}
+        noise = rng.normal(0, 0.3, (3, 400)) + values["gap"] * same
+        table = pa.table({**columns, **{f"seed_{s}": row.astype(np.float32) for s, row in enumerate(noise)}})
+        evaluate.write_table(folder / "base" / f"{name}.arrow", table)
+        score, pairs = bootstrap.scored_pairs(name, table)
+        wild.append(bootstrap.estimate(score, pairs, [0.05], 50, 0))
+        report[name] = {"domain": "wild", **evaluate.summary(wild[-1], 0.95)}
+mean = evaluate.summary(bootstrap.mean(wild), 0.95)
+artifacts.write_json("reports/evaluate/base.json", {"variant": "base", "protocols": report, "wild_mean": mean})
+artifacts.write_json("reports/pack.json", {"gap": values["gap"], "people": values["people"]})
+"""
+
+
+def run(folder: Path, *words: str) -> str:
+    """Run a command in `folder` and return what it prints."""
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def change(folder: Path, **values: float) -> None:
+    """Write params.yaml."""
+    evaluate = {"fars": [0.05], "confidence": 0.95, "replicates": 50, "seed": 0}
+    YAML().dump({"people": 20, "gap": 0.5, **values, "evaluate": evaluate}, folder / "params.yaml")
+
+
+def commit(folder: Path, tag: str) -> None:
+    """Reproduce and commit under a tag."""
+    run(folder, "dvc", "repro", "-q")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", tag)
+    run(folder, "git", "tag", tag)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with tags `narrow` and `apart`, `people` with other pairs, and an experiment `tried`."""
+    folder = tmp_path_factory.mktemp("repository")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
+        patch.setenv("DVC_NO_ANALYTICS", "1")
+        run(folder, "git", "init", "-q", "-b", "main")
+        run(folder, "git", "config", "user.email", "nobody@example.org")
+        run(folder, "git", "config", "user.name", "nobody")
+        run(folder, "dvc", "init", "-q")
+        (folder / "dvc.yaml").write_text(PIPELINE)
+        (folder / "make.py").write_text(SCRIPT)
+        change(folder)
+        commit(folder, "narrow")
+        change(folder, gap=0.9)
+        commit(folder, "apart")
+        change(folder, people=30)
+        commit(folder, "people")
+        change(folder, gap=0.7)
+        run(folder, "dvc", "repro", "-q")
+        run(folder, "dvc", "exp", "save", "-q", "-n", "tried")
+        run(folder, "git", "checkout", "-qf", "main")
+    return folder
+
+
+def compared(
+    folder: Path, revisions: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[str, str]:
+    """Return what is printed and what is written about `revisions`."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["compare", *revisions])
+    monkeypatch.setenv("COLUMNS", "80")
+    compare.main()
+    return capsys.readouterr().out, Path("reports/compare.md").read_text()
+
+
+def test_same_pairs_are_compared_pair_by_pair(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, written = compared(made, ["narrow", "apart", "tried"], monkeypatch, capsys)
+    assert max(len(line) for line in printed.splitlines()) <= 80
+    report = artifacts.read_json(made / "reports/evaluate/base.json")
+    assert compare.shown("accuracy", report["protocols"]["one"]["accuracy"]) not in written  # `people`, not asked for
+    for other in ("apart", "tried"):
+        assert f"Accuracy, points: {other} minus narrow" in " ".join(printed.split())
+        rows = _section(written, f"Accuracy, points: {other} minus narrow")
+        assert [row[:2] for row in rows] == [["base", "one"], ["base", "two"], ["base", "wild mean"]]
+        assert all(row[2].startswith("+") and "[+" in row[2] for row in rows)  # a wider gap is better
+        assert {row[3] for row in rows} == {"interval only (3 seeds)"}
+    assert _section(written, "Numbers of the reports, 1 more are equal") == [["pack.gap", "0.5", "0.9", "0.7"]]
+
+
+def _section(markdown: str, heading: str) -> list[list[str]]:
+    body = markdown.partition(f"## {heading}")[2].partition("## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines() if line[:1] == "|"][2:]
+
+
+def test_intervals_shown_are_those_reported(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, written = compared(made, ["workspace", "narrow"], monkeypatch, capsys)
+    report = artifacts.read_json(made / "reports/evaluate/base.json")
+    expected = compare.shown("d_prime", report["wild_mean"]["d_prime"])
+    assert ["base", "wild mean", expected] == _section(written, "d'\n")[-1][:3]
+
+
+def test_a_tool_and_the_stage_draw_the_same_people(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    revision = compare.resolve("apart")
+    table = revision.scores("base", "two")
+    assert table is not None
+    estimate = compare.estimate("two", table, compare.settings_of(revision))
+    reported = revision.variants["base"]["two"]["auc"]
+    assert np.quantile(estimate.replicates[:, 2], 0.025) == pytest.approx(reported["low"], rel=1e-5)
+
+
+def test_other_pairs_give_tables_but_no_difference(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, written = compared(made, ["narrow", "people"], monkeypatch, capsys)
+    assert "people: pairs differ from narrow (data/benchmarks in dvc.lock); no paired difference\n" in printed
+    assert "minus" not in written and len(_section(written, "Accuracy")) == 3
+
+
+def test_unequal_pairs_in_equal_benchmarks_give_no_difference(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    narrow, other = compare.resolve("narrow"), compare.resolve("people")
+    estimates, lines = compare.both_estimates(narrow, other, compare.settings_of(narrow))
+    assert not estimates and lines == ["people: pairs differ, no paired difference: base/one, base/two"]
+
+
+def test_missing_scores_leave_the_tables_and_one_line(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(made), str(clone))  # no cache, no remote
+    printed, written = compared(clone, ["narrow", "apart", "workspace"], monkeypatch, capsys)
+    assert len([line for line in printed.splitlines() if "dvc fetch --all-commits" in line]) == 2
+    assert "base/one, base/two" in printed and len(_section(written, "Accuracy")) == 3
+
+
+@pytest.mark.parametrize("names", [["nowhere"], ["--all"], ["narrow", "nowhere"], []])
+def test_an_unknown_revision_is_one_line(made: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    command = [sys.executable, "-m", "stages.tools.compare", *names]
+    done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and not done.stdout, done.stderr
+    assert (names or ["revisions"])[-1] in done.stderr
+
+
+def test_a_commit_a_branch_and_an_experiment_are_found(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    head = run(made, "git", "rev-parse", "HEAD").strip()
+    assert {compare.resolve(name).commit for name in ("main", "HEAD", "people", head[:8])} == {head}
+    assert compare.resolve(head).name == head[:10]
+    assert f"{compare.resolve('tried').commit} commit" in run(made, "git", "for-each-ref", "refs/exps")
