@@ -130,7 +130,9 @@ def _calibration(judge: Recogniser, cfg: Audit, world: World) -> Faces:
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("audit", Audit), params.load("world", World)
-    recogniser, judge = (recognisers.load("embedded", f"data/pretrain/{n}.safetensors") for n in ("recogniser", "judge"))
+    recogniser, judge = (
+        recognisers.load("embedded", f"data/pretrain/{n}.safetensors") for n in ("recogniser", "judge")
+    )
     x_id, x_ref = artifacts.read_rows("data/pack", "x_id")[0], artifacts.read_rows("data/embed", "x_ref")[0]
     plain, mixup = Shards("data/generate", "plain-*.arrow"), Path("data/generate").glob("mixup-*.arrow")
     raw, embedded = _embedded(recogniser, plain)
@@ -159,10 +161,14 @@ def main() -> str:
         artifacts.write_array(folder / "judge.npy", judge_raw)
         artifacts.write_array(folder / "kept_plain.npy", keep)
         if list(mixup):  # a mixed image has no centre of its own to be near to
-            artifacts.write_array(folder / "kept_mixup.npy", np.ones(len(Shards("data/generate", "mixup-*.arrow")), bool))
+            artifacts.write_array(
+                folder / "kept_mixup.npy", np.ones(len(Shards("data/generate", "mixup-*.arrow")), bool)
+            )
     artifacts.write_json("reports/audit.json", report)
     packed = report["fidelity"]["packed"]
-    found = f"fidelity {packed['recogniser']['image']['value']:.3f}, judged top-1 {packed['judge']['top1']['value']:.3f}"
+    found = (
+        f"fidelity {packed['recogniser']['image']['value']:.3f}, judged top-1 {packed['judge']['top1']['value']:.3f}"
+    )
     return f"audit: {found}, kept {keep.sum()} of {len(keep)} images -> reports/audit.json"
 
 

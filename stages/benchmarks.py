@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.common import artifacts, params, ranks, shards, stage
+from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.shards import Provenance
-from stages.protocols import embedded, external, pairs
+from stages.protocols import embedded, external
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
 
@@ -47,7 +47,7 @@ def external_protocol(name: str, cfg: Benchmarks, size_px: int, folder: Path) ->
 
 def _write_pairs(folder: Path, compared: pa.Table) -> None:
     if ranks.rank() == 0:
-        pairs.write(folder / "pairs.arrow", compared)
+        tables.write(folder / "pairs.arrow", compared)
 
 
 def _entry(name: str, domain: str, compared: int) -> dict[str, object]:

@@ -3,6 +3,7 @@
 reads    data/train/NAME/seed-SEED.safetensors   one recogniser per training seed
          data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
 writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
+         data/evaluate/NAME/replicates.npy        (protocols, r) accuracy in each bootstrap replicate
          reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
 """
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from stages import recognisers
-from stages.common import artifacts, params, sphere, stage
+from stages.common import artifacts, params, sphere, stage, tables
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
@@ -30,7 +31,6 @@ SCORES = Path("data/evaluate")
 REPORTS = Path("reports/evaluate")
 
 FACES = 512  # faces decoded at a time
-COLUMNS = {"a": pa.int32(), "b": pa.int32(), "same": pa.bool_(), "fold": pa.int8()}
 DOMAINS = ("wild", "studio", "external")
 
 
@@ -74,14 +74,9 @@ def protocols() -> list[Protocol]:
 
 def _protocol(name: str, folder: Path, domain: str) -> Protocol:
     file = folder / "pairs.arrow"
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: missing, truncated or not an Arrow IPC file; `dvc repro` makes it") from error
-    if dict(zip(table.schema.names, table.schema.types, strict=True)) != COLUMNS:
-        raise ValueError(f"{file}: columns {table.schema.names}; allowed: a, b int32, same bool, fold int8")
+    table = tables.read(file, tables.PAIRS)
     shards = Shards(folder, "*-[0-9]*.arrow")  # not pairs.arrow
-    a, b, same, fold = (table[key].to_numpy() for key in COLUMNS)
+    a, b, same, fold = (table[key].to_numpy() for key in tables.PAIRS.names)
     if len(a) == 0 or min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(shards):
         raise ValueError(f"{file}: a row beyond the images; allowed: 0 to {len(shards) - 1}")
     protocol = Protocol(name, domain, shards, a, b, same, fold)
@@ -139,16 +134,10 @@ def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:
 
 def table(protocol: Protocol, score: np.ndarray, seeds: Sequence[int]) -> pa.Table:
     """Return the pairs, their people and a column of scores (s, p) per seed."""
-    kinds = {**COLUMNS, "identity_a": pa.int32(), "identity_b": pa.int32()}
-    columns = {name: pa.array(getattr(protocol, name), kind) for name, kind in kinds.items()}
+    pairs = tables.of(tables.PAIRS, {name: getattr(protocol, name) for name in tables.PAIRS.names})
+    people = {name: pa.array(getattr(protocol, name), pa.int32()) for name in ("identity_a", "identity_b")}
     each = {f"seed_{seed}": pa.array(row, pa.float32()) for seed, row in zip(seeds, score, strict=True)}
-    return pa.table({**columns, **each})
-
-
-def write_table(file: Path, rows: pa.Table) -> None:
-    """Write a table as an Arrow IPC file."""
-    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
-        writer.write_table(rows)
+    return pa.table({**dict(zip(pairs.column_names, pairs.columns, strict=True)), **people, **each})
 
 
 def scored(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, str, pa.Table]]:
@@ -164,16 +153,19 @@ def main() -> str:
     """Score the variant named on the command line on every protocol; keep all scores, report the metrics."""
     name = variant(sys.argv[1:])
     settings, seeds = params.load("evaluate", Evaluate), params.load("train", Train).seeds
-    report, wild = {}, []
+    report: dict[str, Any] = {}
+    wild, accuracy = [], []
     with artifacts.output_folder(SCORES / name) as folder:
         for key, domain, rows in scored(name, seeds):
-            write_table(folder / f"{key}.arrow", rows)
-            score, pairs = bootstrap.scored_pairs(key, rows)
+            tables.write(folder / f"{key}.arrow", rows)
+            score, pairs = bootstrap.scored_pairs(rows)
             estimate = bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
             people = len(np.unique([pairs.identity_a, pairs.identity_b]))
             about = {"domain": domain, "pairs": len(rows), "identities": people}
             report[key] = {**about, **summary(estimate, settings.confidence)}
             wild += [estimate] if domain == "wild" else []
+            accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
+        artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
     mean = summary(bootstrap.mean(wild), settings.confidence)
     file = REPORTS / f"{name}.json"
     artifacts.write_json(file, {"variant": name, "seeds": seeds, "protocols": report, "wild_mean": mean})

@@ -131,7 +131,8 @@ def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generat
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("generate", Generate), params.load("world", World)
-    x_id = artifacts.read_rows("data/pack", "x_id")[0][: cfg.identities()]
+    needed = max(cfg.identities(), cfg.mixup.identities, cfg.control.identities)
+    x_id = artifacts.read_rows("data/pack", "x_id")[0][:needed]
     x_ref = artifacts.read_rows("data/embed", "x_ref", x_id.shape[1])[0][: cfg.control.identities]
     generator = generators.load(cfg.backend, world.size_px, world.studio_spread, cfg.refine_steps)
     with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path("data/pretrain")) as folder:
@@ -146,7 +147,7 @@ def main() -> str:
             artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
         ranks.publish(folder, "data/generate")
     expected = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
-    return f"generate: {len(cosine)} images of {len(x_id)} identities, {expected} -> data/generate"
+    return f"generate: {len(cosine)} images of {cfg.identities()} identities, {expected} -> data/generate"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ RECIPES = {
         scale=16, margin=0.1, decorrelation=0.3,
     ),
     "judge": Recipe(
-        population="judge", architecture="plain", widths=(16, 32, 64, 128), colour="grey", loss="arcface",
+        population="judge", architecture="plain", widths=(16, 48, 96, 128), colour="grey", loss="arcface",
         scale=16, margin=0.1, decorrelation=0.0,
     ),
 }  # fmt: skip

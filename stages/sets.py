@@ -35,7 +35,9 @@ def from_folder(name: str, cfg: Sets, world: World, folder: Path) -> None:
     people = sorted(person for person in root.iterdir() if person.is_dir())
     if len(people) < cfg.identities:
         raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {root} holds {len(people)} folders")
-    files = [(i, j, file) for i, person in enumerate(people[: cfg.identities]) for j, file in _faces(person, cfg.images)]
+    files = [
+        (i, j, file) for i, person in enumerate(people[: cfg.identities]) for j, file in _faces(person, cfg.images)
+    ]
     who, index = np.array([i for i, _, _ in files]), np.array([j for _, j, _ in files])
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
     shards.draw("faces", rows, lambda p: _read([file for _, _, file in files[p]], world.size_px), folder)

@@ -96,7 +96,9 @@ def _check_taken(
     else:
         name = source.removeprefix("sets/")
         if name not in sets:
-            raise ValueError(f"{file}: {key}.{role} = {source!r}; allowed: audit, {', '.join(f'sets/{s}' for s in sets)}")
+            raise ValueError(
+                f"{file}: {key}.{role} = {source!r}; allowed: audit, {', '.join(f'sets/{s}' for s in sets)}"
+            )
         people, images = sets[name].identities, sets[name].images
     if width > people:
         raise ValueError(f"{file}: {key}.{prefix}width = {width}; allowed: at most the {people} identities of {source}")

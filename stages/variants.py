@@ -12,21 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, params, stage
+from stages.common import artifacts, params, stage, tables
 from stages.common.images import Shards
 from stages.settings.variants import Variants
-
-SCHEMA = pa.schema(
-    [
-        ("set", pa.string()),
-        ("shard", pa.string()),
-        ("row", pa.int32()),
-        ("label_a", pa.int32()),
-        ("label_b", pa.int32()),
-        ("weight", pa.float32()),
-        ("domain", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -49,7 +37,9 @@ def rows_of(source: str, mixed: bool) -> Rows:
     rows = _table_rows("generate", shards)
     kept = artifacts.read_array(f"data/audit/kept_{'mixup' if mixed else 'plain'}.npy")
     if len(kept) != len(shards):
-        raise ValueError(f"data/audit: speaks of {len(kept)} images, data/generate holds {len(shards)}; run `dvc repro audit`")
+        raise ValueError(
+            f"data/audit: speaks of {len(kept)} images, data/generate holds {len(shards)}; run `dvc repro audit`"
+        )
     return _subset(rows, kept)
 
 
@@ -103,11 +93,13 @@ def _columns(rows: Rows, first_label: int, domain: str) -> pa.Table:
         "weight": rows.ratio,
         "domain": [domain] * len(rows.row),
     }
-    return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
+    return tables.of(tables.MANIFEST, columns)
 
 
 def _digests(parts: list[pa.Table]) -> dict[str, str]:
-    pairs = {f"{s}/{f}" for part in parts for s, f in zip(part["set"].to_pylist(), part["shard"].to_pylist(), strict=True)}
+    pairs = {
+        f"{s}/{f}" for part in parts for s, f in zip(part["set"].to_pylist(), part["shard"].to_pylist(), strict=True)
+    }
     return {file: artifacts.digest(Path("data") / file) for file in sorted(pairs)}
 
 
@@ -117,8 +109,7 @@ def main() -> str:
     cfg = params.load(f"variants.{name}", Variants)
     table = manifest(cfg, name)
     with artifacts.output_folder(f"data/variants/{name}") as folder:
-        with pa.OSFile(str(folder / "manifest.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
+        tables.write(folder / "manifest.arrow", table)
     return f"variants {name}: {len(table)} images of {cfg.width} + {cfg.mix_width} identities -> data/variants/{name}"
 
 

@@ -14,7 +14,7 @@ import torch
 from ruamel.yaml import YAML
 
 from stages import evaluate
-from stages.common import artifacts, images
+from stages.common import artifacts, images, tables
 from stages.metrics import verification
 from stages.recognisers import embedded
 
@@ -166,7 +166,7 @@ def test_centring_takes_away_what_all_share_and_no_one_is_in_their_own_centre() 
 def test_pairs_that_cannot_be_right_are_refused(inside: Path, key: str, value: Any, message: str) -> None:
     file = inside / "data/benchmarks/two/pairs.arrow"
     before = file.read_bytes()
-    columns = {name: column.to_numpy().copy() for name, column in zip(evaluate.COLUMNS, _table(file), strict=True)}
+    columns = {name: column.to_numpy().copy() for name, column in zip(tables.PAIRS.names, _table(file), strict=True)}
     columns[key][:] = value
     write_pairs(file, **columns)
     try:

@@ -58,7 +58,9 @@ def imports(file: Path) -> frozenset[Path]:
             if name in LOADED:
                 found |= {ROOT / loaded for loaded in LOADED[name]}
             path = ROOT / name.replace(".", "/")
-            found |= {f for f in (path.with_suffix(".py"), path / "__init__.py") if name.startswith("stages") and f.is_file()}
+            found |= {
+                f for f in (path.with_suffix(".py"), path / "__init__.py") if name.startswith("stages") and f.is_file()
+            }
     return frozenset(found)
 
 
@@ -77,7 +79,7 @@ def closure(stage: str) -> list[str]:
 
 
 def test_every_stage_is_a_file_and_every_file_a_stage():
-    assert STAGES == sorted(file.stem for file in (ROOT / "stages").glob("*.py") if file.name != "__init__.py")
+    assert sorted(file.stem for file in (ROOT / "stages").glob("*.py") if file.name != "__init__.py") == STAGES
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -97,7 +99,9 @@ def test_params_sections_are_the_stages_and_world():
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_names_the_sections_that_it_reads(stage: str):
     named = {param.split(".")[0] for param in body(stage)["params"]}
-    read = {f for file in closure(stage) if stage != "validate" for f in re.findall(r"^stages/settings/(\w+)\.py$", file)}
+    read = {
+        f for file in closure(stage) if stage != "validate" for f in re.findall(r"^stages/settings/(\w+)\.py$", file)
+    }
     # settings that are only a type of an argument (validate checks them all) are still read from params.yaml
     assert read <= named | {"train"} if stage == "evaluate" else read <= named
 

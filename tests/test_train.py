@@ -14,13 +14,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from stages import train
-from stages.common import artifacts, images
+from stages import heads, train
+from stages.common import artifacts, images, tables
 from stages.recognisers import embedded
 from stages.settings.train import Train
 from stages.training import fit, transform
 from stages.training.batches import batches
-from stages.training.samples import SCHEMA, Samples, read
+from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
 CFG = Train(
@@ -61,7 +61,7 @@ def write_manifest(name: str, rows: list[dict], **variant) -> Path:
     shards = {f"{row['set']}/{row['shard']}" for row in rows}
     digests = {shard: artifacts.digest(Path("data") / shard) for shard in shards if (Path("data") / shard).exists()}
     described = {"classes": PEOPLE, "augment": False, "digests": digests} | variant
-    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({b"variant": json.dumps(described).encode()}))
+    table = pa.Table.from_pylist(rows, tables.MANIFEST.with_metadata({b"variant": json.dumps(described).encode()}))
     file = Path("data/variants") / name / "manifest.arrow"
     file.parent.mkdir(parents=True, exist_ok=True)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -220,12 +220,23 @@ def test_batches_depend_on_the_seed_alone():
 def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
     monkeypatch.setattr("stages.training.batches.jittered", lambda faces, rng: faces)
     samples = toy(mix=2)
-    samples.faces[samples.mix], samples.faces[~samples.mix] = 0, 200
+    samples.faces[samples.mix], samples.faces[~samples.mix] = 50, 200
     batch = next(batches(samples, 1, 400, seed=0))
     assert batch.mix is not None
-    assert torch.allclose(batch.faces.mean((1, 2, 3)), 200 * batch.psi, atol=1e-3)
+    assert torch.allclose(batch.faces.mean((1, 2, 3)), 50 + 150 * batch.psi, atol=1e-3)
     assert (batch.main.label_a < 4).all() and (batch.mix.label_a >= 4).all()
     assert np.allclose(np.unique(batch.psi), np.arange(21) / 20)
+
+
+def test_domain_mixup_weighs_the_losses_by_psi():
+    torch.manual_seed(0)
+    net = embedded.build(fit.card(CFG)).eval()
+    head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
+    batch = next(batches(toy(mix=2), 1, 16, seed=0))
+    ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi))) for psi in (0.0, 1.0, 0.25)]
+    only_main = fit.loss_of(net, head, replace(batch, mix=None))
+    assert torch.isclose(ends[1], only_main) and not torch.isclose(ends[0], only_main, rtol=0.01)
+    assert torch.isclose(ends[2], 0.25 * ends[1] + 0.75 * ends[0])
 
 
 def test_transforms_keep_shape_and_move_a_face_only_a_little():
@@ -239,6 +250,20 @@ def test_transforms_keep_shape_and_move_a_face_only_a_little():
     lit = transform.augmented(faces, np.random.default_rng(0))
     assert lit.shape == faces.shape and lit.dtype == np.uint8
     assert lit.mean((1, 2, 3)).std() > 5 and len(np.unique(lit, axis=0)) == 64
+
+
+def test_jitter_shifts_and_turns_by_its_constants(monkeypatch):
+    monkeypatch.setattr(transform, "SHIFT", 4 / 112)
+    monkeypatch.setattr(transform, "ANGLE_DEG", 4.0)
+    dots = np.zeros((3000, 64, 64, 3), np.uint8)
+    dots[:, 30:34, 30:34] = dots[:, 30:34, 50:54] = 255
+    moved = transform.jittered(dots, np.random.default_rng(0))[..., 0] > 127
+    centre = np.array([np.argwhere(face).mean(axis=0) for face in moved]) - 31.5
+    axis = [np.linalg.svd(np.argwhere(face) - np.argwhere(face).mean(axis=0))[2][0] for face in moved]
+    angle = np.degrees(np.arctan2([v[0] for v in axis], [v[1] for v in axis]) + np.pi / 2) % 180 - 90
+    assert 0.4 < (centre[:, 1] > 0).mean() < 0.6
+    assert centre[:, 0].std() == pytest.approx(transform.SHIFT * 64, rel=0.15)
+    assert angle.std() == pytest.approx(transform.ANGLE_DEG, rel=0.15)
 
 
 def test_learning_rate_rises_and_ends_at_zero():

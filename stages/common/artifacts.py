@@ -76,8 +76,9 @@ def _rounded(value: Any) -> Any:
 
 def read_json(file: str | Path) -> Any:
     """Return the JSON value in `file`; raises ValueError when it is missing or broken."""
+    text = existing(file).read_text()
     try:
-        return json.loads(_existing(file).read_text())
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{file}: not valid JSON: {error}") from error
 
@@ -90,8 +91,9 @@ def write_array(file: str | Path, x: np.ndarray) -> None:
 
 def read_array(file: str | Path) -> np.ndarray:
     """Return the finite array in a `.npy` file; pickles, truncated files and NaN raise ValueError."""
+    existing(file)
     try:
-        x = np.load(_existing(file), allow_pickle=False)
+        x = np.load(file, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise ValueError(f"{file}: not a readable .npy file: {error}") from error
     if not isinstance(x, np.ndarray):
@@ -138,6 +140,7 @@ def write_weights(file: str | Path, tensors: Mapping[str, Any], card: Mapping[st
     assert all(torch.isfinite(v).all() for v in half.values()), "weights beyond the range of float16"
     with output_file(file) as fresh:
         save_file(half, fresh)
+        fresh.chmod(0o644)  # safetensors writes 0600
     write_json(file.with_suffix(".json"), {**card, "sha256": digest(file)})
 
 
@@ -147,7 +150,7 @@ def read_weights(file: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = _existing(file)
+    file = existing(file)
     card = read_json(file.with_suffix(".json"))
     if digest(file) != card.get("sha256"):
         raise ValueError(f"{file}: sha256 differs from its card {file.with_suffix('.json').name}")
@@ -158,7 +161,8 @@ def read_weights(file: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card
 
 
-def _existing(file: str | Path) -> Path:
+def existing(file: str | Path) -> Path:
+    """Return `file` as a path; raises ValueError when there is no such file."""
     file = Path(file)
     if not file.is_file():
         raise ValueError(f"{file}: no such file; `dvc repro` makes it, `dvc checkout` restores it")

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts
+from stages.common import tables
 
 JPEG_QUALITY = 95
 ROWS_PER_SHARD = 512  # the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
@@ -73,10 +73,7 @@ def write_shard(
         "ratio": np.ones(len(faces), np.float32) if ratio is None else ratio,
         "domain": [domain] * len(faces),
     }
-    table = pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
-    with artifacts.output_file(file) as fresh, pa.OSFile(str(fresh), "wb") as sink:
-        with pa.ipc.new_file(sink, SCHEMA) as writer:
-            writer.write_table(table)
+    tables.write(file, tables.of(SCHEMA, columns))
 
 
 class Shards:
@@ -91,7 +88,7 @@ class Shards:
         self.files = sorted(self.folder.glob(pattern))
         if not self.files:
             raise ValueError(f"{folder}: no image shards ({pattern}); `dvc repro` makes them")
-        self._tables = [_open(file) for file in self.files]
+        self._tables = [tables.read(file, SCHEMA) for file in self.files]
         self.table = pa.concat_tables(self._tables)
 
     def __len__(self) -> int:
@@ -110,14 +107,3 @@ class Shards:
         """Return the faces of `rows` (all when None) as uint8 (b, h, w, 3) RGB."""
         picked = self.table["image"] if rows is None else self.table["image"].take(pa.array(rows))
         return np.stack([decode(image.as_py(), str(self.folder)) for image in picked])
-
-
-def _open(file: Path) -> pa.Table:
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-        table.validate()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: truncated or not an Arrow IPC file ({error})") from error
-    if table.schema != SCHEMA:
-        raise ValueError(f"{file}: columns {table.schema.names}; allowed: {SCHEMA.names}")
-    return table

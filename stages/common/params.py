@@ -88,5 +88,3 @@ def _line(section: str, error: Any, cls: type) -> str:
             return f"{section}: {error['ctx']['error']}"
     shown = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
     return f"{key} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
-
-

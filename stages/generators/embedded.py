@@ -85,5 +85,7 @@ def load(size_px: int, spread: float, refine_steps: int) -> EmbeddedGenerator:
     try:
         inverter.load_state_dict(tensors)
     except RuntimeError as error:
-        raise ValueError(f"{file}: not the inverter of this face world: {str(error).splitlines()[1].strip()}") from error
+        raise ValueError(
+            f"{file}: not the inverter of this face world: {str(error).splitlines()[1].strip()}"
+        ) from error
     return EmbeddedGenerator(recogniser, inverter, size_px, spread, refine_steps)

@@ -5,10 +5,12 @@ therefore draws the people of a protocol with replacement (person i occurs w_i t
 and computes every metric again: a genuine pair weighs w_i, an impostor pair w_i * w_j (Owen 2007, "The pigeonhole
 bootstrap"; Bolle, Ratha and Pankanti 2004 for subjects in biometrics).
 
-Draws are keyed by protocol name and seed, never by variant: replicate r holds the same people for every variant, so
-the difference of two variants is taken replicate by replicate on the same pairs.
+Draws are keyed by the people of the pairs and by the seed, never by variant: replicate r holds the same people for
+every variant, and for two protocols that show the same people in the same pairs (LFW and Syn-LFW), so a difference is
+taken replicate by replicate on the same pairs.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,9 +25,8 @@ SEEDS_FOR_A_VERDICT = 5
 
 @dataclass(frozen=True)
 class Pairs:
-    """The pairs of one protocol: columns (p,) same, fold, identity_a, identity_b. The name keys the draws of people."""
+    """The pairs of one protocol: columns (p,) same, fold, identity_a, identity_b."""
 
-    protocol: str
     same: np.ndarray
     fold: np.ndarray
     identity_a: np.ndarray
@@ -64,11 +65,11 @@ def names(fars: Sequence[float]) -> tuple[str, ...]:
     return ("accuracy", *(f"tar_at_far_{far:g}" for far in fars), "auc", "d_prime")
 
 
-def scored_pairs(protocol: str, table: pa.Table) -> tuple[np.ndarray, Pairs]:
+def scored_pairs(table: pa.Table) -> tuple[np.ndarray, Pairs]:
     """Return the scores (s, p), a row per training seed, and the pairs of a table that stage `evaluate` wrote."""
     score = np.stack([table[name].to_numpy() for name in table.schema.names if name.startswith("seed_")])
     same, fold, a, b = (table[name].to_numpy() for name in ("same", "fold", "identity_a", "identity_b"))
-    return score, Pairs(protocol, same, fold, a, b)
+    return score, Pairs(same, fold, a, b)
 
 
 def estimate(score: np.ndarray, pairs: Pairs, fars: Sequence[float], replicates: int, seed: int) -> Estimate:
@@ -123,7 +124,8 @@ def pair_weights(pairs: Pairs, replicates: int, seed: int) -> np.ndarray:
     """
     people, index = np.unique(np.concatenate([pairs.identity_a, pairs.identity_b]), return_inverse=True)
     a, b = np.split(index, 2)
-    rng = np.random.default_rng([seed, 1, *pairs.protocol.encode()])
+    key = hashlib.sha256(np.stack([pairs.identity_a, pairs.identity_b]).astype(np.int32).tobytes()).digest()
+    rng = np.random.default_rng([seed, 1, *key])
     weights = np.zeros((replicates, len(a)), np.int32)
     empty = np.ones(replicates, bool)
     while empty.any():

@@ -34,9 +34,12 @@ def read(name: str) -> External:
     file = ROOT / name / "pairs.txt"
     if not file.is_file():
         raise ValueError(f"{file}: no such file; a set needs images/NAME/NAME_0001.png and pairs.txt as LFW has them")
-    (folds, each), *lines = [line.split() for line in file.read_text().splitlines() if line.strip()] or [("", "")]
+    header, *lines = [line.split() for line in file.read_text().splitlines() if line.strip()] or [[]]
+    folds, each = header if len(header) == 2 else ("", "")
     if not (folds.isdigit() and each.isdigit() and len(lines) == 2 * int(folds) * int(each)):
-        raise ValueError(f"{file}: line 1 says '{folds} {each}'; allowed: folds, then half of the {len(lines)} pairs / folds")
+        raise ValueError(
+            f"{file}: line 1 says {' '.join(header)!r}; allowed: folds, then half of the {len(lines)} pairs / folds"
+        )
     rows: dict[tuple[str, int], int] = {}
     ends = [[rows.setdefault(end, len(rows)) for end in _ends(file, i, line)] for i, line in enumerate(lines, 2)]
     a, b = np.array(ends).T
@@ -53,7 +56,9 @@ def read(name: str) -> External:
 
 def faces(files: list[Path], crop: Crop | None, size_px: int) -> np.ndarray:
     """Return the crops of image files, uint8 (b, size_px, size_px, 3) RGB."""
-    return np.concatenate([images.resize(cut(images.decode(f.read_bytes(), str(f)), crop)[None], size_px) for f in files])
+    return np.concatenate(
+        [images.resize(cut(images.decode(f.read_bytes(), str(f)), crop)[None], size_px) for f in files]
+    )
 
 
 def cut(photograph: np.ndarray, crop: Crop | None) -> np.ndarray:

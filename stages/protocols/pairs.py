@@ -1,15 +1,13 @@
-"""Draw verification pairs in folds that share no person, and keep them as an Arrow file."""
+"""Draw verification pairs in folds that share no person."""
 
 from itertools import combinations, product
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts
+from stages.common import tables
 
 FOLDS, PER_FOLD = 10, 600  # half of each fold genuine, half impostor, as in LFW
-SCHEMA = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
 NEAREST = 3  # matched impostors come from this many nearest people of the fold
 
 Combos = list[tuple[int, int]]
@@ -42,15 +40,7 @@ def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: n
 
 def table(a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> pa.Table:
     """Return the pairs' table of its four columns."""
-    columns = {"a": a, "b": b, "same": same, "fold": fold}
-    return pa.table({name: pa.array(columns[name], SCHEMA.field(name).type) for name in SCHEMA.names})
-
-
-def write(file: Path, pairs: pa.Table) -> None:
-    """Write a pairs' table as an Arrow IPC file."""
-    with artifacts.output_file(file) as fresh, pa.OSFile(str(fresh), "wb") as sink:
-        with pa.ipc.new_file(sink, SCHEMA) as writer:
-            writer.write_table(pairs)
+    return tables.of(tables.PAIRS, {"a": a, "b": b, "same": same, "fold": fold})
 
 
 def _fold(

@@ -5,25 +5,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.common import images
+from stages.common import images, tables
 from stages.common.images import Shards
 from stages.training import transform
 
 FACE_PX = 96
 GAP_PX = 3
-COLUMNS = ("set", "shard", "row", "label_a", "domain")
 
 
 def manifest(file: Path) -> pa.Table:
-    """Return a variant's table of samples; raises ValueError when it is broken or lacks a column."""
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ValueError(f"{file}: missing, truncated or not an Arrow IPC file; `dvc repro` makes it") from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        raise ValueError(f"{file}: column {missing[0]} is missing; found: {', '.join(table.column_names)}")
-    return table
+    """Return a variant's table of samples; raises ValueError when it is missing, broken or has other columns."""
+    return tables.read(file, tables.MANIFEST)
 
 
 def choose(label: np.ndarray, domain: np.ndarray, people: int, depth: int) -> list[np.ndarray]:

@@ -114,14 +114,14 @@ def gap(found: Inputs) -> list[Block]:
     if found.contrasts:
         drawn = figures.phenomena(found.contrasts, found.folder / "phenomena.png")
         caption = (
-            "Filled: the interval excludes 0; blue: with the published sign, orange: against it, grey: none or unclear."
+            "Filled: the interval excludes 0; blue: with the expected sign, orange: against it, grey: none or unclear."
         )
         blocks += [
             Text(results.statement(found.contrasts), key=True),
             Figures([(drawn, caption)], wide=True),
             Text(
                 "Each difference is taken on the same pairs and the same draws of people, so its interval is narrower "
-                "than two intervals side by side suggest. The column published has the sign that the literature gives."
+                "than two intervals side by side suggest. The column expected has the sign that SynFace suggests."
             ),
             tables.phenomena(found.contrasts),
         ]

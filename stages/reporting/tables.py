@@ -104,7 +104,7 @@ def gap(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
 
 def phenomena(made: Sequence[Contrast]) -> Table:
     """Return the paired differences in points of accuracy and how to read them."""
-    table = Table(["difference", "on", "points", "published", "reading"], labels=2)
+    table = Table(["difference", "on", "points", "expected", "reading"], labels=2)
     for c in made:
         sign = {1: "+", -1: "−", 0: ""}[c.expected]
         names = [Cell(minus_sign(c.name)), Cell(title(c.protocol))]

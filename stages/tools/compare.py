@@ -263,7 +263,7 @@ def both_estimates(
         if any(a.column(name) != b.column(name) for name in PAIR_COLUMNS):
             unequal.append(f"{variant}/{protocol}")
             continue
-        result[variant, protocol] = estimate(protocol, a, settings), estimate(protocol, b, settings)
+        result[variant, protocol] = estimate(a, settings), estimate(b, settings)
     for variant, protocols in shared.items():
         wild = [p for p in protocols if first.variants[variant][p].get("domain") == "wild"]
         if wild and all((variant, p) in result for p in wild):
@@ -286,9 +286,9 @@ def _missing(name: str, files: Sequence[str]) -> str:
     return f"{name}: scores are neither in the DVC cache nor in a remote: {some}; {way} brings them"
 
 
-def estimate(protocol: str, table: pa.Table, settings: Evaluate) -> Estimate:
+def estimate(table: pa.Table, settings: Evaluate) -> Estimate:
     """Return the metrics of a table of scores, drawn as stage `evaluate` draws them."""
-    score, pairs = bootstrap.scored_pairs(protocol, table)
+    score, pairs = bootstrap.scored_pairs(table)
     return bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
 
 

@@ -39,13 +39,13 @@ def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]
         net = embedded.build(card(cfg)).train().to(memory_format=torch.channels_last)  # pyright: ignore
         head = heads.load(cfg.head, samples.classes, cfg.embedding_size, cfg.scale, margin=0)
         optimiser = _optimiser(nn.ModuleList([net, head]), cfg)
-        steps = cfg.samples // cfg.batch
+        steps = math.ceil(cfg.samples / cfg.batch)  # batches are whole
         losses = []
         for step, batch in enumerate(batches(samples, steps, cfg.batch, seed)):
             head.margin = cfg.margin * min(1, step / (MARGIN_WARM_UP * steps))
             for group in optimiser.param_groups:
                 group["lr"] = cfg.learning_rate * rate(step / steps)
-            loss = _loss(net, head, batch)
+            loss = loss_of(net, head, batch)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise ValueError(f"seed {seed}, step {step}: the loss is {losses[-1]}; lower train.learning_rate")
@@ -63,7 +63,8 @@ def rate(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def _loss(net: nn.Module, head: heads.Head, batch: Batch) -> Tensor:
+def loss_of(net: nn.Module, head: heads.Head, batch: Batch) -> Tensor:
+    """Return the batch's mean loss; a face mixed from two domains has psi of one's loss and 1 - psi of the other's."""
     x = embedded.standardised(batch.faces).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         embedding = net(x)

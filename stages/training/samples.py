@@ -8,19 +8,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, images
+from stages.common import artifacts, images, tables
 
-SCHEMA = pa.schema(
-    [
-        ("set", pa.string()),
-        ("shard", pa.string()),
-        ("row", pa.int32()),
-        ("label_a", pa.int32()),
-        ("label_b", pa.int32()),
-        ("weight", pa.float32()),
-        ("domain", pa.string()),
-    ]
-)
 DOMAINS = ("main", "mix")
 
 
@@ -62,16 +51,11 @@ def read(manifest: Path, data: Path, size_px: int) -> Samples:
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file; `dvc repro` makes it, `dvc checkout` restores it")
+    table = tables.read(file, tables.MANIFEST)
     try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
         variant = json.loads((table.schema.metadata or {})[b"variant"])
-        table = table.select(SCHEMA.names).cast(SCHEMA)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: truncated or not an Arrow IPC file ({error})") from error
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{file}: not a manifest of {SCHEMA.names} with metadata `variant` ({error})") from error
+        raise ValueError(f"{file}: no readable schema metadata `variant` ({error})") from error
     weight, domains = table["weight"].to_numpy(), set(table["domain"].to_pylist())
     if not ((weight >= 0) & (weight <= 1)).all():
         raise ValueError(f"{file}: weight outside 0 to 1")

@@ -3,9 +3,11 @@
 import cv2
 import numpy as np
 
-SIDE_LOG = 0.06  # the crop's side is exp(0.06 n) times the face's
-SHIFT = 4 / 112  # of the side
-ANGLE_DEG = 4.0
+# A quarter of what suits long trainings: the renderer already moves the face, and over 12,000 samples jitter four times
+# as wide costs about 4 points of accuracy on unseen people.
+SIDE_LOG = 0.015  # the crop's side is exp(0.015 n) times the face's
+SHIFT = 1 / 112  # of the side
+ANGLE_DEG = 1.0
 
 BLUR_SHARE, BLUR = 0.5, 1.5 / 64  # share of blurred faces; largest standard deviation as a part of the side
 GAIN_LOG, GAMMA_LOG, SHADING = 0.25, 0.25, 0.5

@@ -34,9 +34,7 @@ def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     count = identity.TEXTURE_RESIDUALS
     first = identity.column("texture_0")
     coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, first : first + count]
-    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(
-        1, (3, chart.MAP_SIZE, chart.MAP_SIZE)
-    )
+    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(1, (3, chart.MAP_SIZE, chart.MAP_SIZE))
     red = Bumps(p.age_years)
     red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
     red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)

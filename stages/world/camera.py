@@ -49,8 +49,7 @@ def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, _EFFECTS_KEY])
     scale = image.shape[0] / 112.0
     occluder, blur, motion, noise, loss = (
-        float(row[style.column(n)])
-        for n in ("occluder_size", "blur_px", "motion_px", "noise_sd", "jpeg_loss")
+        float(row[style.column(n)]) for n in ("occluder_size", "blur_px", "motion_px", "noise_sd", "jpeg_loss")
     )
     if occluder > 0.03:
         image = _occlude(image, occluder, rng)

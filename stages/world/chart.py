@@ -78,9 +78,7 @@ def texture_bases(kind: str, count: int) -> Tensor:
     """Return residual bases in colour, (count, 3 * G * G): mostly lightness, partly hue."""
     rng = np.random.default_rng([sum(kind.encode()), count, 1])
     colours = np.ones((count, 3)) * rng.choice((-1, 1), (count, 1))
-    colours = torch.from_numpy(
-        (colours + 0.12 * rng.standard_normal((count, 3))).astype(np.float32)
-    )
+    colours = torch.from_numpy((colours + 0.12 * rng.standard_normal((count, 3))).astype(np.float32))
     return (residual_bases(kind, count)[:, None] * colours[:, :, None, None]).flatten(1)
 
 

@@ -78,12 +78,8 @@ def marks(pen: Pen, noise: Tensor) -> Tensor:
     mole_x, mole_y = 0.28 * pen.of("mole_x"), -0.25 + 0.3 * pen.of("mole_y")
     mole = _bell((x - mole_x) / 0.022) * _bell((y - mole_y) / 0.022)
     total = total - 1.6 * torch.sigmoid(3 * (pen.of("mole_size") - 0.3)) * mole
-    lined = pen.old * (0.75 + 0.25 * pen.of("age_wrinkle")) + 0.25 * pen.now("brow_raise").clamp(
-        min=0
-    )
-    ripple = (
-        torch.sin(66.0 * y + 1.2 * torch.cos(5.0 * x)) * _bell((y - 0.50) / 0.10) * _bell(x / 0.36)
-    )
+    lined = pen.old * (0.75 + 0.25 * pen.of("age_wrinkle")) + 0.25 * pen.now("brow_raise").clamp(min=0)
+    ripple = torch.sin(66.0 * y + 1.2 * torch.cos(5.0 * x)) * _bell((y - 0.50) / 0.10) * _bell(x / 0.36)
     crow = torch.sin(80.0 * (y - pen.at("eye_y")) / (0.6 + 2.0 * (side - 0.42).clamp(min=0.0)))
     crow = crow * _bell((side - 0.52) / 0.05) * _bell((y - pen.at("eye_y")) / 0.09)
     total = total + 0.13 * lined * (ripple + crow)
@@ -92,9 +88,7 @@ def marks(pen: Pen, noise: Tensor) -> Tensor:
     fold_x = 0.225 + 0.03 * pen.of("mouth_width") - 0.55 * (y - middle)
     total = total - 0.38 * fold * _bell((side - fold_x) / 0.025) * _bell((y - middle) / 0.085)
     frown = pen.now("brow_frown") + 0.5 * pen.old
-    return total - 0.35 * frown * _bell((side - 0.045) / 0.014) * _bell(
-        (y - pen.at("brow_y")) / 0.05
-    )
+    return total - 0.35 * frown * _bell((side - 0.045) / 0.014) * _bell((y - pen.at("brow_y")) / 0.05)
 
 
 def mouth(pen: Pen, colour: Tensor) -> Tensor:
@@ -103,9 +97,7 @@ def mouth(pen: Pen, colour: Tensor) -> Tensor:
     u = (pen.x - pen.at("mouth_x")) / (half * 1.04)
     arch = 1.0 - u * u
     curve = 0.034 * pen.now("smile") + 0.008 * pen.of("mouth_tilt")
-    gap = (
-        0.085 * pen.now("mouth_open").clamp(min=0) + 0.018 * pen.now("smile").clamp(min=0)
-    ) * arch
+    gap = (0.085 * pen.now("mouth_open").clamp(min=0) + 0.018 * pen.now("smile").clamp(min=0)) * arch
     centre = pen.at("mouth_y") - curve * arch
     top, bottom = centre + 0.25 * gap, centre - 0.75 * gap
     bow = 1.0 - (0.30 + 0.08 * pen.of("lip_bow")) * _bell(u / 0.16)
@@ -151,12 +143,8 @@ def eyes(pen: Pen, colour: Tensor, gloss: Tensor, light: Tensor) -> tuple[Tensor
     e = (pen.x.abs() - pen.at("eye_x")) / half
     tilt = 0.012 + 0.011 * pen.of("eye_tilt") - 0.012 * pen.old
     y = pen.y - pen.at("eye_y") - tilt * e - 0.008 * pen.of("skew_eyes") * sign
-    lid = (
-        1.0 + 0.13 * pen.of("eye_open") + 0.16 * pen.now("brow_raise").clamp(-1, 2) - 0.18 * pen.old
-    )
-    lid = (lid + 0.3 * pen.child - 0.35 * pen.now("squint") - 0.12 * pen.now("smile")).clamp(
-        min=0.25
-    )
+    lid = 1.0 + 0.13 * pen.of("eye_open") + 0.16 * pen.now("brow_raise").clamp(-1, 2) - 0.18 * pen.old
+    lid = (lid + 0.3 * pen.child - 0.35 * pen.now("squint") - 0.12 * pen.now("smile")).clamp(min=0.25)
     wide = 1.0 - pen.now("lid_close").clamp(0.0, 0.95)
     arch = 1.0 - e * e
     upper, lower = (
@@ -178,9 +166,7 @@ def eyes(pen: Pen, colour: Tensor, gloss: Tensor, light: Tensor) -> tuple[Tensor
     radius = 0.057 + 0.010 * pen.child
     iris, pupil = pen.edge(radius - far), pen.edge(0.42 * radius - far)
     white = torch.tensor([0.66, 0.60, 0.56])[None, :, None, None]
-    ball = (
-        white * (1.0 - 0.30 * e.square().clamp(max=1.2) - 0.3 * _bell((y - upper) / 0.02))[:, None]
-    )
+    ball = white * (1.0 - 0.30 * e.square().clamp(max=1.2) - 0.3 * _bell((y - upper) / 0.02))[:, None]
     paint = _iris_colour(pen.p)[:, :, None, None] * (0.55 + 0.8 * (far / radius).clamp(max=1.0)
             * (1.25 - (far / radius).clamp(max=1.0)) * 2.0)[:, None]  # fmt: skip
     ball = _mix(_mix(ball, paint, iris), (0.004, 0.004, 0.004), pupil)
@@ -202,17 +188,11 @@ def brows(pen: Pen, noise: Tensor) -> Tensor:
     frown = 0.028 * pen.now("brow_frown") * (1.0 - t).clamp(min=0.0).square()
     middle = pen.at("brow_y") + arch * (1.0 - 4.0 * (t - 0.60).square()) - 0.018 - frown
     middle = middle + 0.014 * pen.of("brow_tilt") * (t - 0.5)
-    thick = (0.030 + 0.009 * pen.of("brow_thick") - 0.008 * pen.child).clamp(min=0.010) * (
-        1.12 - 0.75 * t
-    ).clamp(min=0.1)
-    cover = (
-        pen.edge(thick - (pen.y - middle).abs())
-        * torch.sigmoid(14 * t)
-        * torch.sigmoid(14 * (1 - t))
+    thick = (0.030 + 0.009 * pen.of("brow_thick") - 0.008 * pen.child).clamp(min=0.010) * (1.12 - 0.75 * t).clamp(
+        min=0.1
     )
-    strength = (
-        torch.sigmoid(1.6 + 0.5 * pen.of("brow_thick")) * (1 + 0.12 * noise) - 0.25 * pen.child
-    )
+    cover = pen.edge(thick - (pen.y - middle).abs()) * torch.sigmoid(14 * t) * torch.sigmoid(14 * (1 - t))
+    strength = torch.sigmoid(1.6 + 0.5 * pen.of("brow_thick")) * (1 + 0.12 * noise) - 0.25 * pen.child
     return (cover * strength).clamp(0.0, 1.0)
 
 

@@ -153,13 +153,9 @@ def _base(p: Person) -> Tensor:
     long = 1.0 + 0.042 * p.of("face_length") - 0.13 * child
     deep = 1.0 + 0.030 * p.of("face_depth")
     temple = 0.745 * wide + 0.012 * p.of("temple")
-    skull = ellipsoid(
-        like, (0.0, 0.36, -0.12), (temple, 0.93 + 0.02 * p.of("forehead"), 0.92 * deep)
-    )
+    skull = ellipsoid(like, (0.0, 0.36, -0.12), (temple, 0.93 + 0.02 * p.of("forehead"), 0.92 * deep))
     jaw = 0.038 * p.of("jaw_width") + 0.012 * p.of("sex") + 0.015 * p.of("age_fat") * p.old
-    face = ellipsoid(
-        like, (0.0, -0.14 * long, 0.13), (0.590 * wide + jaw, 0.83 * long, 0.72 * deep)
-    )
+    face = ellipsoid(like, (0.0, -0.14 * long, 0.13), (0.590 * wide + jaw, 0.83 * long, 0.72 * deep))
     neck_x = 0.46 + 0.035 * p.of("neck_width") + 0.02 * p.of("sex") - 0.10 * child
     neck = ellipsoid(like, (0.0, -0.85, -0.28), (neck_x, 1.25, neck_x))
     return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)

@@ -41,9 +41,7 @@ def hair_radius(p: Person, radius: Tensor, logit: Tensor) -> Tensor:
     """Return the radius map (b, G, G) with hair on: a coat over the scalp, and long hair's fall."""
     covers = torch.sigmoid(logit - 0.5)
     drape = torch.sigmoid(0.45 * logit - 1.0)  # softer: long hair stands far off the skin
-    volume = (
-        p.of("hair_volume") + p.now("hair_volume_change") + 0.5 * p.of("hair_curl").clamp(min=0)
-    )
+    volume = p.of("hair_volume") + p.now("hair_volume_change") + 0.5 * p.of("hair_curl").clamp(min=0)
     long = length(p)
     thick = 0.035 + 0.055 * torch.sigmoid(volume) + 0.02 * long
     wide = 0.86 + 0.04 * volume

@@ -78,9 +78,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     return shading.develop(p, domain, torch.lerp(behind, head, coverage[:, None]))
 
 
-def photograph(
-    z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int
-) -> np.ndarray:
+def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int) -> np.ndarray:
     """Photograph (b, size, size, 3) uint8 RGB: `render`, then the camera's flaws by each seed.
 
     Rendering runs in chunks of fixed size, the last one padded: matrix products may round

@@ -47,31 +47,23 @@ def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tenso
     up = rotation[:, 1]
     half = _unit(light + view)
     n = normal
-    facing, mirror, high, edge_on = (
-        (n * v[:, :, None, None]).sum(1) for v in (light, half, up, view)
-    )
+    facing, mirror, high, edge_on = ((n * v[:, :, None, None]).sum(1) for v in (light, half, up, view))
     strength = torch.exp2(p.now("key_stops"))[:, None, None]
     key = _coloured(p.now("warmth"), 1.0) * strength[:, None]
     if wild:
         lit = facing.clamp(min=0.0) * visible
         # Blood scatters red light past the terminator: a band where facing is near 0.
         red = (1.0 - facing.square()).clamp(min=0.0) ** 8 * (0.2 + 0.8 * visible)
-        diffuse = (
-            1.1 * lit[:, None] + red[:, None] * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
-        )
+        diffuse = 1.1 * lit[:, None] + red[:, None] * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
         ground = 0.5 + 0.5 * high
         red_in, blue_in = p.now("ambient_red"), p.now("ambient_blue")
         tint = torch.stack([red_in, -0.2 * (red_in + blue_in), blue_in], 1)[:, :, None, None]
-        ambient = (
-            torch.exp(0.28 * tint * (2 * ground - 0.6)[:, None]) * (0.24 + 0.28 * ground)[:, None]
-        )
+        ambient = torch.exp(0.28 * tint * (2 * ground - 0.6)[:, None]) * (0.24 + 0.28 * ground)[:, None]
         shine, power = 0.20, 4
     else:
         lit = ((facing + 0.30) / 1.30).clamp(min=0.0) * (0.2 + 0.8 * visible)
         diffuse = 1.12 * lit[:, None]
-        tint = torch.stack(
-            [p.now("ambient_red"), torch.zeros_like(p.age_years), p.now("ambient_blue")], 1
-        )
+        tint = torch.stack([p.now("ambient_red"), torch.zeros_like(p.age_years), p.now("ambient_blue")], 1)
         ambient = 0.44 * torch.exp(0.15 * tint)[:, :, None, None] * (0.85 + 0.15 * high)[:, None]
         shine, power = 0.07, 3
     for _ in range(power):

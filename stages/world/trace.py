@@ -137,9 +137,7 @@ class _Rays:
         """Return what `_height` returns."""
         square = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2))
         distance = square.sqrt_()
-        x, y, z = (
-            torch.addcmul(o, depth, d) for o, d in zip(self._origin, self._step, strict=True)
-        )
+        x, y, z = (torch.addcmul(o, depth, d) for o, d in zip(self._origin, self._step, strict=True))
         scale = z.add_(distance).mul_(distance).mul_(2.0).clamp_(min=1e-4).rsqrt_()
         grid = torch.stack([x.mul_(scale), y.mul_(scale)], -1)
         return distance.sub_(chart.lookup(self._radius, grid)[:, 0])

@@ -9,7 +9,7 @@ import torch
 from ruamel.yaml import YAML
 
 from stages.backbones.compact import Compact
-from stages.common import artifacts, images, sphere
+from stages.common import artifacts, images, sphere, tables
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Pairs
 from stages.recognisers import embedded
@@ -146,7 +146,7 @@ def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) 
         parts = [("sets/wild", "wild", cfg["width"], cfg["depth"], 0, "main")]
     if cfg["mix_width"]:
         parts.append(("sets/wild", "wild", cfg["mix_width"], cfg["mix_depth"], cfg["width"], "mix"))
-    tables = []
+    chosen = []
     for folder, prefix, width, depth, first, part in parts:
         shards = images.Shards(data / folder, f"{prefix}-*.arrow")
         who = shards.column("identity")
@@ -159,8 +159,8 @@ def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) 
             "row": row.astype(np.int32),
         }
         more = {"label_a": label, "label_b": label, "weight": np.ones(len(row)), "domain": [part] * len(row)}
-        tables.append(pa.table({**columns, **more}))
-    write_arrow(data / "variants" / name / "manifest.arrow", pa.concat_tables(tables))
+        chosen.append(tables.of(tables.MANIFEST, {**columns, **more}))
+    write_arrow(data / "variants" / name / "manifest.arrow", pa.concat_tables(chosen))
 
 
 def write_arrow(file: Path, table: pa.Table) -> None:
@@ -177,7 +177,7 @@ def pairs_of(protocol: str, people: int, count: int) -> Pairs:
     same = np.arange(count) % 2 == 0
     a = rng.integers(people, size=count)
     b = np.where(same, a, (a + rng.integers(1, people, count)) % people)
-    return Pairs(key, same, np.arange(count) * 10 // count, a.astype(np.int32), b.astype(np.int32))
+    return Pairs(same, np.arange(count) * 10 // count, a.astype(np.int32), b.astype(np.int32))
 
 
 def _write_scores(

@@ -51,7 +51,7 @@ def test_a_variant_is_not_separated_from_its_twin():
 
 
 @pytest.mark.parametrize(("wide", "reading"), [(0.85, "reproduces"), (0.75, "reversed"), (0.8, "not separated")])
-def test_a_verdict_compares_the_interval_with_the_published_sign(wide: float, reading: str):
+def test_a_verdict_compares_the_interval_with_the_expected_sign(wide: float, reading: str):
     assert found(trio(more={"wide": wide}), "wide - base").reading == reading
 
 

@@ -46,8 +46,8 @@ with artifacts.output_folder("data/evaluate") as folder:
         columns = {"a": a, "b": b, "same": same, "fold": np.arange(400) // 40, "identity_a": a, "identity_b": b}
         noise = rng.normal(0, 0.3, (3, 400)) + values["gap"] * same
         table = pa.table({**columns, **{f"seed_{s}": row.astype(np.float32) for s, row in enumerate(noise)}})
-        evaluate.write_table(folder / "base" / f"{name}.arrow", table)
-        score, pairs = bootstrap.scored_pairs(name, table)
+        tables.write(folder / "base" / f"{name}.arrow", table)
+        score, pairs = bootstrap.scored_pairs(table)
         wild.append(bootstrap.estimate(score, pairs, [0.05], 50, 0))
         report[name] = {"domain": "wild", **evaluate.summary(wild[-1], 0.95)}
 mean = evaluate.summary(bootstrap.mean(wild), 0.95)
@@ -150,7 +150,7 @@ def test_a_tool_and_the_stage_draw_the_same_people(made: Path, monkeypatch: pyte
     revision = compare.resolve("apart")
     table = revision.scores("base", "two")
     assert table is not None
-    estimate = compare.estimate("two", table, compare.settings_of(revision))
+    estimate = compare.estimate(table, compare.settings_of(revision))
     reported = revision.variants["base"]["two"]["auc"]
     assert np.quantile(estimate.replicates[:, 2], 0.025) == pytest.approx(reported["low"], rel=1e-5)
 

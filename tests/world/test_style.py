@@ -33,9 +33,7 @@ def test_yaw_of_the_wild_domain_is_wide_but_limited() -> None:
 
 def test_groups_cover_every_column_once() -> None:
     """The groups partition the columns and hold the promised names."""
-    assert sorted(i for columns in style.GROUPS.values() for i in columns) == list(
-        range(style.STYLE_DIM)
-    )
+    assert sorted(i for columns in style.GROUPS.values() for i in columns) == list(range(style.STYLE_DIM))
     assert set(style.GROUPS) >= {"pose", "expression", "illumination", "background", "age", "hair",
                                  "glasses", "beard", "camera"}  # fmt: skip
     assert style.GROUPS["pose"] == [style.column(f"{n}_deg") for n in ("yaw", "pitch", "roll")]

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common import sphere
+
+
+@given(st.integers(2, 40), st.integers(2, 9), st.integers(0, 99))
+def test_nearest_agrees_with_the_full_matrix(m: int, d: int, seed: int):
+    x = sphere.unit_rows(np.random.default_rng(seed).standard_normal((m, d)))
+    cos = x @ x.T
+    np.fill_diagonal(cos, -np.inf)
+    index, cosine = sphere.nearest(x)
+    assert np.allclose(cosine, cos.max(1), atol=1e-6)
+    assert np.allclose(cos[np.arange(m), index], cos.max(1), atol=1e-6)
+
+
+def test_tiles_do_not_change_the_neighbours(monkeypatch: pytest.MonkeyPatch):
+    x = sphere.unit_rows(np.random.default_rng(0).standard_normal((50, 4)))
+    whole = sphere.nearest(x)[0]
+    monkeypatch.setattr(sphere, "TILE", 7)
+    assert np.array_equal(whole, sphere.nearest(x)[0])
+
+
+def test_a_row_of_length_zero_is_refused():
+    with pytest.raises(ValueError, match="row 1 has length zero"):
+        sphere.unit_rows(np.array([[1.0, 0.0], [0.0, 0.0]]))
+
+
+def test_angles_are_in_degrees():
+    assert np.allclose(sphere.angle_deg(np.array([1.0, 0.0, -1.0, 1.0000001])), [0, 90, 180, 0])

@@ -1,0 +1,103 @@
+"""Bad input is one line and exit code 1; a stage dies with its parent; ranks and one process write the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny import ROOT, TINY, working_in, write_params
+
+from stages.common import ranks
+from stages.settings.gallery import Gallery
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, env={**ENVIRONMENT, **environment}, capture_output=True, text=True)
+
+
+def test_bad_input_is_one_line_and_leaves_earlier_outputs(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "validate").write_text("earlier")
+    write_params(tmp_path, {"pack.alpha": -1.0})
+    done = run(tmp_path, "stages.validate")
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr == "error: params.yaml: pack.alpha = -1.0: input should be greater than or equal to 0\n"
+    assert (tmp_path / "data" / "validate").read_text() == "earlier"
+
+
+def test_bad_input_is_one_line_under_torchrun_too(tmp_path: Path):
+    write_params(tmp_path, TINY)
+    done = run(tmp_path, "stages.tools.launch", "stages.generate", PET_NPROC_PER_NODE="2")
+    assert done.returncode == 1
+    assert done.stderr == "error: data/pack/x_id.npy: no such file; `dvc repro` makes it, `dvc checkout` restores it\n"
+
+
+def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
+    written = []
+    for processes in ("1", "2"):
+        folder = tmp_path / processes
+        folder.mkdir()
+        write_params(folder, {**TINY, "sets.wild.identities": 100, "sets.wild.images": 8, "world.size_px": 16})
+        done = run(folder, "stages.tools.launch", "stages.sets", "wild", PET_NPROC_PER_NODE=processes)
+        assert done.returncode == 0, done.stderr
+        written.append({file.name: file.read_bytes() for file in (folder / "data/sets/wild").iterdir()})
+        assert not any((folder / ".scratch").iterdir())
+    assert len(written[0]) == 2 and written[0] == written[1]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
+def test_a_stage_dies_with_the_process_that_started_it(tmp_path: Path):
+    stage = tmp_path / "sleeper.py"
+    stage.write_text("from stages.common import stage\nimport time\nstage.run(lambda: time.sleep(60) or '')\n")
+    parent = tmp_path / "parent.py"
+    parent.write_text(
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, {str(stage)!r}])\n"
+        "print(child.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    started = subprocess.Popen([sys.executable, str(parent)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    assert started.stdout
+    child = int(started.stdout.readline())
+    time.sleep(2)
+    assert Path(f"/proc/{child}").exists()
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    started.stdout.close()
+    deadline = time.monotonic() + 15
+    while _alive(child) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _alive(child)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_two_runs_do_not_share_a_scratch_folder(tmp_path: Path):
+    cfg = Gallery(backend="embedded", identities=3, seed=0)
+    with working_in(tmp_path):
+        with ranks.scratch("gallery", cfg) as folder:
+            with pytest.raises(ValueError, match="another run of this stage"), ranks.scratch("gallery", cfg):
+                pass
+            with ranks.scratch("gallery", Gallery(backend="embedded", identities=4, seed=0)) as other:
+                assert other != folder
+        assert not folder.exists()
+
+
+def test_a_stage_that_fails_keeps_what_it_has_for_the_next_try(tmp_path: Path):
+    cfg = Gallery(backend="embedded", identities=3, seed=0)
+    with working_in(tmp_path):
+        with pytest.raises(RuntimeError, match="killed"), ranks.scratch("gallery", cfg) as folder:
+            (folder / "done").write_text("half")
+            raise RuntimeError("killed")
+        with ranks.scratch("gallery", cfg) as folder:
+            assert (folder / "done").read_text() == "half"

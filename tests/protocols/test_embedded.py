@@ -1,0 +1,68 @@
+"""What each embedded protocol controls."""
+
+import numpy as np
+import pytest
+from tiny import TINY, params
+
+from stages.common import params as border
+from stages.protocols import embedded, pairs
+from stages.settings.benchmarks import Benchmarks
+from stages.settings.world import World
+from stages.world import identity, style
+
+VALUES = params(TINY)
+CFG = border.check("benchmarks", VALUES["benchmarks"], Benchmarks)
+WORLD = border.check("world", VALUES["world"], World)
+
+
+def columns(name: str, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    album, table = embedded.make(name, CFG, WORLD)
+    value = album.style[:, style.column(column)].numpy()
+    return value[table["a"].to_numpy()], value[table["b"].to_numpy()], table["same"].to_numpy()
+
+
+def test_cfp_fp_compares_frontal_with_more_than_50_degrees():
+    a, b, _ = columns("cfp-fp", "yaw_deg")
+    assert np.abs(a).max() <= 10 and np.abs(b).min() > 50
+
+
+def test_cplfw_turns_the_head():
+    a, b, _ = columns("cplfw", "yaw_deg")
+    assert np.abs(a).max() <= 10 and np.abs(b).min() >= 25 and np.abs(b).max() <= 55
+
+
+@pytest.mark.parametrize("name", ["agedb", "calfw"])
+def test_ages_lie_30_years_apart(name: str):
+    a, b, same = columns(name, "age_offset_years")
+    assert np.allclose((b - a)[same], 30, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["calfw", "cplfw"])
+def test_impostors_are_matched(name: str):
+    def mismatch(protocol: str) -> np.ndarray:
+        album, table = embedded.make(protocol, CFG, WORLD)
+        traits = np.stack([v.numpy() for v in identity.attributes(album.z).values()], 1)
+        impostor = ~table["same"].to_numpy()
+        a, b = (traits[table[c].to_numpy()[impostor]] for c in ("a", "b"))
+        return (np.abs(a - b) / traits.std(0)).mean(0)
+
+    assert (mismatch(name) < 0.75 * mismatch("agedb")).all()
+
+
+def test_in_the_studio_people_pose_expression_and_light_stay():
+    album, _ = embedded.make("lfw", CFG, WORLD)
+    studio = embedded.in_studio(album, WORLD)
+    assert studio.z is album.z and studio.rows.domain == "studio"
+    for group in ("pose", "expression", "illumination", "age", "hair", "glasses", "beard"):
+        assert (studio.style[:, style.GROUPS[group]] == album.style[:, style.GROUPS[group]]).all(), group
+    assert (studio.style[:, style.GROUPS["camera"]] != album.style[:, style.GROUPS["camera"]]).any()
+
+
+def test_too_few_people_for_the_pairs_are_refused():
+    with pytest.raises(ValueError, match="genuine pairs a fold"):
+        pairs.draw(100, 6, pairs.any_two(6), [0])
+
+
+def test_pairs_depend_on_the_seed_alone():
+    one, two, other = (pairs.draw(200, 8, pairs.across(4), [s]) for s in (0, 0, 1))
+    assert one.equals(two) and not one.equals(other)

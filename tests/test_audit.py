@@ -1,0 +1,107 @@
+"""The audit's measures on known answers, and on the chain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import TINY, run, write_params
+
+from stages import audit
+from stages.audit import Faces
+from stages.common import artifacts, sphere
+from stages.common.images import Shards
+from stages.settings.audit import Audit
+
+CFG = Audit(min_centre_cosine=-1.0, false_match_rate=0.01, duplicate_cosine=0.98, calibration_identities=9, seed=0)
+
+
+def clusters(people: int, images: int, noise: float, d: int = 32, seed: int = 0) -> tuple[Faces, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x_id = sphere.unit_rows(rng.standard_normal((people, d)))
+    who = np.repeat(np.arange(people), images)
+    return Faces(sphere.unit_rows(x_id[who] + noise * rng.standard_normal((len(who), d))), who), x_id
+
+
+def test_fidelity_is_one_without_noise_and_falls_with_it():
+    exact, x_id = clusters(10, 4, 0.0)
+    assert audit.fidelity(exact, x_id, 0)["image"]["value"] == pytest.approx(1)
+    noisy, x_id = clusters(10, 4, 0.2)
+    found = audit.fidelity(noisy, x_id, 0)
+    assert (
+        found["image"]["low"] < found["image"]["value"] < found["image"]["high"] < 0.9 < found["centre"]["value"] + 0.1
+    )
+    assert found["top1"]["value"] == 1
+    wrong = Faces(noisy.x, (noisy.identity + 1) % 10)
+    assert audit.fidelity(wrong, x_id, 0)["top1"]["value"] == 0
+
+
+def test_enrolment_compares_with_the_first_half_of_the_images():
+    faces, _ = clusters(10, 4, 0.1)
+    index = np.tile(np.arange(4), 10)
+    assert audit.enrolled_top1(faces, index, 0)["value"] == 1
+    shuffled = faces.x.copy()
+    shuffled[index >= 2] = np.roll(shuffled[index >= 2], 2, axis=0)  # probes show the neighbour
+    assert audit.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
+
+
+def test_spread_is_the_mean_cosine_within_identities():
+    faces, _ = clusters(6, 5, 0.15)
+    pairs = [
+        faces.x[a] @ faces.x[b]
+        for a in range(30) for b in range(a) if faces.identity[a] == faces.identity[b]
+    ]  # fmt: skip
+    assert audit.spread(faces, 0)["value"] == pytest.approx(np.mean(pairs), abs=1e-5)
+
+
+def test_separation_finds_the_nearest_other_identity():
+    faces, x_id = clusters(6, 3, 0.0)
+    cos = x_id @ x_id.T - 2 * np.eye(6)
+    assert audit.separation(faces)["max"] == pytest.approx(cos.max(), abs=1e-5)
+    assert audit.separation(faces)["mean"] == pytest.approx(cos.max(1).mean(), abs=1e-5)
+
+
+def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
+    gallery, _ = clusters(40, 1, 0.0, seed=1)
+    unrelated, _ = clusters(40, 4, 0.1, seed=2)
+    copied = Faces(gallery.x, np.arange(40))
+    leak = audit.leakage(copied, gallery.x, unrelated, CFG)
+    assert leak["rate"]["value"] == 1 and leak["unrelated_rate"]["value"] < 0.6
+    fresh = audit.leakage(clusters(40, 1, 0.0, seed=3)[0], gallery.x, unrelated, CFG)
+    assert fresh["rate"]["value"] < 0.6
+
+
+@pytest.mark.parametrize("tile", [5, 1024])
+def test_near_duplicates_are_pairs_of_different_identities(tile: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sphere, "TILE", tile)
+    faces, _ = clusters(8, 2, 0.0)  # two equal images of one identity are no duplicates
+    assert audit.near_duplicates(faces, 0.98)["pairs"] == 0
+    x = faces.x.copy()
+    x[15] = x[0]
+    assert audit.near_duplicates(Faces(x, faces.identity), 0.98) == {"pairs": 2, "rate": 2 / 112}
+
+
+def test_the_filter_drops_what_is_far_from_its_centre():
+    faces, _ = clusters(5, 6, 0.05)
+    x = faces.x.copy()
+    x[7] = -x[7]
+    kept = audit.kept(Faces(x, faces.identity), 0.3)
+    assert not kept[7] and kept.sum() == 29
+    assert audit.kept(faces, -1).all()
+
+
+def test_the_chain_is_audited_whole(chain: Path):
+    report = artifacts.read_json(chain / "reports/audit.json")
+    assert report["kept"] == report["images"] == len(artifacts.read_array(chain / "data/audit/judge.npy"))
+    for name in ("packed", "gallery"):
+        assert set(report["fidelity"][name]) == {"recogniser", "judge"}
+    assert report["fidelity"]["gallery"]["judge"]["to_the_face"]["top1"]["value"] >= 0
+
+
+def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):
+    x = sphere.unit_rows(artifacts.read_array(copy / "data/audit/judge.npy"))
+    who = Shards(copy / "data/generate", "plain-*.arrow").column("identity")
+    to_centre = np.einsum("bd,bd->b", x, audit.centres(Faces(x, who), who.max() + 1)[who])
+    write_params(copy, {**TINY, "audit.min_centre_cosine": float(np.median(to_centre))})
+    run("audit")
+    kept = artifacts.read_array(copy / "data/audit/kept_plain.npy")
+    assert 0.3 < kept.mean() < 0.7 and artifacts.read_json(copy / "reports/audit.json")["kept"] == kept.sum()

@@ -1,0 +1,118 @@
+"""The chain's protocols, and a set of the user's own."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny import ROOT, TINY, run, write_params
+
+from stages.common import artifacts
+from stages.common.images import Shards
+from stages.pretrain import RECIPES
+from stages.protocols import embedded, external
+from stages.settings.benchmarks import Crop
+from stages.world import identity
+
+
+def pairs_of(folder: Path, name: str) -> pa.Table:
+    return pa.ipc.open_file(str(folder / "data/benchmarks" / name / "pairs.arrow")).read_all()
+
+
+def own_set(folder: Path, people: int = 4, images: int = 3) -> Path:
+    """Write a set in LFW's layout: 2 folds of 2 genuine and 2 impostor pairs."""
+    root = folder / "data/external/benchmarks/own"
+    for person in range(people):
+        where = root / "images" / f"p{person}"
+        where.mkdir(parents=True)
+        for i in range(1, images + 1):
+            face = np.full((56, 46, 3), 40 * person + 10 * i, np.uint8)
+            cv2.imwrite(str(where / f"p{person}_{i:04d}.png"), face)
+    lines = ["2\t2"]
+    for fold in range(2):
+        a, b = 2 * fold, 2 * fold + 1
+        lines += [f"p{a}\t1\t2", f"p{b}\t1\t3", f"p{a}\t1\tp{b}\t2", f"p{a}\t3\tp{b}\t1"]
+    (root / "pairs.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("name", [*embedded.PROTOCOLS, "syn-lfw"])
+def test_every_protocol_has_6000_pairs_in_ten_folds_without_common_people(chain: Path, name: str):
+    table = pairs_of(chain, name)
+    who = Shards(chain / "data/benchmarks" / name, "faces-*.arrow").column("identity")
+    a, b, same, fold = (table[c].to_numpy() for c in ("a", "b", "same", "fold"))
+    assert len(table) == 6000 and np.array_equal(who[a] == who[b], same) and (a != b).all()
+    assert len(set(zip(a.tolist(), b.tolist(), strict=True))) == 6000
+    people = [set(who[a[fold == f]]) | set(who[b[fold == f]]) for f in range(10)]
+    assert all((same[fold == f].sum(), (~same[fold == f]).sum()) == (300, 300) for f in range(10))
+    assert sum(map(len, people)) == len(set.union(*people)) == 200
+
+
+def test_syn_lfw_is_lfw_image_for_image_in_the_studio(chain: Path):
+    assert pairs_of(chain, "lfw").equals(pairs_of(chain, "syn-lfw"))
+    lfw, syn = (Shards(chain / "data/benchmarks" / name, "faces-*.arrow") for name in ("lfw", "syn-lfw"))
+    assert np.array_equal(lfw.column("seed"), syn.column("seed"))
+    assert set(lfw.table["domain"].to_pylist()) == {"wild"} and set(syn.table["domain"].to_pylist()) == {"studio"}
+    assert (lfw.faces() != syn.faces()).any((1, 2, 3)).all()
+
+
+def test_the_index_lists_what_lies_there(chain: Path):
+    index = artifacts.read_json(chain / "data/benchmarks/index.json")["protocols"]
+    assert [entry["name"] for entry in index] == ["lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw"]
+    assert [entry["domain"] for entry in index].count("wild") == 5
+
+
+def test_no_two_parts_of_the_project_share_a_person():
+    splits = ["gallery", "sets-wild", "selection", "calibration", "inverter", *(r.population for r in RECIPES.values())]
+    splits += [f"benchmarks-{name}" for name in embedded.PROTOCOLS]
+    z = np.concatenate([identity.sample(split, 0, range(300)).numpy() for split in splits])
+    assert len(np.unique(z, axis=0)) == len(z) == 300 * len(splits)
+    source = "\n".join(file.read_text() for file in (ROOT / "stages").rglob("*.py"))
+    for split in ("gallery", "selection", "calibration", "inverter", "pretrain", "judge"):
+        assert f'"{split}"' in source, f"{split} is not a population any more"
+
+
+def test_a_set_of_ones_own_joins_in(copy: Path):
+    own_set(copy)
+    write_params(copy, {**TINY, "world.size_px": 16})
+    assert run("benchmarks").endswith("cplfw, own -> data/benchmarks")
+    table = pairs_of(copy, "own")
+    assert table["fold"].to_pylist() == [0] * 4 + [1] * 4
+    assert table["same"].to_pylist() == [True, True, False, False] * 2
+    faces = Shards(copy / "data/benchmarks/own", "faces-*.arrow")
+    assert abs(int(faces.faces()[table["b"].to_pylist()[0]].mean()) - 20) <= 2  # p0, second image
+    before = (copy / "data/benchmarks/index.json").read_bytes()
+    for text, said in (
+        ("", "line 1"),
+        ("2 3\np0 1 2\n", "line 1 says '2 3'"),
+        ("1 1\np0 1 2\np0 x p1 2\n", "line 3"),
+        ("1 1\np0 1 2\np0 1 p9 2\n", "p9_0001.png|p9_0002.png"),
+    ):
+        (copy / "data/external/benchmarks/own/pairs.txt").write_text(text)
+        with pytest.raises(ValueError, match=said) as error:
+            external.read("own")
+        assert "\n" not in str(error.value)
+    (copy / "data/external/benchmarks/own/pairs.txt").unlink()
+    with pytest.raises(ValueError, match="pairs.txt: no such file"):
+        run("benchmarks")
+    assert (copy / "data/benchmarks/index.json").read_bytes() == before
+
+
+def test_a_crop_replicates_the_edge():
+    photograph = np.arange(6, dtype=np.uint8).reshape(2, 3)[..., None].repeat(3, 2)
+    whole = external.cut(photograph, None)[..., 0]
+    assert whole.shape == (3, 3)
+    crop = external.cut(photograph, Crop(side_px=2.0, x_px=0.0, y_px=1.0))[..., 0]
+    assert crop.tolist() == [[0, 0], [3, 3]]
+
+
+def test_the_real_set_beside_the_project_is_read_when_it_is_there(monkeypatch: pytest.MonkeyPatch):
+    folder = ROOT.parent / "shared" / "real"
+    if not folder.is_dir():
+        pytest.skip("no real photographs beside the project")
+    monkeypatch.setattr(external, "ROOT", folder)
+    found = external.read("orl")
+    assert len(found.pairs) == 1800 and len(np.unique(found.identity)) == 20
+    faces = external.faces(found.files[:3], Crop(side_px=136.0, x_px=46.0, y_px=56.0), 64)
+    assert faces.shape == (3, 64, 64, 3) and faces.std() > 20

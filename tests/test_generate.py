@@ -1,0 +1,106 @@
+"""Perturbation, mixup and what the chain's images say of themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny import ROOT, TINY, run, write_params
+
+from stages import generate
+from stages.common import artifacts, params, sphere
+from stages.common.images import Shards
+from stages.generators import embedded
+from stages.settings.generate import Generate, Noise
+from stages.world.album import portraits
+
+MIXTURE = [Noise(sigma=0.3, share=0.4), Noise(sigma=0.5, share=0.4), Noise(sigma=0.7, share=0.2)]
+
+
+def test_the_mixture_is_shared_out_within_every_prefix():
+    picked = generate.sigmas(50, MIXTURE)
+    for depth in (5, 14, 42, 50):
+        for noise in MIXTURE:
+            assert abs((picked[:depth] == noise.sigma).sum() - noise.share * depth) <= 1
+
+
+@pytest.mark.parametrize(("d", "sigma", "expected"), [(512, 0.3, 0.958), (128, 0.3, 0.958), (128, 0.7, 0.819)])
+def test_sigma_has_the_cosine_that_it_has_at_native_norm(d: int, sigma: float, expected: float):
+    x = sphere.unit_rows(np.random.default_rng(0).standard_normal((400, d)))
+    moved = generate.perturb(x, np.arange(400), np.full(400, sigma / np.sqrt(d)))
+    assert np.einsum("bd,bd->b", x, moved).mean() == pytest.approx(expected, abs=0.005)
+
+
+def test_beta_has_the_cosine_of_hyperface_and_none_changes_nothing(chain: Path):
+    x = sphere.unit_rows(np.random.default_rng(0).standard_normal((400, 512)))
+    moved = generate.perturb(x, np.arange(400), np.full(400, 0.01))
+    assert np.einsum("bd,bd->b", x, moved).mean() == pytest.approx(0.975, abs=0.003)
+    assert np.allclose(generate.perturb(x, np.arange(400), np.zeros(400)), x)
+
+
+def test_noise_of_an_image_depends_on_its_seed_alone():
+    x = np.repeat(sphere.unit_rows(np.ones((1, 8))), 3, 0)
+    scale = np.full(3, 0.1)
+    assert np.array_equal(
+        generate.perturb(x, np.array([5, 6, 7]), scale)[2], generate.perturb(x[:1], np.array([7]), scale[:1])[0]
+    )
+
+
+def test_partners_are_others_without_repetition_and_ratios_on_the_grid():
+    partner, ratio = generate.partners(30, 20, seed=1)
+    assert all(len(set(row)) == 20 and i not in row for i, row in enumerate(partner.tolist()))
+    assert partner.min() == 0 and partner.max() == 29
+    assert np.allclose(ratio * 20, np.round(ratio * 20), atol=1e-5) and ratio.min() == 0 and ratio.max() == 1
+
+
+def test_images_have_the_depths_that_were_asked_for(chain: Path):
+    plain = Shards(chain / "data/generate", "plain-*.arrow")
+    count = np.bincount(plain.column("identity"))
+    assert count.tolist() == [6] * 4 + [3] * 8
+    mixup = Shards(chain / "data/generate", "mixup-*.arrow")
+    assert (mixup.column("identity") != mixup.column("partner")).all() and len(mixup) == 30
+    assert (plain.column("ratio") == 1).all() and set(plain.table["domain"].to_pylist()) == {"studio"}
+    cosine = artifacts.read_array(chain / "data/generate/perturbation_cosine.npy")
+    assert len(cosine) == len(plain) and 0.6 < cosine.mean() < 0.98
+
+
+def test_images_of_one_identity_look_more_alike_than_others(chain: Path):
+    """The rendered faces follow their rows: colours averaged over the face already tell identities apart."""
+    plain = Shards(chain / "data/generate", "plain-*.arrow")
+    x = plain.faces()[:, 4:12, 4:12].mean((1, 2))  # (b, 3)
+    who = plain.column("identity")
+    distance = np.linalg.norm(x[:, None] - x[None], axis=2)
+    same = (who[:, None] == who) & ~np.eye(len(who), dtype=bool)
+    assert distance[same].mean() < 0.8 * distance[who[:, None] != who].mean()
+
+
+def test_images_of_a_packed_identity_stay_when_others_are_added(copy: Path):
+    """Image i depends on its own row and seed; a smaller set is a prefix of a larger one, chunk by chunk."""
+    before = Shards(copy / "data/generate", "control-gallery-*.arrow").faces()
+    write_params(
+        copy,
+        {**TINY, "generate.depths": [{"identities": 3, "images": 2}], "generate.mixup": {"identities": 0, "images": 1}},
+    )
+    run("generate")
+    assert not list((copy / "data/generate").glob("mixup-*"))
+    assert np.array_equal(before, Shards(copy / "data/generate", "control-gallery-*.arrow").faces())
+    assert np.bincount(Shards(copy / "data/generate", "plain-*.arrow").column("identity")).tolist() == [2, 2, 2]
+
+
+def test_refinement_brings_the_faces_nearer_to_their_rows(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)  # the committed networks: the chain's tiny ones hardly tell people apart
+    fit = []
+    for steps in (0, 12):
+        generator = embedded.load(64, 0.2, steps)
+        gallery = portraits("test-refine", 0, 6, 1, "studio", 0.2).faces(slice(None), 64)
+        x = sphere.unit_rows(generator.recogniser.embed(gallery))
+        faces = generator.generate(np.repeat(generator.condition(x, np.arange(6)), 4, 0), np.arange(24))
+        rows = sphere.unit_rows(generator.recogniser.embed(faces))
+        fit.append(np.einsum("bd,bd->b", rows, np.repeat(x, 4, 0)).mean())
+    assert fit[1] > fit[0] + 0.02
+
+
+def test_the_settings_know_how_many_images_an_identity_has():
+    depths = [{"identities": 2, "images": 5}, {"identities": 4, "images": 3}]
+    values = params.read()["generate"] | {"depths": depths}
+    cfg = params.check("generate", values, Generate)
+    assert [cfg.images_of(i) for i in range(5)] == [5, 5, 3, 3, 0] and cfg.identities() == 4

@@ -1,0 +1,73 @@
+"""A manifest names exactly the rows asked for."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from tiny import TINY, run, write_params
+
+from stages.common import artifacts
+from stages.common.images import Shards
+
+
+def manifest(folder: Path, name: str) -> pa.Table:
+    return pa.ipc.open_file(str(folder / "data/variants" / name / "manifest.arrow")).read_all()
+
+
+def labels(table: pa.Table, domain: str = "main") -> np.ndarray:
+    mask = np.array(table["domain"].to_pylist()) == domain
+    return table["label_a"].to_numpy()[mask]
+
+
+@pytest.mark.parametrize("name", ["base", "wide", "deep", "wild-small", "wild"])
+def test_width_and_depth_are_what_was_asked_for(chain: Path, name: str):
+    asked = TINY["variants"][name]
+    table = manifest(chain, name)
+    assert np.bincount(labels(table)).tolist() == [asked["depth"]] * asked["width"]
+    assert table["label_a"].equals(table["label_b"]) and (table["weight"].to_numpy() == 1).all()
+
+
+def test_rows_point_at_images_of_their_label(chain: Path):
+    table = manifest(chain, "deep")
+    for shard, row, label in zip(*(table[c].to_pylist() for c in ("shard", "row", "label_a")), strict=True):
+        assert Shards(chain / "data/generate", shard).column("identity")[row] == label
+
+
+def test_identity_mixup_keeps_both_labels_and_the_ratio(chain: Path):
+    table = manifest(chain, "identity-mixup")
+    assert set(s.split("-")[0] for s in table["shard"].to_pylist()) == {"mixup"}
+    assert (table["label_a"].to_numpy() != table["label_b"].to_numpy()).all()
+    assert max(table["label_b"].to_pylist()) < 10
+
+
+def test_domain_mixup_adds_its_people_as_classes_of_their_own(chain: Path):
+    table = manifest(chain, "domain-mixup")
+    assert set(labels(table, "mix").tolist()) == {10, 11} and len(labels(table, "mix")) == 4
+    about = json.loads(table.schema.metadata[b"variant"])
+    assert about["classes"] == 12
+    assert all(artifacts.digest(chain / "data" / file) == sha for file, sha in about["digests"].items())
+    assert {file.rsplit("/", 1)[0] for file in about["digests"]} == {"generate", "sets/wild"}
+
+
+def test_the_audit_filter_is_obeyed_and_a_shortage_is_refused(copy: Path):
+    file = copy / "data/audit/kept_plain.npy"
+    kept = artifacts.read_array(file)
+    kept[0] = False  # identity 0 has six images; the wide variant takes two
+    artifacts.write_array(file, kept)
+    run("variants wide")
+    table = manifest(copy, "wide")
+    rows = [r for r, s in zip(table["row"].to_pylist(), table["label_a"].to_pylist(), strict=True) if s == 0]
+    assert rows == [1, 2]
+    with pytest.raises(ValueError, match="variants.deep: identity 0 has 5 images left; allowed: at least depth = 6"):
+        run("variants deep")
+    artifacts.write_array(file, kept[:-1])
+    with pytest.raises(ValueError, match="data/audit: speaks of"):
+        run("variants base")
+
+
+def test_a_missing_set_is_one_line(copy: Path):
+    write_params(copy, {**TINY, "variants.base.source": "sets/other"})
+    with pytest.raises(ValueError, match="data/sets/other: no image shards"):
+        run("variants base")
