@@ -100,24 +100,33 @@ def embeddings(nets: Sequence[recognisers.Recogniser], shards: Shards) -> list[n
     return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
 
 
-def centred(x: np.ndarray, identity: np.ndarray) -> np.ndarray:
-    """Return unit rows (n, d) minus the mean of other people's rows, normalised again.
+def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the cosine of each row of x (p, d) to the same row of y (p, d)."""
+    return np.einsum("pd,pd->p", sphere.unit_rows(x), sphere.unit_rows(y))
 
-    People in the order of their number form two halves; the centre of one half is the mean row of the other, so no
-    image takes part in its own centre, nor does its person. The two images of an impostor pair may have two centres.
+
+def centred(x: np.ndarray, identity: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the cosine (p,) of rows a and b (p,) of x (n, d) after subtracting the mean row of all third persons.
+
+    Each pair has one centre, to which neither of its people contributes: with a centre for each image, or for half of
+    the people, the centres alone would tell impostor pairs from genuine ones.
     """
-    people = np.unique(identity)
-    second = identity >= people[len(people) // 2]
-    centre = np.where(second[:, None], x[~second].mean(axis=0), x[second].mean(axis=0))
-    return sphere.unit_rows(x - centre)
+    people, member = np.unique(identity, return_inverse=True)
+    total, count = np.zeros((len(people), x.shape[1])), np.bincount(member)
+    np.add.at(total, member, x)
+    one, two = member[a], member[b]
+    other = (one != two).astype(np.int64)  # the two people of a genuine pair are one
+    rest = len(x) - count[one] - other * count[two]
+    centre = (x.sum(axis=0) - total[one] - other[:, None] * total[two]) / np.maximum(rest, 1)[:, None]
+    return cosines(x[a] - centre, x[b] - centre)
 
 
 def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
     """Return the cosine of every pair (p,) by the protocol's name, for external photographs also of centred rows."""
-    rows = {protocol.name: x}
+    found = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
     if protocol.domain == "external":
-        rows[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"))
-    return {name: np.einsum("pd,pd->p", y[protocol.a], y[protocol.b]) for name, y in rows.items()}
+        found[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
+    return found
 
 
 def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from stages.generators import Generator
 from stages.settings.generate import Generate, Noise
 from stages.settings.world import World
 
-CHUNK = 32  # identities conditioned together: the unit of work of a rank
+CHUNK = 20  # identities conditioned together, padded: the unit of work of a rank
 RATIOS = np.arange(21) / 20  # SynFace's grid of mixup ratios
 
 
@@ -80,8 +80,8 @@ def conditions(generator: Generator, name: str, x: np.ndarray, seed: int, folder
     todo = [file for file in files if not file.exists()]
 
     def work(file: Path) -> None:
-        part = slice(files[file], files[file] + CHUNK)
-        artifacts.write_array(file, generator.condition(x[part], seeds[part]))
+        rows = np.minimum(np.arange(files[file], files[file] + CHUNK), len(x) - 1)  # the last row fills the last chunk
+        artifacts.write_array(file, generator.condition(x[rows], seeds[rows])[: len(x) - files[file]])
 
     ranks.barrier()  # all ranks have looked before one writes
     ranks.share(todo, work, f"refine {name} rows")
@@ -105,17 +105,21 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
     return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
 
 
-def mixup(generator: Generator, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
-    """Draw SynFace's identity mixup."""
+def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
+    """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be."""
     m, k = cfg.mixup.identities, cfg.mixup.images
     who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
     partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
     seeds = shards.image_seeds("mixup", cfg.seed, who, index)
+    scale = noise_scale(cfg, index, x_id.shape[1])
     rows = Provenance(generator.domain, who, index, seeds, partner, ratio)
 
+    def parent(person: np.ndarray, part: slice) -> np.ndarray:
+        x = x_id[person[part]]
+        return generator.perturbed(condition[person[part]], x, perturb(x, seeds[part], scale[part]))
+
     def faces(part: slice) -> np.ndarray:
-        mixed = generator.mixed(condition[who[part]], condition[partner[part]], ratio[part])
-        return generator.generate(mixed, seeds[part])
+        return generator.generate(generator.mixed(parent(who, part), parent(partner, part), ratio[part]), seeds[part])
 
     shards.draw("mixup", rows, faces, folder)
 
@@ -140,7 +144,7 @@ def main() -> str:
         gallery = conditions(generator, "gallery", x_ref, cfg.seed, folder)
         cosine = plain(generator, x_id, packed, cfg, folder)
         if cfg.mixup.identities:
-            mixup(generator, packed, cfg, folder)
+            mixup(generator, x_id, packed, cfg, folder)
         control(generator, "packed", packed, cfg, folder)
         control(generator, "gallery", gallery, cfg, folder)
         if ranks.rank() == 0:

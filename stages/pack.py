@@ -65,7 +65,7 @@ def main() -> str:
     with artifacts.output_folder("data/pack") as folder:
         artifacts.write_rows(folder, "x_id", x_id, lengths)
     artifacts.write_json("reports/pack.json", found)
-    return f"packed {len(x_id)} identities, {cfg.method}: objective {found['objective']:.3f}"
+    return f"pack: {len(x_id)} identities by {cfg.method}, objective {found['objective']:.3f} -> data/pack"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ RECIPES = {
 def main() -> str:
     """Run the stage: the two recognisers side by side, then the inverter of the first."""
     cfg = params.load("pretrain", Pretrain)
-    with ranks.scratch("pretrain", cfg) as folder:
+    nets = [Path(f"stages/backbones/{recipe.architecture}.py") for recipe in RECIPES.values()]  # not loaded yet
+    with ranks.scratch("pretrain", cfg, *nets) as folder:
 
         def train(name: str) -> None:
             if not (folder / f"{name}.json").exists():
@@ -37,7 +38,7 @@ def main() -> str:
 
         ranks.share(list(RECIPES), train, "train")
         inversion.train(cfg, folder)
-        accuracy = {name: artifacts.read_json(folder / f"{name}.json")["selection_accuracy"] for name in RECIPES}
+        accuracy = {name: artifacts.read_json(folder / f"{name}.json")["unseen_accuracy"] for name in RECIPES}
         fit = artifacts.read_json(folder / "inverter.json")["cosine"]
         ranks.publish(folder, Path("data/pretrain"))
     found = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())

@@ -67,7 +67,7 @@ def main() -> str:
     with ranks.scratch(f"sets-{name}", cfg, world, *inputs) as folder:
         make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
-    return f"sets {name}: {cfg.identities} identities x {cfg.images} images -> data/sets/{name}"
+    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each -> data/sets/{name}"
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
 
 def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:
     _check_taken(file, key, "source", variant.source, variant.width, variant.depth, sets, generate)
+    _check_source(file, key, "mix", variant.mix, sets)
     if variant.mix_width:
         _check_taken(file, key, "mix", variant.mix, variant.mix_width, variant.mix_depth, sets, generate)
     if not variant.identity_mixup:
@@ -94,16 +95,19 @@ def _check_taken(
     if source == "audit":
         people, images = generate.identities(), generate.images_of(width - 1)
     else:
-        name = source.removeprefix("sets/")
-        if name not in sets:
-            raise ValueError(
-                f"{file}: {key}.{role} = {source!r}; allowed: audit, {', '.join(f'sets/{s}' for s in sets)}"
-            )
-        people, images = sets[name].identities, sets[name].images
+        _check_source(file, key, role, source, sets)
+        found = sets[source.removeprefix("sets/")]
+        people, images = found.identities, found.images
     if width > people:
         raise ValueError(f"{file}: {key}.{prefix}width = {width}; allowed: at most the {people} identities of {source}")
     if not 1 <= depth <= images:
         raise ValueError(f"{file}: {key}.{prefix}depth = {depth}; allowed: 1 to {images}, what {source} has")
+
+
+def _check_source(file: Path, key: str, role: str, source: str, sets: dict[str, Sets]) -> None:
+    allowed = ["audit", *(f"sets/{name}" for name in sets)]
+    if source not in allowed:
+        raise ValueError(f"{file}: {key}.{role} = {source!r}; allowed: {', '.join(allowed)}")
 
 
 def _leaves(node: Any) -> int:
@@ -116,7 +120,7 @@ def main() -> str:
     """Run the stage."""
     count = validate(params.FILE)
     artifacts.write_json("data/validate", {"valid": True})
-    return f"validate: {count} parameters are in order"
+    return f"validate: {count} parameters in order -> data/validate"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Choose the rows of one training set; no image is copied.
 
-reads   params variants.NAME; data/audit/kept.arrow and data/generate, or data/sets/SET, as `source` and `mix` say
+reads   params variants.NAME; data/audit/ and data/generate, or data/sets/SET, as `source` and `mix` say
 writes  data/variants/NAME/manifest.arrow   one row per training sample: set, shard, row, label_a, label_b, weight,
         domain; schema metadata `variant`: number of classes, augmentation, and the sha256 of every shard named
 """

@@ -64,12 +64,12 @@ def test_the_index_lists_what_lies_there(chain: Path):
 
 
 def test_no_two_parts_of_the_project_share_a_person():
-    splits = ["gallery", "sets-wild", "selection", "calibration", "inverter", *(r.population for r in RECIPES.values())]
+    splits = ["gallery", "sets-wild", "unseen", "calibration", "inverter", *(r.population for r in RECIPES.values())]
     splits += [f"benchmarks-{name}" for name in embedded.PROTOCOLS]
     z = np.concatenate([identity.sample(split, 0, range(300)).numpy() for split in splits])
     assert len(np.unique(z, axis=0)) == len(z) == 300 * len(splits)
     source = "\n".join(file.read_text() for file in (ROOT / "stages").rglob("*.py"))
-    for split in ("gallery", "selection", "calibration", "inverter", "pretrain", "judge"):
+    for split in ("gallery", "unseen", "calibration", "inverter", "pretrain", "judge"):
         assert f'"{split}"' in source, f"{split} is not a population any more"
 
 

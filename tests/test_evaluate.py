@@ -142,17 +142,33 @@ def test_a_second_run_writes_the_same_bytes() -> None:
     assert {file: artifacts.digest(file) for file in files} == before
 
 
-def test_centring_takes_away_what_all_share_and_no_one_is_in_their_own_centre() -> None:
+def test_centring_takes_away_what_third_persons_share() -> None:
     rng = np.random.default_rng(0)
     identity = np.repeat([3, 5, 8, 9], 5)
     x = rng.normal(size=(20, 6)).astype(np.float32) * 0.1 + np.eye(6, dtype=np.float32)[0]
-    y = evaluate.centred(x, identity)
-    expected = x[:10] - x[10:].mean(axis=0)
-    np.testing.assert_allclose(y[:10], expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+    a, b = np.array([0, 0]), np.array([1, 5])  # a genuine pair of person 3, an impostor pair of 3 and 5
+    found = evaluate.centred(x, identity, a, b)
+    for pair, third in ((0, slice(5, 20)), (1, slice(10, 20))):
+        one, two = (x[rows[pair]] - x[third].mean(axis=0) for rows in (a, b))
+        assert found[pair] == pytest.approx(one @ two / np.linalg.norm(one) / np.linalg.norm(two), abs=1e-5)
     moved = x.copy()
-    moved[:5] += 1  # person 3 changes
-    np.testing.assert_array_equal(evaluate.centred(moved, identity)[5:10], y[5:10])  # 5 is in the same half
-    assert (evaluate.centred(moved, identity)[10:] != y[10:]).any()
+    moved[2:5] += 1  # other images of person 3
+    np.testing.assert_array_equal(evaluate.centred(moved, identity, a, b), found)
+
+
+def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
+    """With nothing but noise, both kinds of pairs score alike."""
+    rng = np.random.default_rng(0)
+    identity = np.repeat(np.arange(20), 10)
+    a = rng.integers(0, 200, 4000)
+    same = rng.random(4000) < 0.5
+    b = np.where(same, a // 10 * 10 + (a + rng.integers(1, 10, 4000)) % 10, (a + 10 * rng.integers(1, 20, 4000)) % 200)
+    gaps = []
+    for _ in range(20):
+        x = rng.normal(size=(200, 32)).astype(np.float32)
+        score = evaluate.centred(x, identity, a, b)
+        gaps.append(score[same].mean() - score[~same].mean())
+    assert abs(np.mean(gaps)) < 0.003
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import re
 from functools import cache
 from pathlib import Path
 
+import networkx as nx
 import pytest
+from dvc.repo import Repo
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +120,30 @@ def test_the_settings_have_the_keys_of_the_section(section: str):
     values = PARAMS[section]
     entries = values.values() if section in ("sets", "variants") else [values]
     assert all(fields == set(entry) for entry in entries)
+
+
+def downstream(*starts: str) -> set[str]:
+    """Return the stages that DVC would visit after any of `starts`, by DVC's own graph (edges to what is needed)."""
+    graph = Repo(str(ROOT)).index.graph
+    found = {node for node in graph if node.addressing in starts}
+    assert len(found) == len(starts)
+    return {node.addressing for node in graph if found & nx.descendants(graph, node)}
+
+
+# DVC's own dependency pygtrie warns about itself
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+def test_packing_does_not_reach_what_does_not_depend_on_it():
+    reached = downstream("pack")
+    untouched = {"validate", "pretrain", "gallery", "embed", "benchmarks"}
+    untouched |= {f"{stage}@{name}" for stage in ("variants", "train", "evaluate") for name in ("wild", "wild-small")}
+    assert not reached & untouched
+    assert {"generate", "audit", "train@base", "train@domain-mixup", "evaluate@wide", "report"} <= reached
+
+
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+def test_a_variant_reaches_only_its_own_stages_and_the_report():
+    assert downstream("variants@wide") == {"train@wide", "evaluate@wide", "report"}
+    assert "train" not in {param.split(".")[0] for param in body("variants")["params"]}
 
 
 def test_every_key_is_read_somewhere():

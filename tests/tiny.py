@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 TINY: dict[str, Any] = {
     "world.size_px": 16,
     "pretrain": {
-        "identities": 40, "images": 4, "epochs": 4, "judge_epochs": 4, "selection_identities": 20,
+        "identities": 40, "images": 4, "epochs": 4, "judge_epochs": 4, "unseen_identities": 20,
         "inverter_identities": 128, "inverter_epochs": 10, "wild_spread": 0.4, "studio_spread": 0.3,
         "learning_rate": 0.0025, "seed": 0,
     },

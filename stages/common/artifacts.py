@@ -20,7 +20,7 @@ def output_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
     try:
         fresh.chmod(0o755)
         yield fresh
@@ -31,7 +31,7 @@ def output_folder(folder: str | Path) -> Iterator[Path]:
 
 def _swap(fresh: Path, folder: Path) -> None:
     if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        old = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-old-", dir=folder.parent))
         folder.rename(old / folder.name)
         fresh.rename(folder)
         shutil.rmtree(old)
@@ -44,7 +44,7 @@ def output_file(file: str | Path) -> Iterator[Path]:
     """Yield a path beside `file` that takes its place when the block ends well, and vanishes otherwise."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{os.getpid()}-{file.name}")
+    fresh = file.with_name(f".tmp-{os.getpid()}-{file.name}")
     try:
         yield fresh
         fresh.replace(file)
@@ -152,7 +152,7 @@ def read_weights(file: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     file = existing(file)
     card = read_json(file.with_suffix(".json"))
-    if digest(file) != card.get("sha256"):
+    if not isinstance(card, dict) or digest(file) != card.get("sha256"):
         raise ValueError(f"{file}: sha256 differs from its card {file.with_suffix('.json').name}")
     try:
         tensors = load_file(file)

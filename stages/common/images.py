@@ -38,7 +38,7 @@ def encode(face: np.ndarray) -> bytes:
 
 def decode(image: bytes, source: str = "image") -> np.ndarray:
     """Return encoded bytes as an RGB face (h, w, 3) uint8; raises ValueError naming `source` when they are broken."""
-    face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
     if face is None:
         raise ValueError(f"{source}: not a readable image")
     return cv2.cvtColor(face, cv2.COLOR_BGR2RGB)

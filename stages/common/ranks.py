@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, is_dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -39,7 +40,7 @@ def barrier() -> None:
     """Wait for all ranks."""
     if size() > 1:
         if not dist.is_initialized():
-            dist.init_process_group("gloo")
+            dist.init_process_group("gloo", timeout=timedelta(days=7))  # a rank may train for long while others wait
         dist.barrier()
 
 
@@ -55,10 +56,10 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str) -> None:
 def scratch(stage: str, *inputs: Any) -> Iterator[Path]:
     """Yield the stage's scratch folder, the same for all ranks and for a later try with the same inputs.
 
-    inputs: settings, plain values and paths of files or folders; their contents, and the source of every loaded module
-    of ours, are the key. The folder is removed when the block ends well and kept otherwise. It lies under
-    FACESPHERE_SCRATCH (default: .scratch in the repository, beside the data, on the same disk). Raises ValueError when
-    another run is writing there.
+    inputs: settings, plain values and paths of files or folders; their contents, the source of every module of ours
+    that is loaded by now and that of the program itself are the key. The folder is removed when the block ends well and
+    kept otherwise. It lies under FACESPHERE_SCRATCH (default: .scratch in the repository, beside the data, on the same
+    disk). Raises ValueError when another run is writing there.
     """
     folder = scratch_root() / f"{stage.replace('/', '-')}-{_key(inputs)[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +87,8 @@ def _locked(folder: Path) -> IO[str]:
 
 
 def _key(inputs: Sequence[Any]) -> str:
-    loaded = (getattr(module, "__file__", None) for name, module in sys.modules.items() if name.startswith("stages"))
-    sources = sorted(file for file in loaded if file)
+    ours = (module for name, module in sys.modules.items() if name == "__main__" or name.startswith("stages"))
+    sources = sorted({str(module.__file__) for module in ours if getattr(module, "__file__", None)})
     parts = [_plain(value) for value in inputs] + [artifacts.digest(file) for file in sources]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -102,11 +103,12 @@ def _plain(value: Any) -> Any:
 
 
 def publish(folder: Path, output: str | Path) -> None:
-    """Move what lies in a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
+    """Copy what lies in a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
     barrier()
     if rank() == 0:
         with artifacts.output_folder(output) as fresh:
             for item in sorted(folder.iterdir()):
                 if item.name != "lock" and not item.name.startswith("."):
-                    shutil.move(item, fresh / item.name)
+                    copy = shutil.copytree if item.is_dir() else shutil.copy2  # a kill here must not lose them
+                    copy(item, fresh / item.name)
     barrier()

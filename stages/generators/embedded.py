@@ -16,7 +16,8 @@ from stages.world import identity, render, style
 
 PRETRAINED = Path("data/pretrain")
 REFINE_RATE = 0.1  # Adam's step, in standard deviations of an identity parameter
-PRIOR = 0.002  # weight of the mean squared parameter beside 1 - cosine: keeps the person likely
+PRIOR = 0.002  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
+CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row does not depend on the batch around it
 
 
 class EmbeddedGenerator:
@@ -35,8 +36,14 @@ class EmbeddedGenerator:
 
     def invert(self, x: np.ndarray) -> Tensor:
         """Return the inverter's identity parameters (b, IDENTITY_DIM) of unit rows (b, d)."""
-        with torch.no_grad():
-            return self.inverter(torch.from_numpy(x))
+        parts = []
+        for start in range(0, len(x), CHUNK):
+            rows = torch.zeros(CHUNK, x.shape[1])
+            part = torch.from_numpy(x[start : start + CHUNK])
+            rows[: len(part)] = part
+            with torch.no_grad():
+                parts.append(self.inverter(rows)[: len(part)])
+        return torch.cat(parts)
 
     def condition(self, x_id: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return identity parameters (m, IDENTITY_DIM): the inverter's, refined towards cos(F(G(x)), x) = 1.
@@ -81,11 +88,10 @@ def load(size_px: int, spread: float, refine_steps: int) -> EmbeddedGenerator:
     recogniser = embedded.load(PRETRAINED / "recogniser.safetensors")
     file = PRETRAINED / "inverter.safetensors"
     tensors, card = artifacts.read_weights(file)
-    inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
     try:
+        inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
         inverter.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{file}: not the inverter of this face world: {str(error).splitlines()[1].strip()}"
-        ) from error
+    except (KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise ValueError(f"{file}: not the inverter of this face world: {reason}") from error
     return EmbeddedGenerator(recogniser, inverter, size_px, spread, refine_steps)

@@ -19,7 +19,7 @@ SIZE_PX = 64
 EMBEDDING_SIZE = 128
 BATCH = 64
 WARM_UP = 0.25  # share of the steps in which the margin grows from 0; a margin from the start does not learn
-SELECTION_IMAGES, SELECTION_PAIRS = 8, 6000
+UNSEEN_IMAGES, UNSEEN_PAIRS = 8, 6000
 FOLDS = 10
 
 
@@ -49,9 +49,9 @@ def train(recipe: Recipe, cfg: Pretrain, file: Path) -> None:
     torch.manual_seed(cfg.seed + (recipe.population == "judge"))  # initial weights and dropout
     net = embedded.build(recipe.card())
     fit(net, recipe, faces, who, epochs, cfg)
-    accuracy = _selection_accuracy(net, recipe, cfg)
+    accuracy = unseen_accuracy(net, recipe, cfg)
     seen = {"people": cfg.identities, "images": len(faces), "epochs": epochs, "population": recipe.population}
-    embedded.save(file, net, {**recipe.card(), **seen, "loss": recipe.loss, "selection_accuracy": accuracy})
+    embedded.save(file, net, {**recipe.card(), **seen, "loss": recipe.loss, "unseen_accuracy": accuracy})
 
 
 def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epochs: int, cfg: Pretrain) -> None:
@@ -133,18 +133,18 @@ def _faces(population: str, cfg: Pretrain, people: int, depth: int) -> tuple[np.
     return np.concatenate(parts), album.rows.identity
 
 
-def _selection_accuracy(net: nn.Module, recipe: Recipe, cfg: Pretrain) -> float:
-    """Return the ten-fold accuracy on pairs of people kept for choosing recipes; no benchmark shows them."""
-    faces, _ = _faces("selection", cfg, cfg.selection_identities, SELECTION_IMAGES)
+def unseen_accuracy(net: nn.Module, recipe: Recipe, cfg: Pretrain) -> float:
+    """Return the ten-fold accuracy on pairs of people kept for this figure: no recipe was chosen on them."""
+    faces, _ = _faces("unseen", cfg, cfg.unseen_identities, UNSEEN_IMAGES)
     x = embedded.Embedded(net, recipe.card()).embed(faces)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     rng = np.random.default_rng([cfg.seed, 4])
     score, same = [], []
-    for _ in range(SELECTION_PAIRS // 2):
-        i, other = rng.choice(cfg.selection_identities, 2, replace=False)
-        a, b = rng.choice(SELECTION_IMAGES, 2, replace=False)
-        score += [x[i * SELECTION_IMAGES + a] @ x[i * SELECTION_IMAGES + b]]
-        score += [x[i * SELECTION_IMAGES + a] @ x[other * SELECTION_IMAGES + b]]
+    for _ in range(UNSEEN_PAIRS // 2):
+        i, other = rng.choice(cfg.unseen_identities, 2, replace=False)
+        a, b = rng.choice(UNSEEN_IMAGES, 2, replace=False)
+        score += [x[i * UNSEEN_IMAGES + a] @ x[i * UNSEEN_IMAGES + b]]
+        score += [x[i * UNSEEN_IMAGES + a] @ x[other * UNSEEN_IMAGES + b]]
         same += [True, False]
     return _ten_fold(np.array(score), np.array(same))
 

@@ -43,7 +43,8 @@ def opening(found: Inputs) -> list[Block]:
     about = (
         "Every face here is rendered by code, in two domains: studio, which the generator draws, and wild, which "
         "stands for photographs and is rendered too. What is shown says nothing about photographs of real people. "
-        f"Ranges are {level} bootstrap intervals over people and training seeds."
+        f"Ranges are {level} bootstrap intervals: of accuracies over people and "
+        "training seeds, of the audit over identities (always 95 %)."
     )
     items = [
         (f"mean of the wild protocols, trained on {v.name}, %", tables.number(v.wild_mean["accuracy"]))

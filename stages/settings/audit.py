@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import Count, Fraction, Seed, settings
+from stages.common.params import Seed, settings
 
 
 @settings
@@ -12,7 +12,7 @@ class Audit:
     """What the judge measures, and what it throws out: images below `min_centre_cosine` (-1: none)."""
 
     min_centre_cosine: Annotated[float, Field(ge=-1, le=1)]
-    false_match_rate: Fraction
+    false_match_rate: Annotated[float, Field(gt=0, lt=1)]
     duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
-    calibration_identities: Count
+    calibration_identities: Annotated[int, Field(ge=4)]
     seed: Seed

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import Name, Positive, Seed, settings
+from stages.common.params import Name, Seed, settings
 
 
 @settings
 class Crop:
     """A square of the photograph, `side_px` wide about (`x_px`, `y_px`); the edge is replicated beyond it."""
 
-    side_px: Positive
+    side_px: Annotated[float, Field(ge=1)]
     x_px: float
     y_px: float
 

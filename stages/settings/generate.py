@@ -31,6 +31,11 @@ class Mixup:
     identities: Annotated[int, Field(ge=0)]
     images: Count
 
+    def __post_init__(self) -> None:
+        """Refuse an identity alone."""
+        if self.identities == 1:
+            raise ValueError("mixup.identities = 1: nobody to mix with; allowed: 0, or at least 2")
+
 
 @settings
 class Control:

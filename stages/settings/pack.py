@@ -12,7 +12,7 @@ class Pack:
     """How `identities` directions are placed on the embedding sphere."""
 
     method: Literal["hyperface", "gaussian", "gallery", "random"]
-    identities: Count
+    identities: Annotated[int, Field(ge=2, le=10_000_000)]
     alpha: NonNegative
     separation: Literal["closest", "mean"]
     iterations: Count

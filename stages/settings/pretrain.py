@@ -15,7 +15,7 @@ class Pretrain:
     images: Count
     epochs: Count
     judge_epochs: Count
-    selection_identities: Annotated[int, Field(ge=2)]
+    unseen_identities: Annotated[int, Field(ge=2)]
     inverter_identities: Count
     inverter_epochs: Count
     wild_spread: Spread

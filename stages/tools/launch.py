@@ -1,6 +1,6 @@
 """Run a stage under torchrun: `python -m stages.tools.launch stages.generate`.
 
-The same as `torchrun --nproc-per-node=auto -m stages.generate`, with torchrun's own environment for the topology
+The same as `torchrun -m stages.generate` with a rank per core (or GPU) and torchrun's own environment for the topology
 (PET_NPROC_PER_NODE, PET_NNODES, PET_RDZV_ENDPOINT, ...), but a rank's bad input ends in its one line, not in torchrun's
 traceback, and the launcher dies with DVC too.
 """
@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torch
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
@@ -20,7 +21,8 @@ from stages.common import stage
 def launch(words: list[str]) -> int:
     """Run `words` (a module and its arguments) on all ranks; returns the exit code."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("PET_NPROC_PER_NODE", "auto")
+    cores = str(len(os.sched_getaffinity(0)))  # torchrun's own "auto" counts cores that this process may not use
+    os.environ.setdefault("PET_NPROC_PER_NODE", "auto" if torch.cuda.is_available() else cores)
     alone = [] if {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ) else ["--standalone"]  # a free port
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ BEGIN, END = "<!-- results: written by stages.tools.readme -->", "<!-- end of re
 def table(metrics: dict[str, dict[str, float]], names: list[str]) -> str:
     """Return the results of the variants `names` as a Markdown table."""
     lines = [
-        "| training set | wild accuracy, % | 95 % interval | TAR at FAR 1 % | Syn-LFW, % |",
+        "| training set | wild accuracy, % | interval | TAR at FAR 1 %, % | Syn-LFW, % |",
         "|---|--:|--:|--:|--:|",
     ]
     for name in names:
