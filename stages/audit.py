@@ -133,7 +133,7 @@ def _calibration(judge: Recogniser, cfg: Audit, world: World) -> Faces:
 
 
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
-    starts = tqdm(range(0, count, PART), label, mininterval=1, ncols=80, file=sys.stdout, leave=False)
+    starts = tqdm(range(0, count, PART), label, mininterval=1, ncols=80, file=sys.stdout, disable=count < 2 * PART)
     return np.concatenate([rows_of(slice(start, start + PART)) for start in starts])
 
 
