@@ -60,6 +60,6 @@ def test_public_call_takes_rows_alone(workplace):
 
 def test_refuses_a_single_identity_and_writes_nothing(workplace):
     YAML().dump({"pack": asdict(CFG) | {"identities": 1}}, workplace / "params.yaml")
-    with pytest.raises(ValueError, match=r"pack.identities = 1; allowed: at least 2"):
+    with pytest.raises(ValueError, match=r"pack.identities = 1: input should be greater than or equal to 2"):
         pack.main()
     assert not Path("data/pack").exists() and not Path("reports").exists()

@@ -56,7 +56,7 @@ def test_a_network_learns_ten_people(chain: Path):
     x = sphere.unit_rows(embedded.Embedded(net, recipe.card()).embed(faces))
     cosine = x @ x.T
     same = album.rows.identity[:, None] == album.rows.identity
-    assert cosine[same].mean() - cosine[~same].mean() > 0.5
+    assert cosine[same].mean() - cosine[~same].mean() > 0.3
 
 
 def test_the_two_recognisers_share_nothing():

@@ -31,7 +31,7 @@ import numpy as np, pyarrow as pa
 from pathlib import Path
 from ruamel.yaml import YAML
 from stages import evaluate
-from stages.common import artifacts
+from stages.common import artifacts, tables
 from stages.metrics import bootstrap
 
 values = YAML(typ="safe").load(Path("params.yaml").read_text())
