@@ -34,7 +34,7 @@ def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     count = identity.TEXTURE_RESIDUALS
     first = identity.column("texture_0")
     coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, first : first + count]
-    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(1, (3, chart.MAP_SIZE, chart.MAP_SIZE))
+    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(1, (3, -1))
     red = Bumps(p.age_years)
     red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
     red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)
@@ -43,9 +43,9 @@ def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     ring.pair(-0.16 - 0.06 * p.of("eye_bag") - 0.1 * p.old, at.eye_x - 0.03, at.eye_y - 0.09,
               0.11, 0.045)  # fmt: skip
     ring.pair(-0.14 - 0.05 * p.of("eye_depth"), at.eye_x - 0.02, at.eye_y + 0.085, 0.15, 0.045)
-    blood = torch.tensor([0.15, -1.0, -0.8])[:, None, None]
-    vein = torch.tensor([0.9, 1.1, 0.9])[:, None, None]
-    return residual + red.field()[:, None] * blood + ring.field()[:, None] * vein
+    blood_vein = torch.tensor([[0.15, 0.9], [-1.0, 1.1], [-0.8, 0.9]]).expand(len(residual), 3, 2)
+    fields = torch.stack([red.field(), ring.field()], 1)
+    return torch.baddbmm(residual, blood_vein, fields.flatten(2)).unflatten(2, fields.shape[2:])
 
 
 def surface_of(p: Person, at: Layout, view_light: Tensor, sampled: dict[str, Tensor],
@@ -61,7 +61,7 @@ def surface_of(p: Person, at: Layout, view_light: Tensor, sampled: dict[str, Ten
     colour = colour * skin_colour(p)[:, :, None, None]
     hairs = hair.colour(p)[:, :, None, None]
     gloss = (0.8 + 0.25 * pen.of("skin_gloss"))[:, None].expand(-1, 1, *colour.shape[2:])
-    stubble = torch.sigmoid(7.0 * (sampled["beard"] + 0.13 * noise[:, 1] - 0.62))
+    stubble = torch.sigmoid(5.0 * (sampled["beard"] + 0.07 * noise[:, 1] + 0.05 * noise[:, 0] - 0.6))
     stubble = torch.maximum(stubble, 0.75 * sampled["beard"].clamp(0, 0.6))
     colour = torch.lerp(colour, hairs * (1 + 0.25 * noise[:, 1:2]).clamp(min=0.3), stubble[:, None])
     low, rows = pen.rows(0.54, 1.0)

@@ -51,7 +51,7 @@ def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
     occluder, blur, motion, noise, loss = (
         float(row[style.column(n)]) for n in ("occluder_size", "blur_px", "motion_px", "noise_sd", "jpeg_loss")
     )
-    if occluder > 0.03:
+    if occluder > 0.12:  # smaller ones would be dots
         image = _occlude(image, occluder, rng)
     # The lens itself spreads light over half a pixel, which also softens rendered outlines.
     image = cv2.GaussianBlur(image, (0, 0), math.hypot(_LENS_PX, blur * scale))

@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 CHART_SCALE = 1.67
-MAP_SIZE = 96  # texels: .035 head units each, about one pixel at 64 px
+MAP_SIZE = 80  # texels: .042 head units each, 1.3 pixels at 64 px; 96 cost a tenth of the speed
 
 
 @cache
@@ -39,16 +39,24 @@ def direction(s: Tensor) -> Tensor:
     return torch.cat([2.0 * uv * (1.0 - rho2).sqrt(), 1.0 - 2.0 * rho2], -1)
 
 
-def grid_of(x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the sampling grid (b, h, w, 2) and the radius (b, h, w) of points (b, h, w)."""
-    radius = (x * x + y * y + z * z).sqrt()
-    scale = (2.0 * radius * (radius + z)).clamp(min=1e-4).rsqrt()
-    return torch.stack([x * scale, y * scale], -1), radius
+def scale_of(z: Tensor, distance: Tensor) -> Tensor:
+    """Return what takes the x and y of points at a distance from the origin to the sampling grid."""
+    return ((z + distance) * distance).clamp(min=1e-4).rsqrt() * math.sqrt(0.5)
+
+
+def grid_of(points: Tensor) -> Tensor:
+    """Return the sampling grid (b, 2, h, w) of points (b, 3, h, w)."""
+    distance = points.square().sum(1).sqrt()
+    return points[:, :2] * scale_of(points[:, 2], distance)[:, None]
 
 
 def lookup(maps: Tensor, grid: Tensor) -> Tensor:
-    """Sample maps (b, c, G, G) bilinearly at grid (b, h, w, 2): (b, c, h, w)."""
-    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    """Sample maps (b, c, G, G) bilinearly at grid (b, 2, h, w): (b, c, h, w).
+
+    The grid holds planes: interleaved coordinates take twice as long.
+    """
+    interleaved = grid.permute(0, 2, 3, 1)
+    return F.grid_sample(maps, interleaved, mode="bilinear", padding_mode="border", align_corners=True)
 
 
 def _filtered(rng: np.random.Generator, count: int, low: float, high: float) -> np.ndarray:

@@ -56,16 +56,26 @@ class Pen:
         return self.p.child[:, None, None]
 
 
+def _hollow(x: Tensor) -> Tensor:
+    """Return 1 + x^2/4."""
+    return torch.addcmul(torch.ones(()), x, x, value=0.25)
+
+
 def _bell(x: Tensor) -> Tensor:
     """Return a bump of unit width without exp's slow far tails: (1 + x^2/4)^-4."""
-    return (1.0 + 0.25 * x * x).square().square().reciprocal()
+    return _hollow(x).square().square().reciprocal()
+
+
+def _spot(x: Tensor, y: Tensor) -> Tensor:
+    """Return the product of two bumps."""
+    return (_hollow(x) * _hollow(y)).square().square().reciprocal()
 
 
 def _mix(colour: Tensor, paint: Tensor | tuple[float, float, float], cover: Tensor) -> Tensor:
     """Lay paint (b or 1, 3, ...) over colour (b, 3, h, w) with coverage (b, h, w)."""
     if not isinstance(paint, Tensor):
         paint = torch.tensor(paint)[None, :, None, None]
-    return colour + (paint - colour) * cover[:, None]
+    return torch.lerp(colour, paint, cover[:, None])
 
 
 def marks(pen: Pen, noise: Tensor) -> Tensor:
@@ -76,19 +86,19 @@ def marks(pen: Pen, noise: Tensor) -> Tensor:
     spots = noise[:, 2] * torch.sigmoid(turn * 3) + noise[:, 3] * torch.sigmoid(-turn * 3)
     total = 0.025 * noise[:, 1] * (1 + pen.old) - (0.12 * amount + 0.10 * pen.old) * spots
     mole_x, mole_y = 0.28 * pen.of("mole_x"), -0.25 + 0.3 * pen.of("mole_y")
-    mole = _bell((x - mole_x) / 0.022) * _bell((y - mole_y) / 0.022)
+    mole = _spot((x - mole_x) / 0.022, (y - mole_y) / 0.022)
     total = total - 1.6 * torch.sigmoid(3 * (pen.of("mole_size") - 0.3)) * mole
     lined = pen.old * (0.75 + 0.25 * pen.of("age_wrinkle")) + 0.25 * pen.now("brow_raise").clamp(min=0)
-    ripple = torch.sin(66.0 * y + 1.2 * torch.cos(5.0 * x)) * _bell((y - 0.50) / 0.10) * _bell(x / 0.36)
+    ripple = torch.sin(66.0 * y + 1.2 * torch.cos(5.0 * x)) * _spot((y - 0.50) / 0.10, x / 0.36)
     crow = torch.sin(80.0 * (y - pen.at("eye_y")) / (0.6 + 2.0 * (side - 0.42).clamp(min=0.0)))
-    crow = crow * _bell((side - 0.52) / 0.05) * _bell((y - pen.at("eye_y")) / 0.09)
+    crow = crow * _spot((side - 0.52) / 0.05, (y - pen.at("eye_y")) / 0.09)
     total = total + 0.13 * lined * (ripple + crow)
     fold = pen.old * (1 + 0.3 * pen.of("age_sag")) + 0.45 * pen.now("smile").clamp(min=0) + 0.12
     middle = pen.at("mouth_y") + 0.10
     fold_x = 0.225 + 0.03 * pen.of("mouth_width") - 0.55 * (y - middle)
-    total = total - 0.38 * fold * _bell((side - fold_x) / 0.025) * _bell((y - middle) / 0.085)
+    total = total - 0.38 * fold * _spot((side - fold_x) / 0.025, (y - middle) / 0.085)
     frown = pen.now("brow_frown") + 0.5 * pen.old
-    return total - 0.35 * frown * _bell((side - 0.045) / 0.014) * _bell((y - pen.at("brow_y")) / 0.05)
+    return total - 0.35 * frown * _spot((side - 0.045) / 0.014, (y - pen.at("brow_y")) / 0.05)
 
 
 def mouth(pen: Pen, colour: Tensor) -> Tensor:
@@ -123,8 +133,8 @@ def nostrils(pen: Pen, colour: Tensor) -> Tensor:
     side = (pen.x - pen.at("nose_x")).abs()
     wide = 0.058 + 0.009 * pen.of("nose_width")
     y = pen.y - pen.at("nose_y") + 0.060
-    hole = _bell((side - wide) / (0.026 + 0.004 * pen.of("nostril"))) * _bell(y / 0.017)
-    crease = _bell((side - 2.55 * wide) / 0.022) * _bell((y - 0.03) / 0.05)
+    hole = _spot((side - wide) / (0.026 + 0.004 * pen.of("nostril")), y / 0.017)
+    crease = _spot((side - 2.55 * wide) / 0.022, (y - 0.03) / 0.05)
     return colour * (1.0 - 0.72 * hole - 0.25 * crease)[:, None]
 
 
@@ -157,7 +167,7 @@ def eyes(pen: Pen, colour: Tensor, gloss: Tensor, light: Tensor) -> tuple[Tensor
     crease = _bell((y - fold) / 0.013) * within * torch.sigmoid(2.0 - 1.6 * pen.of("lid_fold"))
     lash = _bell((y - upper - 0.004) / (0.010 + 0.3 * pen.soft)) * within
     under = _bell((y - lower + 0.003) / 0.010) * within
-    shadow = pen.now("eye_shadow") * _bell((y - 0.06) / 0.04) * _bell(e)
+    shadow = pen.now("eye_shadow") * _spot((y - 0.06) / 0.04, e)
     skin = 1.0 - 0.40 * crease - 0.22 * under - 0.35 * shadow.clamp(max=1.5)
     colour = colour * skin[:, None]
     gaze_x, gaze_y = 0.0022 * pen.now("gaze_x_deg"), 0.0018 * pen.now("gaze_y_deg")
@@ -174,7 +184,7 @@ def eyes(pen: Pen, colour: Tensor, gloss: Tensor, light: Tensor) -> tuple[Tensor
     dark_lash = 0.75 + 0.1 * torch.tanh(-pen.of("sex"))
     colour = colour * (1.0 - dark_lash * lash)[:, None]
     lx, ly = (0.5 * radius * light[:, i, None, None] for i in range(2))
-    glint = _bell((sign * ix - lx) / 0.017) * _bell((iy - ly.abs() - 0.008) / 0.017) * inside
+    glint = _spot((sign * ix - lx) / 0.017, (iy - ly.abs() - 0.008) / 0.017) * inside
     return colour + 0.8 * glint[:, None], gloss * (1.0 - 0.7 * inside[:, None])
 
 
@@ -207,7 +217,7 @@ def glasses(pen: Pen, colour: Tensor, gloss: Tensor) -> tuple[Tensor, Tensor]:
     power = u.square() * u.square() + v.square() * v.square()
     soft_power = torch.lerp(power, (u * u + v * v).square(),
                             torch.sigmoid(2 * pen.of("glasses_round")))  # fmt: skip
-    rim = (soft_power + 1e-4) ** 0.25 - 1.0  # 0 on the frame, in lens units
+    rim = (soft_power + 1e-4).sqrt().sqrt() - 1.0  # 0 on the frame, in lens units
     width = 0.075 + 0.02 * pen.of("glasses_size")
     frame = torch.sigmoid((width - rim.abs()) * (1.6 * 0.17 / pen.soft))
     bridge = pen.edge(0.016 - (pen.y - pen.at("eye_y") - 0.02).abs()) * pen.edge(0.10 - pen.x.abs())

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from stages.world import chart, identity, style
 
+_AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow of that size darkens
+
 
 @dataclass(frozen=True)
 class Person:
@@ -136,14 +138,15 @@ def ellipsoid(like: Tensor, centre: tuple[Tensor | float, ...],
     w = torch.stack([zero + v for v in radii], 1).pow(-2)
     d = chart.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
     a, b = w @ d.square(), (c * w) @ d
-    e = (c * c * w).sum(1, keepdim=True) - 1.0
-    far = (b + (b * b - a * e).clamp(min=1e-6).sqrt()) / a
+    e = 1.0 - (c * c * w).sum(1, keepdim=True)
+    far = (b + torch.addcmul(a * e, b, b).clamp(min=1e-6).sqrt()) / a
     return far.unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
 
 
 def _smooth_max(a: Tensor, b: Tensor, width: float) -> Tensor:
     """Return max(a, b) rounded over about `width` head units."""
-    return 0.5 * (a + b + ((a - b).square() + width * width).sqrt())
+    apart = a - b
+    return torch.lerp(b, a + torch.addcmul(torch.tensor(width * width), apart, apart).sqrt(), 0.5)
 
 
 def _base(p: Person) -> Tensor:
@@ -264,10 +267,10 @@ def _box(size: int) -> Tensor:
 
 def ambient_occlusion(radius: Tensor) -> Tensor:
     """Return how much sky each texel sees, (b, G, G) in [0, 1]: hollows lie below their blur."""
-    hollow = torch.zeros_like(radius)
-    for size, weight in ((5, 2.5), (11, 2.2), (21, 0.9)):
+    hollow = -sum(_AO_SCALES.values()) * radius
+    for size, weight in _AO_SCALES.items():
         box = _box(size)
-        hollow = hollow + weight * (box @ radius @ box.T - radius)
+        hollow = hollow + weight * (box @ radius @ box.T)
     return torch.sigmoid(1.6 - 5.0 * hollow) / torch.sigmoid(torch.tensor(1.6))
 
 
@@ -280,7 +283,8 @@ def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
     deepest = torch.full_like(radius, -1.0)
     for step in (0.07, 0.15, 0.27, 0.43, 0.65):
         q = points + step * light[:, :, None, None]
-        grid, distance = chart.grid_of(q[:, 0], q[:, 1], q[:, 2])
+        distance = q.square().sum(1).sqrt()
+        grid = q[:, :2] * chart.scale_of(q[:, 2], distance)[:, None]
         inside = chart.lookup(radius[:, None], grid)[:, 0] - distance - 0.1 * step
         deepest = torch.maximum(deepest, inside)
     return torch.sigmoid(-hardness * (deepest - 0.01))

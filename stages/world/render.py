@@ -9,7 +9,7 @@ from stages.world import albedo, camera, chart, geometry, hair, identity, shadin
 from stages.world.style import STYLE_DIM
 
 DOMAINS = ("studio", "wild")
-_CHUNK = 16  # photographs are always rendered in padded chunks of this size: see `photograph`
+_CHUNK = 16
 
 
 def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
@@ -63,11 +63,11 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None], lit,
             growth[:, None], hair.beard_density(p, at)[:, None],
             albedo.tint_maps(p, at, domain)]  # fmt: skip
-    grid, _ = chart.grid_of(points[:, 0], points[:, 1], points[:, 2])
+    grid = chart.grid_of(points)
     m = chart.lookup(torch.cat(maps, 1), grid)
     normal = m[:, :3] * (m[:, :3].square().sum(1, keepdim=True) + 1e-6).rsqrt()
     noise = chart.fine_noise(domain).expand(len(z), -1, -1, -1)
-    sampled = {"sx": grid[..., 0] * chart.CHART_SCALE, "sy": grid[..., 1] * chart.CHART_SCALE,
+    sampled = {"sx": grid[:, 0] * chart.CHART_SCALE, "sy": grid[:, 1] * chart.CHART_SCALE,
                "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
                "tint": m[:, 7:]}  # fmt: skip
     surface = albedo.surface_of(p, at, light_camera, sampled, chart.lookup(noise, grid),

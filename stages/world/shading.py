@@ -46,14 +46,14 @@ def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tenso
     view = rotation[:, 2]  # the camera's axis seen from the head
     up = rotation[:, 1]
     half = _unit(light + view)
-    n = normal
-    facing, mirror, high, edge_on = ((n * v[:, :, None, None]).sum(1) for v in (light, half, up, view))
+    axes = torch.stack([light, half, up, view], 1)
+    facing, mirror, high, edge_on = (axes @ normal.flatten(2)).unflatten(2, normal.shape[2:]).unbind(1)
     strength = torch.exp2(p.now("key_stops"))[:, None, None]
     key = _coloured(p.now("warmth"), 1.0) * strength[:, None]
     if wild:
         lit = facing.clamp(min=0.0) * visible
         # Blood scatters red light past the terminator: a band where facing is near 0.
-        red = (1.0 - facing.square()).clamp(min=0.0) ** 8 * (0.2 + 0.8 * visible)
+        red = (1.0 - facing.square()).clamp(min=0.0).square().square().square() * (0.2 + 0.8 * visible)
         diffuse = 1.1 * lit[:, None] + red[:, None] * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
         ground = 0.5 + 0.5 * high
         red_in, blue_in = p.now("ambient_red"), p.now("ambient_blue")

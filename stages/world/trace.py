@@ -44,7 +44,7 @@ def landmarks_head(radius: Tensor, at: Layout) -> Tensor:
          at.mouth_x + at.mouth_half]  # fmt: skip
     y = [at.eye_y, at.eye_y, at.nose_y, at.mouth_y, at.mouth_y]
     s = torch.stack([torch.stack(x, 1), torch.stack(y, 1)], -1)  # (b, 5, 2)
-    r = chart.lookup(radius[:, None], (s / chart.CHART_SCALE)[:, :, None])[:, 0]  # (b, 5, 1)
+    r = chart.lookup(radius[:, None], (s / chart.CHART_SCALE).transpose(1, 2)[..., None])[:, 0]  # (b, 5, 1)
     return r * chart.direction(s)
 
 
@@ -115,116 +115,103 @@ def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
     return across, m[:, 2] - across * inverse
 
 
-def _height(radius: Tensor, origin: Tensor, step: Tensor, depth: Tensor) -> Tensor:
-    """Return how far the rays' points at depth (b, h, w) lie above the surface."""
-    x, y, z = (origin[:, i] + depth * step[:, i] for i in range(3))
-    grid, distance = chart.grid_of(x, y, z)
-    return distance - chart.lookup(radius[:, None], grid)[:, 0]
-
-
 class _Rays:
-    """Evaluate heights along rays without gradients, with as few passes as possible."""
+    """Evaluate heights above the surface along rays, with as few passes over the pixels as possible."""
 
     def __init__(self, radius: Tensor, origin: Tensor, step: Tensor) -> None:
         """Keep radius (b, G, G) and rays (b, 3, h, w), and the quadratic |origin + t step|^2."""
         self._radius = radius[:, None]
-        self._origin, self._step = origin.unbind(1), step.unbind(1)
+        self._origin, self._step = origin, step
         self._c0 = origin.square().sum(1)
         self._c1 = (origin * step).sum(1) * 2.0
         self._c2 = step.square().sum(1)
 
     def height(self, depth: Tensor) -> Tensor:
-        """Return what `_height` returns."""
-        square = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2))
-        distance = square.sqrt_()
-        x, y, z = (torch.addcmul(o, depth, d) for o, d in zip(self._origin, self._step, strict=True))
-        scale = z.add_(distance).mul_(distance).mul_(2.0).clamp_(min=1e-4).rsqrt_()
-        grid = torch.stack([x.mul_(scale), y.mul_(scale)], -1)
-        return distance.sub_(chart.lookup(self._radius, grid)[:, 0])
+        """Return how far the rays' points at depth (b, h, w) lie above the surface."""
+        distance = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2)).sqrt()
+        points = torch.addcmul(self._origin, depth[:, None], self._step)
+        grid = points[:, :2] * chart.scale_of(points[:, 2], distance)[:, None]
+        return distance - chart.lookup(self._radius, grid)[:, 0]
 
 
-@dataclass
+def _above(height: Tensor) -> Tensor:
+    """Return 1 where height > 0, else 0, as float: far faster than booleans and `torch.where`."""
+    return (height * 1e30).clamp(0.0, 1.0)
+
+
 class _Bracket:
-    """Hold, per ray, two depths around the first hit and the heights there (above > 0 >= below)."""
+    """Two depths of every ray with an entry into the head between them."""
 
-    near: Tensor
-    above: Tensor
-    far: Tensor
-    below: Tensor
-    missing: Tensor  # bool: no hit, the other fields mean nothing
-    heights: list[Tensor]  # at every scanned depth
+    def __init__(self, rays: _Rays, near: Tensor, far: Tensor) -> None:
+        """Evaluate the heights at depths near and far (b, h, w), above 0 and below."""
+        self._rays, self._near, self._far = rays, near, far
+        self._above, self._below = rays.height(near), rays.height(far)
 
-    def depth(self) -> Tensor:
-        """Return the secant's zero, (b, h, w)."""
-        share = (self.above / (self.above - self.below).clamp(min=1e-6)).clamp(0.0, 1.0)
-        return self.near + (self.far - self.near) * share
+    def depth(self, margin: float = 0.0) -> Tensor:
+        """Return the secant's zero (b, h, w), kept off the ends by a share of the bracket."""
+        share = self._above / (self._above - self._below).clamp(min=1e-6)
+        return torch.lerp(self._near, self._far, share.clamp(margin, 1.0 - margin))
 
     def slope(self) -> Tensor:
-        """Return the height's mean slope over the bracket, bounded away from 0 (grazing rays)."""
-        return ((self.above - self.below) / (self.near - self.far).clamp(min=1e-6)).clamp(min=0.15)
+        """Return how fast the height rises towards the camera, bounded away from 0 for grazing rays."""
+        return ((self._above - self._below) / (self._near - self._far).clamp(min=1e-6)).clamp(min=0.15)
+
+    def refine(self, margin: float) -> None:
+        """Narrow the bracket once, in place, at `depth(margin)`."""
+        depth = self.depth(margin)
+        height = self._rays.height(depth)
+        outside = _above(height)
+        inside = 1.0 - outside
+        self._near, self._above = torch.lerp(self._near, depth, outside), torch.lerp(self._above, height, outside)
+        self._far, self._below = torch.lerp(self._far, depth, inside), torch.lerp(self._below, height, inside)
 
 
-def _scan(lines: _Rays, start: Tensor, width: Tensor, steps: int) -> _Bracket:
-    """March from depth start (b, h, w) in equal steps of width; bracket the first entry."""
-    before = lines.height(start)
-    found = _Bracket(start, before, start - width, torch.zeros_like(before),
-                     torch.ones_like(before, dtype=torch.bool), [before])  # fmt: skip
-    for i in range(1, steps + 1):
-        depth = torch.addcmul(start, width, width.new_tensor(-float(i)))
-        value = lines.height(depth)
-        found.heights.append(value)
-        entering = found.missing & (value < 0)
-        found.far = torch.where(entering, depth, found.far)
-        found.above = torch.where(entering, before, found.above)
-        found.below = torch.where(entering, value, found.below)
-        found.missing = found.missing & ~entering
-        before = value
-    found.near = found.far + width
-    return found
+def _scan(rays: _Rays, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """March rays of shape like (b, h, w) from _NEAR to _FAR in equal steps.
+
+    Returns the depth of the first entry, 1 where there is none and else 0, and the depth of the lowest passage.
+    """
+    width = (_NEAR - _FAR) / _STEPS
+    lowest = torch.full_like(like, _NEAR)
+    least = rays.height(lowest)
+    outside = _above(least)
+    passed = torch.zeros_like(like)
+    for i in range(1, _STEPS + 1):
+        depth = torch.full_like(like, _NEAR - i * width)
+        height = rays.height(depth)
+        outside = outside * _above(height)
+        passed += outside
+        lowest = torch.lerp(lowest, depth, _above(least - height))
+        least = torch.minimum(least, height)
+    near = _NEAR - width * passed.clamp(max=_STEPS - 1.0)
+    before, after = rays.height(lowest + width), rays.height(lowest - width)
+    bend = (before + after - 2.0 * least).clamp(min=1e-4)
+    lowest = lowest - (0.5 * width * (before - after) / bend).clamp(-width, width)
+    return _Bracket(rays, near, near - width).depth(), outside, lowest
 
 
-def _refine(lines: _Rays, found: _Bracket) -> None:
-    """Narrow the bracket once, in place, at the secant's zero (kept off the bracket's ends)."""
-    share = (found.above / (found.above - found.below).clamp(min=1e-6)).clamp(0.02, 0.98)
-    depth = found.near + (found.far - found.near) * share
-    value = lines.height(depth)
-    outside = value > 0
-    found.near = torch.where(outside, depth, found.near)
-    found.above = torch.where(outside, value, found.above)
-    found.far = torch.where(outside, found.far, depth)
-    found.below = torch.where(outside, found.below, value)
-
-
-def _nearest(heights: list[Tensor]) -> Tensor:
-    """Return the depth (b, 1, h, w) where scanned rays pass the surface lowest, by a parabola."""
-    all_heights = torch.stack(heights, 1)
-    low = all_heights.argmin(1, keepdim=True).clamp(1, len(heights) - 2)
-    before, here, after = (all_heights.gather(1, low + i) for i in (-1, 0, 1))
-    bend = (before + after - 2.0 * here).clamp(min=1e-4)
-    shift = (0.5 * (before - after) / bend).clamp(-1.0, 1.0)
-    return _NEAR - (low + shift) * ((_NEAR - _FAR) / _STEPS)
+def _highest(maps: Tensor) -> Tensor:
+    """Return the largest value among each pixel's 3 x 3 neighbours, of maps (b, h, w)."""
+    rows = F.pad(maps, (0, 0, 1, 1), mode="replicate")
+    tall = torch.maximum(torch.maximum(rows[:, :-2], rows[:, 2:]), maps)
+    columns = F.pad(tall, (1, 1, 0, 0), mode="replicate")
+    return torch.maximum(torch.maximum(columns[:, :, :-2], columns[:, :, 2:]), tall)
 
 
 def _march(radius: Tensor, origin: Tensor, step: Tensor) -> tuple[_Bracket, Tensor]:
-    """Bracket the first hits: a scan at half resolution, then a short one around its depths.
+    """Bracket the first hits: by a scan at half resolution, then within its neighbouring depths.
 
-    Also returns the depth (b, h, w) of every ray's lowest passage.
+    Also returns the depth (b, h, w) of every ray's lowest passage; a ray that enters does so before it.
     """
-    near = torch.full_like(origin[:, 0, ::2, ::2], _NEAR)
-    width = torch.full_like(near, (_NEAR - _FAR) / _STEPS)
-    coarse = _scan(_Rays(radius, origin[:, :, ::2, ::2], step[:, :, ::2, ::2]), near, width, _STEPS)
-    depth, hidden = coarse.depth()[:, None], coarse.missing[:, None]
-    first = F.max_pool2d(depth.masked_fill(hidden, -9.0), 3, 1, 1)
-    last = -F.max_pool2d((-depth).masked_fill(hidden, -9.0), 3, 1, 1)
-    outline = F.max_pool2d(hidden.float(), 3, 1, 1)  # beside a miss the surface falls away fast
-    bounds = torch.cat([first + 0.07, last - 0.07 - 0.3 * outline], 1)
-    start, end = bounds.repeat_interleave(2, 2).repeat_interleave(2, 3).unbind(1)
-    lines = _Rays(radius, origin, step)
-    found = _scan(lines, start, (start - end).clamp(min=0.01) / 4, 4)
-    _refine(lines, found)
-    found.missing = found.missing | (start < -5.0)
-    size = [2 * n for n in near.shape[1:]]
-    lowest = F.interpolate(_nearest(coarse.heights), size=size, mode="nearest")[:, 0]
+    few = _Rays(radius, *(0.5 * (v[:, :, ::2, ::2] + v[:, :, 1::2, 1::2]) for v in (origin, step)))
+    depth, missed, lowest = _scan(few, origin[:, 0, ::2, ::2])
+    first, last = _highest(depth - 9.0 * missed), -_highest(-depth - 9.0 * missed)
+    reach = 0.07 + 9.0 * _highest(missed)  # beside a miss the surface falls away fast
+    bounds = torch.stack([torch.lerp(first, lowest, _above(-first - 5.0)) + 0.07, last - reach, lowest], 1)
+    start, end, lowest = F.interpolate(bounds, scale_factor=2.0, mode="nearest").unbind(1)
+    found = _Bracket(_Rays(radius, origin, step), start, torch.maximum(end, lowest))
+    for margin in (0.25, 0.1, 0.02):
+        found.refine(margin)
     return found, lowest
 
 
@@ -239,9 +226,10 @@ def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
     """
     with torch.no_grad():
         found, lowest = _march(radius, origin, step)
-        hit, slope = ~found.missing, found.slope()
-        depth = torch.where(hit, found.depth(), lowest)
-    newton = _height(radius, origin, step, depth) / slope
-    depth = depth - torch.where(hit, newton, torch.zeros_like(newton))
-    coverage = torch.sigmoid(_height(radius, origin, step, lowest) * (-2.5 / pixel))
-    return origin + depth[:, None] * step, coverage
+        depth, slope = found.depth(), found.slope()
+    rays = _Rays(radius, origin, step)
+    clearance = rays.height(lowest)
+    hit = 1.0 - _above(clearance.detach())
+    depth = torch.lerp(lowest, depth, hit)
+    depth = depth - rays.height(depth) * (hit / slope)
+    return origin + depth[:, None] * step, torch.sigmoid(clearance * (-2.5 / pixel))

@@ -1,0 +1,82 @@
+"""Measure speed: `python -m stages.tools.timing world`.
+
+Prints one table. Figures are the best of several runs, since a shared machine only ever makes them worse, and are kept
+out of the tests for the same reason.
+"""
+
+import argparse
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.world import identity, render, style
+
+SIZES_PX = (32, 64, 112)
+IMAGES = 64  # per run
+RUNS = 8
+BACKWARD_IMAGES = 8
+
+
+def _wild(count: int) -> tuple[Tensor, Tensor, np.ndarray]:
+    seeds = np.arange(count)
+    return identity.sample("timing", 0, range(count)), style.sample(seeds, "wild", 0.5), seeds
+
+
+def _best(work: Callable[[], object], runs: int) -> float:
+    """Return the fewest seconds that one of so many runs took."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def photograph_rate(size_px: int) -> float:
+    """Return photographs per second of one process on one thread."""
+    torch.set_num_threads(1)
+    z, styles, seeds = _wild(IMAGES)
+    render.photograph(z[:1], styles[:1], seeds[:1], "wild", size_px)  # fills the caches
+    return IMAGES / _best(lambda: render.photograph(z, styles, seeds, "wild", size_px), RUNS)
+
+
+def backward_ms(size_px: int) -> float:
+    """Return milliseconds per image of rendering and differentiating by the identity, on one thread."""
+    torch.set_num_threads(1)
+    z, styles, _ = _wild(BACKWARD_IMAGES)
+    z.requires_grad_()
+
+    def step() -> None:
+        torch.autograd.grad(render.render(z, styles, "wild", size_px).square().sum(), z)
+
+    return 1e3 * _best(step, RUNS) / BACKWARD_IMAGES
+
+
+def world() -> None:
+    """Print how fast faces are photographed and differentiated, on one core and on all."""
+    cores = len(os.sched_getaffinity(0))
+    print(f"face world, wild, spread 0.5; {cores} cores, one thread per process\n")
+    print(f"{'size':>6} {'images/s, one core':>20} {f'{cores} processes':>14} {'with gradient, ms/image':>26}")
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        for size_px in SIZES_PX:
+            alone = pool.submit(photograph_rate, size_px).result()
+            together = sum(pool.map(photograph_rate, [size_px] * cores))
+            gradient = pool.submit(backward_ms, size_px).result()
+            print(f"{size_px:>3} px {alone:>20.0f} {together:>14.0f} {gradient:>26.1f}")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.tools.timing", description=__doc__)
+    parser.add_argument("what", choices=["world"])
+    {"world": world}[parser.parse_args().what]()
+
+
+if __name__ == "__main__":
+    main()
