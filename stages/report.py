@@ -6,8 +6,11 @@ reads   params.yaml; reports/pack.json, audit.json, evaluate/NAME.json; data/emb
 writes  reports/report.md, reports/index.html, reports/metrics.json, reports/figures/
 """
 
+import sys
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
 from stages.reporting import figures, page, results, sections
@@ -77,7 +80,8 @@ def main() -> str:
     """Run the stage."""
     with artifacts.output_folder(REPORTS / "figures") as folder:
         found = read(folder)
-        blocks = [block for section in SECTIONS for block in section(found)]
+        sections_done = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
+        blocks = [block for section in sections_done for block in section(found)]
         texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
     artifacts.write_json(REPORTS / "metrics.json", metrics(found))
     for name, text in texts.items():
