@@ -13,6 +13,7 @@ import pyarrow as pa
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.shards import Provenance
 from stages.protocols import embedded, external
+from stages.protocols.external import External
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
 
@@ -32,17 +33,22 @@ def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict
     return index
 
 
-def external_protocol(name: str, cfg: Benchmarks, size_px: int, folder: Path) -> dict[str, object]:
-    """Read one of the user's sets; returns its index entry."""
-    if name in (*embedded.PROTOCOLS, "syn-lfw"):
-        raise ValueError(f"{external.ROOT / name}: the name of an embedded protocol; rename the folder")
-    found = external.read(name)
+def external_protocol(name: str, found: External, cfg: Benchmarks, size_px: int, folder: Path) -> dict[str, object]:
+    """Crop the images of one of the user's sets; returns its index entry."""
     seeds = shards.image_seeds(name, 0, found.identity, found.index)
     rows = Provenance("external", found.identity, found.index, seeds)
     crop = cfg.crops.get(name)
     shards.draw("faces", rows, lambda part: external.faces(found.files[part], crop, size_px), folder / name)
     _write_pairs(folder / name, found.pairs)
     return _entry(name, "external", len(found.pairs))
+
+
+def _external() -> dict[str, External]:
+    names = external.found()
+    for name in names:
+        if name in (*embedded.PROTOCOLS, "syn-lfw"):
+            raise ValueError(f"{external.ROOT / name}: the name of an embedded protocol; rename the folder")
+    return {name: external.read(name) for name in names}
 
 
 def _write_pairs(folder: Path, compared: pa.Table) -> None:
@@ -57,9 +63,10 @@ def _entry(name: str, domain: str, compared: int) -> dict[str, object]:
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
+    own = _external()  # first: what is wrong there should not wait for the drawing
     with ranks.scratch("benchmarks", cfg, world, external.ROOT) as folder:
-        index = embedded_protocols(cfg, world, folder)
-        index += [external_protocol(name, cfg, world.size_px, folder) for name in external.found()]
+        added = [external_protocol(name, found, cfg, world.size_px, folder) for name, found in own.items()]
+        index = [*embedded_protocols(cfg, world, folder), *added]
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})
         ranks.publish(folder, "data/benchmarks")

@@ -1,4 +1,4 @@
-"""Fixtures: the tiny pipeline, run once per test run."""
+"""Fixtures: the tiny pipeline, run once per test run, whatever the number of workers."""
 
 import shutil
 from collections.abc import Iterator
@@ -6,22 +6,41 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import CHAIN, ROOT, TINY, run, working_in, write_params
+from filelock import FileLock
+from tiny import CHAIN, ROOT, TINY, run, working_in, write_own_benchmark, write_params
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker begin with the chain and the others with what does not need it."""
+    needing = {item.path for item in items if {"chain", "copy"} & set(getattr(item, "fixturenames", ()))}
+    items.sort(key=lambda item: (item.path.name != "test_chain.py", item.path in needing))
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the whole chain once; returns its folder, which tests must not change."""
+def chain(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Run the whole chain once for all workers; returns its folder, which tests must not change."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "chain"
+    with FileLock(folder.with_suffix(".lock")):
+        done = folder / "done"
+        if not done.exists():
+            make_chain(folder)
+            done.touch()
+    return folder
+
+
+def make_chain(folder: Path) -> None:
+    """Run every stage in this process, with a benchmark of the user's own."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("chain")
-    shutil.copytree(ROOT / "data" / "external", folder / "data" / "external")
-    shutil.rmtree(folder / "data" / "external" / "benchmarks")
-    (folder / "data" / "external" / "benchmarks").mkdir()
+    external = folder / "data" / "external"
+    shutil.copytree(ROOT / "data" / "external", external, ignore=shutil.ignore_patterns("benchmarks"))
+    write_own_benchmark(folder)
     write_params(folder, TINY)
     with working_in(folder):
         for stage in CHAIN:
             run(stage)
-    return folder
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

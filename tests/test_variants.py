@@ -21,7 +21,7 @@ def labels(table: pa.Table, domain: str = "main") -> np.ndarray:
     return table["label_a"].to_numpy()[mask]
 
 
-@pytest.mark.parametrize("name", ["base", "wide", "deep", "wild-small", "wild"])
+@pytest.mark.parametrize("name", ["base", "wide", "deep", "wild"])
 def test_width_and_depth_are_what_was_asked_for(chain: Path, name: str):
     asked = TINY["variants"][name]
     table = manifest(chain, name)

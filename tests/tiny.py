@@ -2,15 +2,23 @@
 
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from ruamel.yaml import YAML
 
+from stages.common.params import read
+
 ROOT = Path(__file__).parent.parent
+# of DVC or a stage in a process of its own
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
 TINY: dict[str, Any] = {
     "world.size_px": 16,
     "pretrain": {
@@ -37,9 +45,7 @@ TINY: dict[str, Any] = {
             ("deep", "audit", 4, 6, False, False, "audit", 0),
             ("identity-mixup", "audit", 10, 3, True, False, "audit", 0),
             ("domain-mixup", "audit", 10, 3, False, False, "sets/wild", 2),
-            ("augmented", "audit", 10, 3, False, True, "audit", 0),
-            ("wild-small", "sets/wild", 2, 3, False, False, "sets/wild", 0),
-            ("wild", "sets/wild", 10, 3, False, False, "sets/wild", 0),
+            ("wild", "sets/wild", 10, 3, False, True, "sets/wild", 0),
         ]
     },
     "train.samples": 128,
@@ -57,8 +63,8 @@ CHAIN = [
 
 def params(overrides: dict[str, Any]) -> dict[str, Any]:
     """Return the repository's params.yaml with dotted keys replaced."""
-    values = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
-    for key, value in overrides.items():
+    values = read(ROOT / "params.yaml")
+    for key, value in deepcopy(overrides).items():
         *path, last = key.split(".")
         node = values
         for part in path:
@@ -71,6 +77,22 @@ def write_params(folder: Path, overrides: dict[str, Any]) -> None:
     """Write a params.yaml into a folder."""
     with (folder / "params.yaml").open("w") as stream:
         YAML(typ="safe", pure=True).dump(params(overrides), stream)
+
+
+def write_own_benchmark(folder: Path, people: int = 4, images: int = 3) -> None:
+    """Write a user's set `own` in LFW's layout: 2 folds of 2 genuine and 2 impostor pairs."""
+    root = folder / "data/external/benchmarks/own"
+    for person in range(people):
+        where = root / "images" / f"p{person}"
+        where.mkdir(parents=True)
+        for i in range(1, images + 1):
+            face = np.full((56, 46, 3), 40 * person + 10 * i, np.uint8)
+            cv2.imwrite(str(where / f"p{person}_{i:04d}.png"), face)
+    lines = ["2\t2"]
+    for fold in range(2):
+        a, b = 2 * fold, 2 * fold + 1
+        lines += [f"p{a}\t1\t2", f"p{b}\t1\t3", f"p{a}\t1\tp{b}\t2", f"p{a}\t3\tp{b}\t1"]
+    (root / "pairs.txt").write_text("\n".join(lines) + "\n")
 
 
 @contextmanager
@@ -92,3 +114,10 @@ def run(stage: str) -> str:
         return importlib.import_module(f"stages.{name}").main()
     finally:
         sys.argv = before
+
+
+def git_and_dvc(folder: Path) -> None:
+    """Make a folder a repository of git and DVC, nothing committed."""
+    dvc = f"{sys.executable} -m dvc init -q"
+    for command in ("git init -q -b main", "git config user.email a@b.c", "git config user.name a", dvc):
+        subprocess.run(command.split(), cwd=folder, check=True)

@@ -5,6 +5,8 @@
 
 import json
 import math
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform
 
@@ -41,12 +43,17 @@ def read(file: Path | None = None) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{file}: no such file; run from the repository's root")
     try:
-        values = YAML(typ="safe", pure=True).load(file.read_text())
+        values = deepcopy(_parsed(file.read_text()))
     except YAMLError as error:
         raise ValueError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
     return values
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)  # a tenth of a second, and a stage asks for several sections
 
 
 def load(section: str, cls: type[T], file: Path | None = None) -> T:
