@@ -2,24 +2,30 @@
 
 import contextlib
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
 
 WATCH_EVERY_S = 1.0
+INTERRUPTED = "error: interrupted\n"
 ERROR_FILE = "FACESPHERE_ERROR_FILE"  # environment variable by which the launcher collects the error of a rank
 
 
 def run(main: Callable[[], str]) -> None:
     """Call `main`, print the line it returns with the time taken, and turn a ValueError into one line and exit 1.
 
-    One thread per process: the bytes a stage writes must not depend on how many cores the machine has.
+    One thread per process: the bytes a stage writes must not depend on how many cores the machine has. However it
+    fails, the outputs that DVC removed before it come back; Ctrl-C and SIGTERM are one line, too.
     """
     die_with_parent()
+    end_on_sigterm()
     start = time.perf_counter()
     first = os.environ.get("RANK", "0") == "0"
     try:
@@ -28,21 +34,47 @@ def run(main: Callable[[], str]) -> None:
                 sys.modules["torch"].set_num_threads(1)
             line = main()
     except ValueError as error:
-        _report(f"error: {' '.join(str(error).split())}\n")
-        sys.stdout.flush()
-        os._exit(1)  # a rank that fails must not wait for the others
+        _fail(f"error: {' '.join(str(error).split())}\n")
+    except KeyboardInterrupt:
+        _fail(INTERRUPTED if ERROR_FILE not in os.environ else "")  # the launcher knows it was interrupted
+    except Exception:  # a defect: its traceback is wanted
+        if ERROR_FILE not in os.environ:
+            restore_outputs()
+        elif Path(os.environ[ERROR_FILE]).exists():  # another rank failed first, and this one lost its connection
+            os._exit(1)
+        raise
     if first:
         print(f"{line} ({time.perf_counter() - start:.1f} s)", flush=True)
 
 
-def _report(line: str) -> None:
-    """Print an error; under `stages.tools.launch` the first rank that fails leaves it for the launcher to print."""
+def _fail(line: str) -> NoReturn:
+    """Print an error and exit; under `stages.tools.launch` the first rank that fails leaves it to the launcher."""
+    sys.stdout.flush()
     file = os.environ.get(ERROR_FILE)
     if file is None:
         print(line, file=sys.stderr, end="", flush=True)
+        restore_outputs()
+    elif line:
+        with contextlib.suppress(FileExistsError), open(file, "x") as stream:
+            stream.write(line)
+    os._exit(1)  # a rank that fails must not wait for the others
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that outputs come back."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def restore_outputs() -> None:
+    """Bring back the outputs that DVC removed before it ran this stage; does nothing without DVC."""
+    if "DVC_STAGE" not in os.environ:
         return
-    with contextlib.suppress(FileExistsError), open(file, "x") as stream:
-        stream.write(line)
+    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them
+        signal.signal(signal_, signal.SIG_IGN)
+    command = [sys.executable, "-m", "stages.tools.restore"]  # not imported, so that it is no dependency of the stage
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = done.stdout if done.returncode == 0 else "earlier outputs are not restored; `dvc checkout` tries again\n"
+    print(line, file=sys.stderr, end="", flush=True)
 
 
 def argument(what: str) -> str:

@@ -3,9 +3,10 @@
 On one machine without an accelerator the ranks are forked from this process, which has torch loaded already: half the
 start-up time of `torchrun --standalone`, in the same environment (RANK, WORLD_SIZE, MASTER_ADDR, ...). All else is
 torchrun's: with PET_NNODES, PET_RDZV_ENDPOINT or a GPU this is `torchrun -m stages.generate`. PET_NPROC_PER_NODE says
-how many ranks in both. A rank's bad input ends in its one line, and the ranks die with DVC.
+how many ranks in both. A rank's bad input ends in its one line, Ctrl-C ends all ranks, and the ranks die with DVC.
 """
 
+import contextlib
 import os
 import runpy
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import torch
 from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from stages.common import stage
@@ -29,11 +31,13 @@ def launch(words: list[str]) -> int:
         error = Path(folder) / "error"
         os.environ[stage.ERROR_FILE] = str(error)
         local = not torch.cuda.is_available() and not {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ)
-        code = _fork(words, _ranks()) if local else _torchrun(words)
-        if code:
-            print(
-                error.read_text() if error.exists() else f"error: a rank ended with {code}\n", file=sys.stderr, end=""
-            )
+        try:
+            code = _fork(words, _ranks()) if local else _torchrun(words)
+            line = error.read_text() if error.exists() else f"error: a rank ended with {code}\n"
+        except (KeyboardInterrupt, SignalException):
+            code, line = 1, stage.INTERRUPTED
+    if code:
+        print(line, file=sys.stderr, end="", flush=True)
     return int(code != 0)
 
 
@@ -54,13 +58,20 @@ def _fork(words: list[str], ranks: int) -> int:
     os.environ.update({key: str(value) for key, value in world.items()})
     pids = [pid for rank in range(ranks) if (pid := _start(words, rank))]
     running, code = set(pids), 0
-    while running:
-        pid, status = os.wait()
-        running.discard(pid)
-        if status and not code:  # the first failure ends the others, who would wait for it
-            code = os.waitstatus_to_exitcode(status)
-            for other in running:
-                os.kill(other, signal.SIGKILL)
+    try:
+        while running:
+            pid, status = os.wait()
+            running.discard(pid)
+            if status and not code:  # the first failure ends the others, who would wait for it
+                code = os.waitstatus_to_exitcode(status)
+                for other in running:
+                    os.kill(other, signal.SIGKILL)
+    except KeyboardInterrupt:
+        for pid in running:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # ended just now
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        raise
     return code
 
 
@@ -95,11 +106,15 @@ def _torchrun(words: list[str]) -> int:
 def main() -> int:
     """Run the command line."""
     stage.die_with_parent()
+    stage.end_on_sigterm()
     try:
-        return launch(sys.argv[1:])
+        code = launch(sys.argv[1:])
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        code = 1
+    if code:
+        stage.restore_outputs()
+    return code
 
 
 if __name__ == "__main__":

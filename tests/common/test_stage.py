@@ -1,6 +1,5 @@
 """Bad input is one line and exit code 1; a stage dies with its parent; ranks and one process write the same bytes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,12 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny import ROOT, TINY, working_in, write_params
+from tiny import ENVIRONMENT, TINY, working_in, write_params
 
 from stages.common import ranks
 from stages.settings.gallery import Gallery
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,11 +28,23 @@ def test_bad_input_is_one_line_and_leaves_earlier_outputs(tmp_path: Path):
     assert (tmp_path / "data" / "validate").read_text() == "earlier"
 
 
-def test_bad_input_is_one_line_under_torchrun_too(tmp_path: Path):
+def test_bad_input_is_one_line_on_two_ranks_too(tmp_path: Path):
     write_params(tmp_path, TINY)
     done = run(tmp_path, "stages.tools.launch", "stages.generate", PET_NPROC_PER_NODE="2")
     assert done.returncode == 1
     assert done.stderr == "error: data/pack/x_id.npy: no such file; `dvc repro` makes it, `dvc checkout` restores it\n"
+
+
+def test_a_rank_that_loses_its_connection_to_one_that_failed_is_silent(tmp_path: Path):
+    (tmp_path / "late.py").write_text(
+        "import os\nfrom pathlib import Path\nfrom stages.common import stage\n"
+        "def main():\n"
+        "    Path(os.environ[stage.ERROR_FILE]).write_text('error: of the first\\n')\n"
+        "    raise RuntimeError('Connection closed by peer')\n"
+        "stage.run(main)\n"
+    )
+    done = run(tmp_path, "stages.tools.launch", "late", PET_NPROC_PER_NODE="1")
+    assert done.returncode == 1 and done.stderr == "error: of the first\n"
 
 
 def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
@@ -43,7 +52,7 @@ def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
     for processes in ("1", "2"):
         folder = tmp_path / processes
         folder.mkdir()
-        write_params(folder, {**TINY, "sets.wild.identities": 100, "sets.wild.images": 8, "world.size_px": 16})
+        write_params(folder, {**TINY, "sets.wild.identities": 65, "sets.wild.images": 8})  # two shards
         done = run(folder, "stages.tools.launch", "stages.sets", "wild", PET_NPROC_PER_NODE=processes)
         assert done.returncode == 0, done.stderr
         written.append({file.name: file.read_bytes() for file in (folder / "data/sets/wild").iterdir()})

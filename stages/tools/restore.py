@@ -1,0 +1,57 @@
+"""Put back the outputs of a stage that failed: `python -m stages.tools.restore`, called by the stage as it ends.
+
+DVC removes a stage's outputs before it runs the command. Those that dvc.lock records come back from the DVC cache, or
+from the last commit where git holds them. What exists is not touched, and without DVC nothing happens.
+
+It runs in a process of its own, so that nothing that befalls it can hide why the stage failed; and as nothing imports
+it, it is no dependency of any stage.
+"""
+
+import hashlib
+import logging
+import os
+import subprocess
+from pathlib import Path
+
+from dvc.output import Output
+from dvc.repo import Repo
+
+
+def restore(address: str, root: Path) -> list[str]:
+    """Bring back what is missing of the outputs of the stage at `address`, e.g. `train@base`; returns their paths."""
+    stage = Repo(str(root)).stage.load_one(name=address)  # no lock: the `dvc` that waits for the stage holds it
+    return [out.def_path for out in stage.outs if not out.exists and (_from_cache(out) or _from_git(out, root))]
+
+
+def _from_cache(out: Output) -> bool:
+    in_git = not out.use_cache
+    out.use_cache = True  # the run cache holds the metrics that git holds, too
+    if out.changed_cache():
+        return False
+    if in_git:
+        out.cache.cache_types = ["copy"]  # never a link into the cache
+    out.checkout()
+    return True
+
+
+def _from_git(out: Output, root: Path) -> bool:
+    shown = subprocess.run(["git", "show", f"HEAD:./{out.def_path}"], cwd=root, capture_output=True, check=False)
+    recorded = out.hash_info.value if out.hash_info else None
+    if shown.returncode or hashlib.md5(shown.stdout).hexdigest() != recorded:
+        return False
+    file = root / out.def_path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(shown.stdout)
+    return True
+
+
+def main() -> None:
+    """Restore what belongs to the stage that DVC runs, and say so in one line."""
+    logging.disable()
+    restored = restore(os.environ["DVC_STAGE"], Path.cwd())  # DVC runs a stage in the folder of its dvc.yaml
+    if restored:
+        print(f"restored: {', '.join(restored)}")
+
+
+if __name__ == "__main__":
+    main()
