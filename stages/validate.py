@@ -1,6 +1,6 @@
 """Refuse bad parameters before any output is touched; every other stage depends on this one.
 
-reads   params.yaml, whole
+reads   params.yaml, whole; which folders of the user's exist
 writes  data/validate  a constant
 """
 
@@ -27,6 +27,7 @@ SECTIONS = {
     "audit": Audit, "benchmarks": Benchmarks, "train": Train, "evaluate": Evaluate, "report": Report,
 }  # fmt: skip
 DICTS = {"sets": Sets, "variants": Variants}
+BENCHMARKS = Path("data/external/benchmarks")
 
 
 def validate(file: Path) -> int:
@@ -116,9 +117,22 @@ def _leaves(node: Any) -> int:
     return 1
 
 
+def find_external(file: Path) -> None:
+    """Raise ValueError when something of the user's that a stage depends on is missing.
+
+    DVC would say so, too, but only after it has removed the outputs of that stage.
+    """
+    for name, entry in params.read(file)["sets"].items():
+        if not Path(entry["path"]).exists():
+            raise ValueError(f"{file}: sets.{name}.path = {entry['path']!r}: no such folder; allowed: one that exists")
+    if not BENCHMARKS.is_dir():
+        raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
+
+
 def main() -> str:
     """Run the stage."""
     count = validate(params.FILE)
+    find_external(params.FILE)
     artifacts.write_json("data/validate", {"valid": True})
     return f"validate: {count} parameters in order -> data/validate"
 

@@ -19,7 +19,7 @@ from dvc.repo import Repo
 
 def restore(address: str, root: Path) -> list[str]:
     """Bring back what is missing of the outputs of the stage at `address`, e.g. `train@base`; returns their paths."""
-    stage = Repo(str(root)).stage.load_one(name=address)  # no lock: the `dvc` that waits for the stage holds it
+    stage = Repo(str(root)).stage.load_one(name=address)  # the `dvc` that waits locks its paths
     return [out.def_path for out in stage.outs if not out.exists and (_from_cache(out) or _from_git(out, root))]
 
 
