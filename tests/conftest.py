@@ -36,6 +36,7 @@ def make_chain(folder: Path) -> None:
     external = folder / "data" / "external"
     shutil.copytree(ROOT / "data" / "external", external, ignore=shutil.ignore_patterns("benchmarks"))
     write_own_benchmark(folder)
+    shutil.copy(ROOT / "data" / "external" / "benchmarks" / "README.md", external / "benchmarks")
     write_params(folder, TINY)
     with working_in(folder):
         for stage in CHAIN:
