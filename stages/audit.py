@@ -3,13 +3,14 @@
 reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id, data/pretrain/; params audit, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
         data/audit/kept_plain.npy, kept_mixup.npy   which images the filter keeps (images,)
+        data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high
         data/audit/shards.json   sha256 of the shards audited: what follows depends on the images through it
         reports/audit.json
 """
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tqdm import tqdm
 from stages import recognisers
 from stages.common import artifacts, params, sphere, stage
 from stages.common.images import Shards
-from stages.metrics import clustered
+from stages.metrics import capacity, clustered
 from stages.recognisers import Recogniser
 from stages.settings.audit import Audit
 from stages.settings.world import World
@@ -102,6 +103,28 @@ def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) ->
     }
 
 
+def capacities(control: dict[str, tuple[Faces, np.ndarray]], unrelated: Faces, cfg: Audit,
+               folder: Path) -> dict[str, Any]:  # fmt: skip
+    """Return how many identities of each kind of row fit, of those that were drawn, by the judge.
+
+    control: each kind's faces and their index within the identity (b,). Unrelated people stand beside them: what the
+    face world itself gives. What each probe matches is written to `folder`, for the report's curves.
+    """
+    limit = cfg.capacity
+    cosine, accepted = capacity.threshold(unrelated.x, unrelated.identity, limit.false_match_rate)
+    index = np.arange(len(unrelated.x)) % CALIBRATION_IMAGES
+    found: dict[str, Any] = {"threshold": cosine, "true_match_rate": accepted, **asdict(limit)}
+    for name, (faces, number) in {**control, "unrelated": (unrelated, index)}.items():
+        count, probe = capacity.confusions(faces.x, faces.identity, number, cosine)
+        people = int(faces.identity.max()) + 1
+        share = capacity.curve(count, probe, people, cfg.seed)
+        artifacts.write_array(folder / f"confused-{name}.npy", share)
+        value, low, high = share.T
+        fits = {key: capacity.fitting(c, limit.confused) for key, c in (("value", value), ("low", high), ("high", low))}
+        found[name] = {"drawn": people, "identities": fits}
+    return found
+
+
 def near_duplicates(faces: Faces, cosine: float) -> dict[str, float]:
     """Return how many pairs of images of different identities are closer than `cosine`, and their share."""
     found = 0
@@ -149,24 +172,29 @@ def main() -> str:
     judge_raw, judged = _embedded(judge, plain)
     gallery = sphere.unit_rows(judge.embed(Shards("data/gallery").faces()))
     report: dict[str, Any] = {"fidelity": {}}
-    for name, rows in (("packed", x_id), ("gallery", x_ref)):
+    control: dict[str, tuple[Faces, np.ndarray]] = {}
+    for name, rows in (("packed", x_id), ("gallery", x_ref), ("gaussian", None)):
         shards = Shards("data/generate", f"control-{name}-*.arrow")
-        (_, by_recogniser), (_, by_judge) = _embedded(recogniser, shards), _embedded(judge, shards)
+        by_judge, index = control[name] = _embedded(judge, shards)[1], shards.column("index")
+        if rows is None:  # nothing else is made of these
+            continue
         few = int(by_judge.identity.max()) + 1
         report["fidelity"][name] = {
-            "recogniser": fidelity(by_recogniser, rows[:few], cfg.seed),
-            "judge": {"top1": enrolled_top1(by_judge, shards.column("index"), cfg.seed)},
+            "recogniser": fidelity(_embedded(recogniser, shards)[1], rows[:few], cfg.seed),
+            "judge": {"top1": enrolled_top1(by_judge, index, cfg.seed)},
         }
         if name == "gallery":  # only here does the judge know the face that was asked for
             report["fidelity"][name]["judge"]["to_the_face"] = fidelity(by_judge, gallery[:few], cfg.seed)
     faces_of = {"recogniser": embedded, "judge": judged}
     report["separation"] = {name: separation(faces) for name, faces in faces_of.items()}
     report["spread"] = {name: spread(faces, cfg.seed) for name, faces in faces_of.items()}
-    report["leakage"] = leakage(judged, gallery, _calibration(judge, cfg, world), cfg)
+    unrelated = _calibration(judge, cfg, world)
+    report["leakage"] = leakage(judged, gallery, unrelated, cfg)
     report["near_duplicates"] = near_duplicates(judged, cfg.duplicate_cosine)
     keep = kept(judged, cfg.min_centre_cosine)
     report |= {"kept": int(keep.sum()), "images": len(keep)}
     with artifacts.output_folder("data/audit") as folder:
+        report["capacity"] = capacities(control, unrelated, cfg, folder)
         artifacts.write_array(folder / "recogniser.npy", raw)
         artifacts.write_array(folder / "judge.npy", judge_raw)
         artifacts.write_array(folder / "kept_plain.npy", keep)

@@ -1,10 +1,12 @@
 """Draw images of the packed identities.
 
-reads   data/pack/    x_id (m, d) unit rows;  data/embed/  x_ref (n, d), for the control;  params generate, world
+reads   data/pack/    x_id (m, d) unit rows, and x_normal, for the control; data/embed/  x_ref (n, d), likewise;
+        params generate, world
 writes  data/generate/plain-*.arrow             k images of each identity, perturbed
         data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
         data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
+        data/generate/control-gaussian-*.arrow  the same of a Gaussian fitted to the gallery
         data/generate/perturbation_cosine.npy   (plain images,) cosine of the row asked for to its identity's row
 """
 
@@ -137,16 +139,19 @@ def main() -> str:
     cfg, world = params.load("generate", Generate), params.load("world", World)
     needed = max(cfg.identities(), cfg.mixup.identities, cfg.control.identities)
     x_id = artifacts.read_rows("data/pack", "x_id")[0][:needed]
-    x_ref = artifacts.read_rows("data/embed", "x_ref", x_id.shape[1])[0][: cfg.control.identities]
+    controls = {
+        "gallery": artifacts.read_rows("data/embed", "x_ref", x_id.shape[1])[0][: cfg.control.identities],
+        "gaussian": artifacts.read_rows("data/pack", "x_normal", x_id.shape[1])[0][: cfg.control.identities],
+    }
     generator = generators.load(cfg.backend, world.size_px, world.studio_spread, cfg.refine_steps)
     with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path("data/pretrain")) as folder:
         packed = conditions(generator, "packed", x_id, cfg.seed, folder)
-        gallery = conditions(generator, "gallery", x_ref, cfg.seed, folder)
         cosine = plain(generator, x_id, packed, cfg, folder)
         if cfg.mixup.identities:
             mixup(generator, x_id, packed, cfg, folder)
         control(generator, "packed", packed, cfg, folder)
-        control(generator, "gallery", gallery, cfg, folder)
+        for name, x in controls.items():
+            control(generator, name, conditions(generator, name, x, cfg.seed, folder), cfg, folder)
         if ranks.rank() == 0:
             artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
         ranks.publish(folder, "data/generate")

@@ -1,7 +1,8 @@
 """Place identities on the embedding sphere.
 
-Reads data/embed: unit rows x_ref (n, d) and their norms. Writes data/pack: unit rows x_id (m, d) and their norms, and
-reports/pack.json: the objective and its terms, how close identities are to each other and to the gallery.
+Reads data/embed: unit rows x_ref (n, d) and their norms. Writes data/pack: unit rows x_id (m, d) and their norms, as
+many x_normal from a Gaussian fitted to the gallery, to compare with, and reports/pack.json: the objective and its
+terms, how close identities are to each other and to the gallery.
 """
 
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts, params, sphere, stage
-from stages.packing import load
+from stages.packing import load, normal
 from stages.packing.objective import Objective, objective
 from stages.packing.start import start
 from stages.settings.pack import Pack
+
+CONTROL_KEY = 3  # separates these draws from the sampler's
 
 
 def pack(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
@@ -64,6 +67,8 @@ def main() -> str:
     found = report(x_id, x_ref, cfg)
     with artifacts.output_folder("data/pack") as folder:
         artifacts.write_rows(folder, "x_id", x_id, lengths)
+        drawn = normal.draw(normal.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY]))
+        artifacts.write_rows(folder, "x_normal", *drawn)
     artifacts.write_json("reports/pack.json", found)
     return f"pack: {len(x_id)} identities by {cfg.method}, objective {found['objective']:.3f} -> data/pack"
 

@@ -28,6 +28,7 @@ SECTIONS = (
     sections.gap,
     sections.sheet,
     sections.identities,
+    sections.capacities,
     sections.curves,
     sections.embedding_map,
     sections.audit,
@@ -65,6 +66,7 @@ def metrics(found: Inputs) -> dict[str, Any]:
             "judge_top1": packed["judge"]["top1"]["value"],
             "judge_spread": audit["spread"]["judge"]["value"],
             "leakage": audit["leakage"]["rate"]["value"],
+            "capacity": audit["capacity"]["packed"]["identities"]["value"],
         },
     }
 

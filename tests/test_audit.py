@@ -10,9 +10,12 @@ from stages import audit
 from stages.audit import Faces
 from stages.common import artifacts, sphere
 from stages.common.images import Shards
-from stages.settings.audit import Audit
+from stages.settings.audit import Audit, Capacity
 
-CFG = Audit(min_centre_cosine=-1.0, false_match_rate=0.01, duplicate_cosine=0.98, calibration_identities=9, seed=0)
+CFG = Audit(
+    min_centre_cosine=-1.0, false_match_rate=0.01, duplicate_cosine=0.98, calibration_identities=9,
+    capacity=Capacity(false_match_rate=0.01, confused=0.05), seed=0,
+)  # fmt: skip
 
 
 def clusters(people: int, images: int, noise: float, d: int = 32, seed: int = 0) -> tuple[Faces, np.ndarray]:
@@ -70,6 +73,19 @@ def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
     assert fresh["rate"]["value"] < 0.6
 
 
+def test_capacity_of_each_kind_stands_beside_that_of_unrelated_people(tmp_path: Path):
+    index = np.tile(np.arange(4), 12)
+    apart, _ = clusters(12, 4, 0.02)
+    alike = Faces(sphere.unit_rows(apart.x + 3 * np.eye(32)[0]), apart.identity)
+    unrelated, _ = clusters(12, 4, 0.02, seed=2)
+    found = audit.capacities({"packed": (apart, index), "gallery": (alike, index)}, unrelated, CFG, tmp_path)
+    assert found["packed"] == {"drawn": 12, "identities": {"value": 12, "low": 12, "high": 12}}
+    assert found["gallery"]["identities"]["value"] == 1
+    assert found["true_match_rate"] == 1
+    share = artifacts.read_array(tmp_path / "confused-gallery.npy")
+    assert share.shape == (11, 3) and (share == 1).all()
+
+
 @pytest.mark.parametrize("tile", [5, 1024])
 def test_near_duplicates_are_pairs_of_different_identities(tile: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sphere, "TILE", tile)
@@ -95,6 +111,8 @@ def test_the_chain_is_audited_whole(chain: Path):
     for name in ("packed", "gallery"):
         assert set(report["fidelity"][name]) == {"recogniser", "judge"}
     assert report["fidelity"]["gallery"]["judge"]["to_the_face"]["top1"]["value"] >= 0
+    drawn = {name: entry["drawn"] for name, entry in report["capacity"].items() if isinstance(entry, dict)}
+    assert drawn == {"packed": 6, "gallery": 6, "gaussian": 6, "unrelated": 12}
 
 
 def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):

@@ -123,7 +123,7 @@ def test_metrics_are_few_and_those_of_the_stages(made: Path):
     assert metrics["wild"]["syn_lfw_accuracy"] == wild["protocols"]["syn-lfw"]["accuracy"]["value"]
     assert metrics["wild"]["wild_accuracy"] > metrics["base"]["wild_accuracy"]
     assert metrics["pack"] == {"objective": 0.51, "separation": -0.61, "gallery_term": 0.2}
-    assert len(metrics["audit"]) == 4
+    assert len(metrics["audit"]) == 5
 
 
 def test_the_same_inputs_give_the_same_bytes(made: Path, copy: Path):

@@ -6,7 +6,7 @@ a draw that is too similar to one already kept. Vectors have their native norm t
 
 import numpy as np
 
-from stages.common import sphere
+from stages.packing import normal
 from stages.settings.pack import Pack
 
 DRAWS_PER_IDENTITY = 100
@@ -18,29 +18,18 @@ def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray,
 
     Raises ValueError when 100 draws per identity do not hold m such rows.
     """
-    mean, root = _fit(x_ref * norms[:, None])
-    rng = np.random.default_rng(cfg.seed)
+    gallery, rng = normal.fit(x_ref, norms), np.random.default_rng(cfg.seed)
     x, lengths = np.empty((0, x_ref.shape[1]), np.float32), np.empty(0, np.float32)
     for _ in range(-(-cfg.identities * DRAWS_PER_IDENTITY // BATCH)):
-        native = mean + rng.standard_normal((BATCH, len(mean))) @ root
-        unit = sphere.unit_rows(native)
+        unit, norm = normal.draw(gallery, BATCH, rng)
         kept = _apart(unit, x, cfg.max_cosine)
-        x = np.concatenate([x, unit[kept]])
-        lengths = np.concatenate([lengths, np.linalg.norm(native[kept], axis=1).astype(np.float32)])
+        x, lengths = np.concatenate([x, unit[kept]]), np.concatenate([lengths, norm[kept]])
         if len(x) >= cfg.identities:
             return x[: cfg.identities], lengths[: cfg.identities]
     raise ValueError(
         f"pack.method = 'gaussian' reached {len(x)} of pack.identities = {cfg.identities} at pack.max_cosine ="
         f" {cfg.max_cosine:g} in {DRAWS_PER_IDENTITY} draws each; raise max_cosine or lower identities"
     )
-
-
-def _fit(native: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean (d,) and a root (d, d) of the covariance of rows (n, d), also where it is singular (n <= d)."""
-    mean = native.mean(axis=0, dtype=np.float64)
-    centred = native - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / max(len(native) - 1, 1))
-    return mean, np.sqrt(np.clip(values, 0, None))[:, None] * vectors.T
 
 
 def _apart(draws: np.ndarray, accepted: np.ndarray, max_cosine: float) -> np.ndarray:

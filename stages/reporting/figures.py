@@ -156,6 +156,28 @@ def _histogram(ax: Axes, x: np.ndarray, bins: np.ndarray, colour: str) -> None:
     ax.spines["left"].set_visible(False)
 
 
+def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed: float, file: Path) -> Path:
+    """Draw the share of confused probes, (N - 1, 3) value, low, high for N = 2, 3, ..., of each kind of row."""
+    with _drawing(file, 5.2, 3.6) as (ax,):
+        most = max(len(share) for share in curves.values()) + 1
+        n = np.arange(2, most + 1)
+        chance = 100 * (1 - (1 - false_match_rate) ** (n - 1))
+        ax.plot(n, chance, color=INK, linewidth=1, linestyle=DASHES[2], label="at the false match rate")
+        ax.axhline(100 * allowed, color=NEITHER, linewidth=1, linestyle=DASHES[1])
+        ax.annotate("allowed", (most, 100 * allowed), (0, 3), textcoords="offset points", ha="right", fontsize=8)
+        for (name, share), colour in zip(curves.items(), COLOURS[:1] + COLOURS[3:6], strict=False):
+            value, low, high = 100 * share.T
+            ax.plot(n[: len(value)], value, color=colour, label=name)
+            ax.fill_between(n[: len(value)], low, high, color=colour, alpha=0.15, linewidth=0)
+        ax.set_xlim(0, most)
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel("identities enrolled")
+        ax.set_ylabel("confused images, %")
+        ax.set_title("Identity capacity, by the judge")
+        ax.legend(loc="upper left")
+    return file
+
+
 def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str, file: Path) -> Path:
     """Draw one curve per variant, TAR at FAR_GRID, on a logarithmic axis; the legend is in order of height."""
     places = {variant: i for i, variant in enumerate(curves)}

@@ -245,13 +245,32 @@ def embedding_map(found: Inputs) -> list[Block]:
     return [Heading("Map of the embeddings"), Text(how), Figures([(file, caption)], wide=True)]
 
 
+def capacities(found: Inputs) -> list[Block]:
+    """Show how many identities fit before one is taken for another."""
+    limit = found.audit["capacity"]
+    kinds = [name for name, entry in limit.items() if isinstance(entry, dict)]
+    curves = {name: artifacts.read_array(DATA / "audit" / f"confused-{name}.npy") for name in kinds}
+    rate, allowed = limit["false_match_rate"], limit["confused"]
+    how = (
+        "The judge compares every image with one enrolled image of each of N identities. The threshold "
+        f"(cosine {limit['threshold']:.2f}) accepts {100 * rate:g} % of pairs of unrelated people and "
+        f"{100 * limit['true_match_rate']:.0f} % of genuine ones. An image is confused when it matches somebody else; "
+        f"the capacity is the largest N at which at most {100 * allowed:g} % of images are. A number equal to those "
+        "drawn is a lower bound."
+    )
+    drawn = figures.capacity(curves, rate, allowed, found.folder / "capacity.png")
+    caption = "Band: 95 % interval over identities. Unrelated: people of the face world as they are sampled."
+    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Figures([(drawn, caption)])]
+
+
 def audit(found: Inputs) -> list[Block]:
     """Show what the second recogniser measured."""
     how = (
         "The judge is another network, trained on other people: fidelity and separation should hold in its eyes too, "
         "and leakage counts only as far as it exceeds the rate that unrelated people give."
     )
-    return [Heading("Audit"), Text(how), tables.tree(found.audit)]
+    shown = {name: entry for name, entry in found.audit.items() if name != "capacity"}  # has its own section
+    return [Heading("Audit"), Text(how), tables.tree(shown)]
 
 
 def external(found: Inputs) -> list[Block]:

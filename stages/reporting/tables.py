@@ -112,6 +112,16 @@ def phenomena(made: Sequence[Contrast]) -> Table:
     return table
 
 
+def capacity(found: Mapping[str, Any]) -> Table:
+    """Return how many identities of each kind of row fit, beside how many were drawn."""
+    table = Table(["rows", "identities that fit", "drawn"])
+    for name, entry in found.items():
+        if isinstance(entry, Mapping):
+            fits = number(entry["identities"], scale=1, places=0)
+            table.rows.append([Cell(name), fits, Cell(str(entry["drawn"]))])
+    return table
+
+
 def tree(found: Mapping[str, Any]) -> Table:
     """Return a tree of figures as rows of label, value and interval, whatever its branches are called."""
     table = Table(["measure", "of", "value"], labels=2)

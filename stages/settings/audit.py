@@ -8,6 +8,14 @@ from stages.common.params import Seed, settings
 
 
 @settings
+class Capacity:
+    """How many identities fit: the verification threshold's false match rate, and the share of confused probes."""
+
+    false_match_rate: Annotated[float, Field(gt=0, lt=1)]
+    confused: Annotated[float, Field(gt=0, lt=1)]
+
+
+@settings
 class Audit:
     """What the judge measures, and what it throws out: images below `min_centre_cosine` (-1: none)."""
 
@@ -15,4 +23,5 @@ class Audit:
     false_match_rate: Annotated[float, Field(gt=0, lt=1)]
     duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
     calibration_identities: Annotated[int, Field(ge=4)]
+    capacity: Capacity
     seed: Seed

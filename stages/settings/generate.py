@@ -39,7 +39,7 @@ class Mixup:
 
 @settings
 class Control:
-    """So many gallery rows and packed rows are drawn without perturbation, for the audit."""
+    """So many gallery, Gaussian and packed rows are drawn without perturbation, for the audit."""
 
     identities: Annotated[int, Field(ge=2)]
     images: Annotated[int, Field(ge=2)]

@@ -14,6 +14,7 @@ from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Pairs
 from stages.recognisers import embedded
 
+CONTROL = ("packed", "gallery", "gaussian", "unrelated")
 D = 16
 FARS = [0.01, 0.001]
 PROTOCOLS = {"lfw": "wild", "cfp-fp": "wild", "syn-lfw": "studio"}
@@ -109,6 +110,10 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
     for name, spread in (("recogniser", 0.1), ("judge", 0.2)):
         x = 3 * (x_id[identity] + spread * rng.standard_normal((len(identity), D)))
         artifacts.write_array(root / "data" / "audit" / f"{name}.npy", x.astype(np.float32))
+    for name in CONTROL:
+        share = np.sort(rng.uniform(0, 0.1, 5))
+        curve = np.column_stack([share, 0.8 * share, 1.2 * share])
+        artifacts.write_array(root / "data" / "audit" / f"confused-{name}.npy", curve)
     asked = rng.uniform(0.85, 1, len(identity)).astype(np.float32)
     artifacts.write_array(root / "data" / "generate" / "perturbation_cosine.npy", asked)
     card = {"architecture": "compact", "widths": [16] * 4, "embedding_size": D, "size_px": 16, "colour": "rgb"}
@@ -136,6 +141,13 @@ def audit_report() -> dict:
         "near_duplicates": {"pairs": 3, "rate": 1.2e-7},
         "kept": 24,
         "images": 24,
+        "capacity": {
+            "threshold": 0.51,
+            "true_match_rate": 0.9,
+            "false_match_rate": 0.001,
+            "confused": 0.05,
+            **{name: {"drawn": 6, "identities": {"value": 4, "low": 3, "high": 6}} for name in CONTROL},
+        },
     }
 
 
