@@ -9,7 +9,6 @@ writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, i
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,144 +17,24 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from stages import recognisers
-from stages.common import artifacts, params, sphere, stage, tables
-from stages.common.images import Shards
+from stages.common import artifacts, params, stage, tables
 from stages.metrics import bootstrap
-from stages.metrics.bootstrap import Estimate
+from stages.protocols import scoring
 from stages.settings.evaluate import Evaluate
 from stages.settings.train import Train
 
 TRAINED = Path("data/train")
-BENCHMARKS = Path("data/benchmarks")
 SCORES = Path("data/evaluate")
 REPORTS = Path("reports/evaluate")
-
-FACES = 512  # faces decoded at a time
-DOMAINS = ("wild", "studio", "external")
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A benchmark: image shards and pairs (p,) of their rows a and b."""
-
-    name: str
-    domain: str
-    shards: Shards
-    a: np.ndarray
-    b: np.ndarray
-    same: np.ndarray
-    fold: np.ndarray
-
-    @property
-    def identity_a(self) -> np.ndarray:
-        """Return the person of each first image, (p,)."""
-        return self.shards.column("identity")[self.a]
-
-    @property
-    def identity_b(self) -> np.ndarray:
-        """Return the person of each second image, (p,)."""
-        return self.shards.column("identity")[self.b]
-
-
-def protocols() -> list[Protocol]:
-    """Return the benchmarks that index.json names; raises ValueError when one disagrees with itself."""
-    file = BENCHMARKS / "index.json"
-    try:
-        listed = [(str(p["name"]), Path(p["folder"]), str(p["domain"])) for p in artifacts.read_json(file)["protocols"]]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file}: expected protocols, each with name, folder and domain; {error!r}") from error
-    for name, _, domain in listed:
-        if domain not in DOMAINS:
-            raise ValueError(f"{file}: domain = {domain!r} of {name}; allowed: {', '.join(DOMAINS)}")
-    if not any(domain == "wild" for *_, domain in listed):
-        raise ValueError(f"{file}: no protocol of domain wild; allowed: one or more")
-    return [_protocol(*entry) for entry in listed]
-
-
-def _protocol(name: str, folder: Path, domain: str) -> Protocol:
-    file = folder / "pairs.arrow"
-    table = tables.read(file, tables.PAIRS)
-    shards = Shards(folder, "*-[0-9]*.arrow")  # not pairs.arrow
-    a, b, same, fold = (table[key].to_numpy() for key in tables.PAIRS.names)
-    if len(a) == 0 or min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(shards):
-        raise ValueError(f"{file}: a row beyond the images; allowed: 0 to {len(shards) - 1}")
-    protocol = Protocol(name, domain, shards, a, b, same, fold)
-    wrong = np.flatnonzero((protocol.identity_a == protocol.identity_b) != same)
-    if len(wrong):
-        raise ValueError(f"{file}: same = {same[wrong[0]]} of pair {wrong[0]} contradicts the identities of its images")
-    if same.all() or not same.any() or len(np.unique(fold)) < 2:
-        raise ValueError(f"{file}: needs genuine pairs, impostor pairs and two folds or more")
-    return protocol
-
-
-def embeddings(nets: Sequence[recognisers.Recogniser], shards: Shards) -> list[np.ndarray]:
-    """Return the unit rows (n, d) that each network gives all images.
-
-    The face is shown as it is: adding the embedding of its mirror image would double the time.
-    """
-    rows = []
-    for start in range(0, len(shards), FACES):
-        faces = shards.faces(np.arange(start, min(start + FACES, len(shards))))
-        rows.append([net.embed(faces) for net in nets])
-    return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
-
-
-def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the cosine of each row of x (p, d) to the same row of y (p, d)."""
-    return np.einsum("pd,pd->p", sphere.unit_rows(x), sphere.unit_rows(y))
-
-
-def centred(x: np.ndarray, identity: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cosine (p,) of rows a and b (p,) of x (n, d) after subtracting the mean row of all third persons.
-
-    Each pair has one centre, to which neither of its people contributes: with a centre for each image, or for half of
-    the people, the centres alone would tell impostor pairs from genuine ones.
-    """
-    people, member = np.unique(identity, return_inverse=True)
-    total, count = np.zeros((len(people), x.shape[1])), np.bincount(member)
-    np.add.at(total, member, x)
-    one, two = member[a], member[b]
-    other = (one != two).astype(np.int64)  # the two people of a genuine pair are one
-    rest = len(x) - count[one] - other * count[two]
-    centre = (x.sum(axis=0) - total[one] - other[:, None] * total[two]) / np.maximum(rest, 1)[:, None]
-    return cosines(x[a] - centre, x[b] - centre)
-
-
-def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the cosine of every pair (p,) by the protocol's name, for external photographs also of centred rows."""
-    found = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
-    if protocol.domain == "external":
-        found[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
-    return found
-
-
-def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:
-    """Return each metric's value, interval and value per seed; null where it cannot be measured."""
-    low, high = bootstrap.interval(estimate.replicates, confidence)
-    measured = np.isfinite(estimate.value)
-    return {
-        name: {"value": estimate.value[m], "low": low[m], "high": high[m], "per_seed": estimate.per_seed[:, m]}
-        if measured[m]
-        else None
-        for m, name in enumerate(estimate.names)
-    }
-
-
-def table(protocol: Protocol, score: np.ndarray, seeds: Sequence[int]) -> pa.Table:
-    """Return the pairs, their people and a column of scores (s, p) per seed."""
-    pairs = tables.of(tables.PAIRS, {name: getattr(protocol, name) for name in tables.PAIRS.names})
-    people = {name: pa.array(getattr(protocol, name), pa.int32()) for name in ("identity_a", "identity_b")}
-    each = {f"seed_{seed}": pa.array(row, pa.float32()) for seed, row in zip(seeds, score, strict=True)}
-    return pa.table({**dict(zip(pairs.column_names, pairs.columns, strict=True)), **people, **each})
 
 
 def scored(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, str, pa.Table]]:
     """Yield (protocol, domain, table) for variant `name`; an external protocol comes twice, raw and centred."""
     nets = [recognisers.load("embedded", TRAINED / name / f"seed-{seed}.safetensors") for seed in seeds]
-    for protocol in tqdm(protocols(), f"evaluate {name}", mininterval=1, ncols=80, file=sys.stdout):
-        each = [scores(protocol, x) for x in embeddings(nets, protocol.shards)]
+    for protocol in tqdm(scoring.protocols(), f"evaluate {name}", mininterval=1, ncols=80, file=sys.stdout):
+        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol.shards)]
         for key in each[0]:
-            yield key, protocol.domain, table(protocol, np.stack([score[key] for score in each]), seeds)
+            yield key, protocol.domain, scoring.table(protocol, np.stack([score[key] for score in each]), seeds)
 
 
 def main() -> str:
@@ -171,11 +50,11 @@ def main() -> str:
             estimate = bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
             people = len(np.unique([pairs.identity_a, pairs.identity_b]))
             about = {"domain": domain, "pairs": len(rows), "identities": people}
-            report[key] = {**about, **summary(estimate, settings.confidence)}
+            report[key] = {**about, **scoring.summary(estimate, settings.confidence)}
             wild += [estimate] if domain == "wild" else []
             accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
         artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
-    mean = summary(bootstrap.mean(wild), settings.confidence)
+    mean = scoring.summary(bootstrap.mean(wild), settings.confidence)
     file = REPORTS / f"{name}.json"
     artifacts.write_json(file, {"variant": name, "seeds": seeds, "protocols": report, "wild_mean": mean})
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))

@@ -1,8 +1,8 @@
 """Put all that was measured side by side: tables, figures, one page.
 
-reads   params.yaml; reports/pack.json, audit.json, evaluate/NAME.json; data/embed x_ref, data/pack x_id,
-        data/generate, data/sets/wild, data/audit embeddings, data/variants/NAME, data/pretrain/recogniser,
-        data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
+reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
+        data/pack x_id, data/generate, data/sets/wild, data/audit embeddings and curves, data/variants/NAME,
+        data/pretrain/recogniser, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
 writes  reports/report.md, reports/index.html, reports/metrics.json, reports/figures/
 """
 
@@ -48,6 +48,7 @@ def read(folder: Path) -> Inputs:
         contrasts=results.contrasts(variants, params.load("evaluate", Evaluate).confidence),
         pack=artifacts.read_json(REPORTS / "pack.json"),
         audit=artifacts.read_json(REPORTS / "audit.json"),
+        baselines=artifacts.read_json(REPORTS / "baselines.json"),
         values=values,
         shown=params.load("report", Report),
         colours=figures.palette(names),

@@ -27,7 +27,7 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
             return
         net, losses = fit.fit(samples, cfg, seed)
         seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
-        embedded.save(weights, net, {**fit.card(cfg), **seen})
+        embedded.save(weights, net, {**cfg.card(), **seen})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 
     ranks.share(cfg.seeds, work, f"train {name}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from stages.common import artifacts, params, stage
 from stages.settings.audit import Audit
+from stages.settings.baselines import Baselines
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.embed import Embed
 from stages.settings.evaluate import Evaluate
@@ -24,7 +25,8 @@ from stages.settings.world import World
 
 SECTIONS = {
     "world": World, "pretrain": Pretrain, "gallery": Gallery, "embed": Embed, "pack": Pack, "generate": Generate,
-    "audit": Audit, "benchmarks": Benchmarks, "train": Train, "evaluate": Evaluate, "report": Report,
+    "audit": Audit, "benchmarks": Benchmarks, "baselines": Baselines, "train": Train, "evaluate": Evaluate,
+    "report": Report,
 }  # fmt: skip
 DICTS = {"sets": Sets, "variants": Variants}
 BENCHMARKS = Path("data/external/benchmarks")

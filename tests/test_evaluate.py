@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 from stages import evaluate
 from stages.common import artifacts, images, tables
 from stages.metrics import verification
+from stages.protocols import scoring
 from stages.recognisers import embedded
 
 ROOT = Path(__file__).parents[1]
@@ -147,13 +148,13 @@ def test_centring_takes_away_what_third_persons_share() -> None:
     identity = np.repeat([3, 5, 8, 9], 5)
     x = rng.normal(size=(20, 6)).astype(np.float32) * 0.1 + np.eye(6, dtype=np.float32)[0]
     a, b = np.array([0, 0]), np.array([1, 5])  # a genuine pair of person 3, an impostor pair of 3 and 5
-    found = evaluate.centred(x, identity, a, b)
+    found = scoring.centred(x, identity, a, b)
     for pair, third in ((0, slice(5, 20)), (1, slice(10, 20))):
         one, two = (x[rows[pair]] - x[third].mean(axis=0) for rows in (a, b))
         assert found[pair] == pytest.approx(one @ two / np.linalg.norm(one) / np.linalg.norm(two), abs=1e-5)
     moved = x.copy()
     moved[2:5] += 1  # other images of person 3
-    np.testing.assert_allclose(evaluate.centred(moved, identity, a, b), found, atol=1e-5)
+    np.testing.assert_allclose(scoring.centred(moved, identity, a, b), found, atol=1e-5)
 
 
 def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
@@ -166,7 +167,7 @@ def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
     gaps = []
     for _ in range(20):
         x = rng.normal(size=(200, 32)).astype(np.float32)
-        score = evaluate.centred(x, identity, a, b)
+        score = scoring.centred(x, identity, a, b)
         gaps.append(score[same].mean() - score[~same].mean())
     assert abs(np.mean(gaps)) < 0.003
 

@@ -21,7 +21,7 @@ LOADED = {
     "stages.packing": [f"stages/packing/{PARAMS['pack']['method']}.py"],
     "stages.heads": [f"stages/heads/{PARAMS['train']['head']}.py"],
 }
-BACKBONES = {"pretrain": ["compact", "plain"], "audit": ["compact", "plain"]}
+BACKBONES = {stage: ["compact", "plain"] for stage in ("pretrain", "audit", "baselines")}
 
 
 def body(stage: str) -> dict:

@@ -128,7 +128,7 @@ def test_arcface_and_soft_labels_learn_too(workplace):
 def test_learns_with_augmentation_and_with_domain_mixup(augment, mix):
     net, losses = fit.fit(toy(PEOPLE + mix, augment, mix), CFG, seed=0)
     assert losses[-1] < 0.8 * losses[0]
-    assert same_person_wins(embedded.Embedded(net, fit.card(CFG))) >= 5 / 6
+    assert same_person_wins(embedded.Embedded(net, CFG.card())) >= 5 / 6
 
 
 def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
@@ -230,7 +230,7 @@ def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
 
 def test_domain_mixup_weighs_the_losses_by_psi():
     torch.manual_seed(0)
-    net = embedded.build(fit.card(CFG)).eval()
+    net = embedded.build(CFG.card()).eval()
     head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     batch = next(batches(toy(mix=2), 1, 16, seed=0))
     ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi))) for psi in (0.0, 1.0, 0.25)]

@@ -56,7 +56,7 @@ TINY: dict[str, Any] = {
     "report": {"sheet_identities": 1, "sheet_images": 3, "map_identities": 3, "map_images": 3},
 }  # fmt: skip
 CHAIN = [
-    "validate", "pretrain", "gallery", "embed", "pack", "generate", "audit", "sets wild", "benchmarks",
+    "validate", "pretrain", "gallery", "embed", "pack", "generate", "audit", "sets wild", "benchmarks", "baselines",
     *(f"{stage} {name}" for stage in ("variants", "train", "evaluate") for name in TINY["variants"]), "report",
 ]  # fmt: skip
 
@@ -86,7 +86,8 @@ def write_own_benchmark(folder: Path, people: int = 4, images: int = 3) -> None:
         where = root / "images" / f"p{person}"
         where.mkdir(parents=True)
         for i in range(1, images + 1):
-            face = np.full((56, 46, 3), 40 * person + 10 * i, np.uint8)
+            grain = np.random.default_rng(person).integers(-10, 10, (56, 46, 3))
+            face = np.clip(40 * person + 10 * i + grain, 0, 255).astype(np.uint8)
             cv2.imwrite(str(where / f"p{person}_{i:04d}.png"), face)
     lines = ["2\t2"]
     for fold in range(2):

@@ -11,6 +11,7 @@ taken replicate by replicate on the same pairs.
 """
 
 import hashlib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,9 +96,14 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def interval(replicates: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the percentile interval, (low, high), of each column of replicates (r, ...)."""
+    """Return the percentile interval, (low, high), of each column of replicates (r, ...).
+
+    Replicates without a value (d' of a few pairs that happen to score alike) do not count; NaN where none has one.
+    """
     tail = (1 - confidence) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns without a single value
+        low, high = np.nanquantile(replicates, [tail, 1 - tail], axis=0)
     return low, high
 
 

@@ -31,6 +31,7 @@ class Inputs:
     contrasts: list[Contrast]
     pack: dict[str, Any]
     audit: dict[str, Any]
+    baselines: dict[str, Any]  # by name, then by protocol
     values: dict[str, Any]  # of params.yaml
     shown: Report
     colours: dict[str, str]
@@ -282,9 +283,9 @@ def external(found: Inputs) -> list[Block]:
     how = (
         "Accuracy in percent on your own sets, raw and, as NAME-centred, after subtracting the mean embedding of other "
         f"people; where the two differ, the domain is what separates. Few people mean wide intervals ({said} people): "
-        "read them before the numbers."
+        "read them before the numbers. The first rows are what training has to beat."
     )
-    return [Heading("Your own sets"), Text(how), tables.external(found.variants, found.colours)]
+    return [Heading("Your own sets"), Text(how), tables.external(found.variants, found.colours, found.baselines)]
 
 
 def parameters(found: Inputs) -> list[Block]:

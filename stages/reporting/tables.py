@@ -7,6 +7,13 @@ from typing import Any
 from stages.metrics import bootstrap
 from stages.reporting.results import TWIN, WILD, Contrast, Variant, digits, minus_sign, title
 
+BASELINES = {
+    "pixels": "few grey pixels, no network",
+    "untrained": "the recogniser's network, untrained",
+    "recogniser": "the pretrained recogniser",
+    "judge": "the judge",
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -162,10 +169,14 @@ def _leaf(leaf: Any) -> Cell:
             return Cell(", ".join(_leaf(item).text for item in leaf))
 
 
-def external(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
-    """Return the accuracy on the user's own sets; a set comes raw and centred."""
+def external(
+    variants: Sequence[Variant], colours: Mapping[str, str], baselines: Mapping[str, Mapping[str, Any]]
+) -> Table:
+    """Return the accuracy on the user's own sets, raw and centred, of what must be beaten and of the variants."""
     names = variants[0].names("external")
-    table = Table(["training set", *map(title, names)])
+    table = Table(["embedded by", *map(title, names)])
+    for name, scored in baselines.items():
+        table.rows.append([Cell(BASELINES.get(name, name)), *(number(scored[p]["accuracy"]) for p in names)])
     for v in variants:
         cells = [number(v.protocols[name]["accuracy"]) for name in names]
         table.rows.append([Cell(v.name, colour=colours[v.name]), *cells])

@@ -24,6 +24,16 @@ class Train:
     weight_decay: NonNegative
     seeds: Annotated[list[Seed], Field(min_length=1)]
 
+    def card(self) -> dict[str, object]:
+        """Return what rebuilds the network, for its model card."""
+        return {
+            "architecture": self.backbone,
+            "widths": list(self.widths),
+            "embedding_size": self.embedding_size,
+            "size_px": self.size_px,
+            "colour": "rgb",
+        }
+
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
         if len(set(self.seeds)) < len(self.seeds):

@@ -18,17 +18,6 @@ CLIP = 5.0  # largest norm of the gradient
 LOSS_PARTS = 10
 
 
-def card(cfg: Train) -> dict[str, object]:
-    """Return what rebuilds the network, for its model card."""
-    return {
-        "architecture": cfg.backbone,
-        "widths": list(cfg.widths),
-        "embedding_size": cfg.embedding_size,
-        "size_px": cfg.size_px,
-        "colour": "rgb",
-    }
-
-
 def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]]:
     """Return the trained network and its mean loss in each tenth of the training.
 
@@ -36,7 +25,7 @@ def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # initial weights and dropout
-        net = embedded.build(card(cfg)).train().to(memory_format=torch.channels_last)  # pyright: ignore
+        net = embedded.build(cfg.card()).train().to(memory_format=torch.channels_last)  # pyright: ignore
         head = heads.load(cfg.head, samples.classes, cfg.embedding_size, cfg.scale, margin=0)
         optimiser = _optimiser(nn.ModuleList([net, head]), cfg)
         steps = math.ceil(cfg.samples / cfg.batch)  # batches are whole
@@ -84,4 +73,4 @@ def _optimiser(parts: nn.Module, cfg: Train) -> torch.optim.Optimizer:
     decayed = [p for p in parts.parameters() if p.ndim > 1]
     others = [p for p in parts.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, cfg.learning_rate)
+    return torch.optim.AdamW(groups, cfg.learning_rate, fused=True)  # a third of the time of its loop

@@ -167,3 +167,13 @@ def test_metrics_that_are_shares_stay_between_zero_and_one() -> None:
     score = np.stack([pairs.same * 1.0, pairs.same * 1.0, np.random.default_rng(0).normal(size=len(pairs.same))])
     replicates = bootstrap.estimate(score.astype(np.float32), pairs, FARS, 200, 0).replicates
     assert replicates[:, :-1].max() == 1
+
+
+def test_replicates_without_a_value_do_not_count():
+    rng = np.random.default_rng(0)
+    replicates = np.column_stack([rng.normal(size=400), rng.normal(size=400), np.full(400, np.nan)])
+    replicates[::3, 1] = np.nan
+    low, high = bootstrap.interval(replicates, 0.9)
+    assert (low[0], high[0]) == tuple(np.quantile(replicates[:, 0], [0.05, 0.95]))
+    assert low[1] == pytest.approx(np.quantile(replicates[~np.isnan(replicates[:, 1]), 1], 0.05))
+    assert np.isnan(low[2]) and np.isnan(high[2])
