@@ -30,7 +30,7 @@ SCRIPT = """
 import numpy as np, pyarrow as pa
 from pathlib import Path
 from ruamel.yaml import YAML
-from stages import evaluate
+from stages.protocols import scoring
 from stages.common import artifacts, tables
 from stages.metrics import bootstrap
 
@@ -49,8 +49,8 @@ with artifacts.output_folder("data/evaluate") as folder:
         tables.write(folder / "base" / f"{name}.arrow", table)
         score, pairs = bootstrap.scored_pairs(table)
         wild.append(bootstrap.estimate(score, pairs, [0.05], 50, 0))
-        report[name] = {"domain": "wild", **evaluate.summary(wild[-1], 0.95)}
-mean = evaluate.summary(bootstrap.mean(wild), 0.95)
+        report[name] = {"domain": "wild", **scoring.summary(wild[-1], 0.95)}
+mean = scoring.summary(bootstrap.mean(wild), 0.95)
 artifacts.write_json("reports/evaluate/base.json", {"variant": "base", "protocols": report, "wild_mean": mean})
 artifacts.write_json("reports/pack.json", {"gap": values["gap"], "people": values["people"]})
 """
