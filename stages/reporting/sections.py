@@ -255,7 +255,7 @@ def capacities(found: Inputs) -> list[Block]:
     how = (
         "The judge compares every image with one enrolled image of each of N identities. The threshold "
         f"(cosine {limit['threshold']:.2f}) accepts {100 * rate:g} % of pairs of unrelated people and "
-        f"{100 * limit['true_match_rate']:.0f} % of genuine ones. An image is confused when it matches somebody else; "
+        f"{100 * limit['true_match_rate']:.1f} % of genuine ones. An image is confused when it matches somebody else; "
         f"the capacity is the largest N at which at most {100 * allowed:g} % of images are. A number equal to those "
         "drawn is a lower bound."
     )
