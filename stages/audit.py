@@ -108,7 +108,7 @@ def capacities(control: dict[str, tuple[Faces, np.ndarray]], unrelated: Faces, c
     """Return how many identities of each kind of row fit, of those that were drawn, by the judge.
 
     control: each kind's faces and their index within the identity (b,). Unrelated people stand beside them: what the
-    face world itself gives. What each probe matches is written to `folder`, for the report's curves.
+    face world itself gives. Shares of confused probes by the number of identities are written to `folder`.
     """
     limit = cfg.capacity
     cosine, accepted = capacity.threshold(unrelated.x, unrelated.identity, limit.false_match_rate)
