@@ -1,5 +1,6 @@
 """Heads: what turns embeddings and labels into a loss while training. One head a file, named as in params.yaml."""
 
+from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import Protocol
 
@@ -29,7 +30,7 @@ def load(name: str, classes: int, d: int, scale: float, margin: float) -> "Margi
     return import_module(f"stages.heads.{name}").load(classes, d, scale, margin)
 
 
-class MarginHead(nn.Module):
+class MarginHead(nn.Module, ABC):
     """Softmax over scaled cosines to the class weights, with a margin at the target that a subclass defines.
 
     Cosines are taken once, each label gets its own margin, and the losses are mixed: ratio * CE(label_a) +
@@ -43,9 +44,9 @@ class MarginHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(classes, d) * START / d**0.5)
         self.scale, self.margin = scale, margin
 
+    @abstractmethod
     def target(self, cos: Tensor) -> Tensor:
         """Return the target's cosine (b, 1) with its margin."""
-        raise NotImplementedError
 
     def forward(self, embedding: Tensor, label_a: Tensor, label_b: Tensor, ratio: Tensor) -> Tensor:
         """Return the loss per sample (b,) in the embedding's precision, which should be float32."""
