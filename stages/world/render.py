@@ -35,7 +35,7 @@ def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
     p = geometry.person_of(z, style)
     at = geometry.layout_of(p)
     points = trace.landmarks_head(geometry.skin_radius(p, at), at)
-    return trace.to_template(points, trace.view_of(p, points)) * (size_px / trace.TEMPLATE_SIZE)
+    return trace.to_image(points, trace.view_of(p, points), size_px)
 
 
 def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
@@ -52,7 +52,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     radius = hair.hair_radius(p, skin, growth)
     landmarks = trace.landmarks_head(skin, at)
     view = trace.view_of(p, landmarks)
-    pixel = 112 / size_px / 55  # head units: 55 template px are about one
+    pixel = trace.pixel_width(size_px)
     points, coverage = trace.first_hit(radius, *trace.rays(view, size_px), pixel)
 
     light_camera = shading.key_direction(p)

@@ -14,6 +14,9 @@ from stages.world.geometry import Layout, Person
 TEMPLATE_PX = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
                (41.5493, 92.3655), (70.7299, 92.2041))  # fmt: skip
 TEMPLATE_SIZE = 112
+FRAME = 136  # side of the rendered square in template pixels: hair, chin and neck are in the picture
+MARGIN = (FRAME - TEMPLATE_SIZE) / 2  # of the frame around the template, on every side
+_HEAD_UNIT = 55.0  # template pixels that a head unit takes, about
 _NEAR, _FAR, _STEPS = 1.36, -0.9, 15  # marched depths along the view axis, head units
 
 
@@ -90,12 +93,18 @@ def view_of(p: Person, landmarks: Tensor) -> View:
     return View(rotation, distance, _fit(_project(landmarks, rotation, distance), _jittered(p)))
 
 
-def to_template(points: Tensor, view: View) -> Tensor:
-    """Return where head points (b, n, 3) appear in the 112 px template frame, (b, n, 2)."""
+def to_image(points: Tensor, view: View, size_px: int) -> Tensor:
+    """Return where head points (b, n, 3) appear in an image of the frame, (b, n, 2), x right, y down, in pixels."""
     q = _project(points, view.rotation, view.distance)
     a, b, tx, ty = (v[:, None] for v in view.similarity.unbind(1))
     x, y = q[..., 0], q[..., 1]
-    return torch.stack([a * x - b * y + tx, b * x + a * y + ty], -1)
+    template = torch.stack([a * x - b * y + tx, b * x + a * y + ty], -1)
+    return (template + 0.5 + MARGIN) * (size_px / FRAME) - 0.5
+
+
+def pixel_width(size_px: int) -> float:
+    """Return about how wide a pixel is on the head, head units."""
+    return FRAME / size_px / _HEAD_UNIT
 
 
 def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
@@ -103,7 +112,7 @@ def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
 
     A ray's parameter is the camera-frame depth Z, so it runs from _NEAR down to _FAR.
     """
-    axis = torch.arange(size_px) * (TEMPLATE_SIZE / size_px)
+    axis = (torch.arange(size_px) + 0.5) * (FRAME / size_px) - 0.5 - MARGIN
     row, col = torch.meshgrid(axis, axis, indexing="ij")
     a, b, tx, ty = (v[:, None, None] for v in view.similarity.unbind(1))
     power = a * a + b * b
