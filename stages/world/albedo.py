@@ -1,6 +1,7 @@
 """The head's colour: low-frequency maps on the chart, then features drawn per pixel."""
 
 from dataclasses import dataclass
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from stages.world import chart, features, hair, identity
 from stages.world.geometry import Bumps, Layout, Person
 
-_TEXTURE_STRENGTH = {"studio": 0.05, "wild": 0.06}
+_TEXTURE_STRENGTH = {"studio": 0.04, "wild": 0.05}
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,12 @@ def skin_colour(p: Person) -> Tensor:
     light, dark = torch.tensor([0.84, 0.60, 0.485]), torch.tensor([0.125, 0.060, 0.036])
     base = torch.lerp(light.log(), dark.log(), tone)
     blood = (0.06 * p.of("skin_red"))[:, None] * torch.tensor([0.4, -1.0, -0.7])
-    carotene = (0.07 * p.of("skin_yellow"))[:, None] * torch.tensor([0.1, 0.15, -1.2])
+    carotene = (0.05 * p.of("skin_yellow"))[:, None] * torch.tensor([0.1, 0.15, -1.2])
     return torch.exp(base + blood + carotene)
 
 
 def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
-    """Return log-albedo changes (b, 3, G, G): residual texture, blush, eye rings."""
+    """Return the log-albedo (b, 3, G, G) of the skin with residual texture, blush and eye rings."""
     count = identity.TEXTURE_RESIDUALS
     first = identity.column("texture_0")
     coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, first : first + count]
@@ -43,41 +44,56 @@ def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     ring.pair(-0.16 - 0.06 * p.of("eye_bag") - 0.1 * p.old, at.eye_x - 0.03, at.eye_y - 0.09,
               0.11, 0.045)  # fmt: skip
     ring.pair(-0.14 - 0.05 * p.of("eye_depth"), at.eye_x - 0.02, at.eye_y + 0.085, 0.15, 0.045)
+    skin = skin_colour(p).log()[:, :, None]
     blood_vein = torch.tensor([[0.15, 0.9], [-1.0, 1.1], [-0.8, 0.9]]).expand(len(residual), 3, 2)
     fields = torch.stack([red.field(), ring.field()], 1)
-    return torch.baddbmm(residual, blood_vein, fields.flatten(2)).unflatten(2, fields.shape[2:])
+    return torch.baddbmm(residual + skin, blood_vein, fields.flatten(2)).unflatten(2, fields.shape[2:])
 
 
 def surface_of(p: Person, at: Layout, view_light: Tensor, sampled: dict[str, Tensor],
                noise: Tensor, soft: float) -> Surface:  # fmt: skip
-    """Compose skin, features, hair and glasses at every pixel.
+    """Compose skin, beard, features, hair and clothes at every pixel.
 
     sampled holds "sx", "sy", "y", "z", "hair", "beard" (b, h, w) and "tint" (b, 3, h, w); noise
     (b, 4, h, w) are the fixed fine fields there; view_light (b, 3) is the key light in the camera
     frame, which places the eyes' highlights; soft is an edge's half width in chart units.
     """
     pen = features.Pen(p, at, sampled["sx"], sampled["sy"], sampled["z"], soft)
-    colour = torch.exp(sampled["tint"] + features.marks(pen, noise)[:, None])
-    colour = colour * skin_colour(p)[:, :, None, None]
     hairs = hair.colour(p)[:, :, None, None]
-    gloss = (0.8 + 0.25 * pen.of("skin_gloss"))[:, None].expand(-1, 1, *colour.shape[2:])
+    colour = torch.exp(sampled["tint"] + features.marks(pen, noise)[:, None])
     stubble = torch.sigmoid(5.0 * (sampled["beard"] + 0.07 * noise[:, 1] + 0.05 * noise[:, 0] - 0.6))
     stubble = torch.maximum(stubble, 0.75 * sampled["beard"].clamp(0, 0.6))
     colour = torch.lerp(colour, hairs * (1 + 0.25 * noise[:, 1:2]).clamp(min=0.3), stubble[:, None])
-    low, rows = pen.rows(0.54, 1.0)
-    lower = features.nostrils(low, features.mouth(low, colour[:, :, rows]))
-    colour = torch.cat([colour[:, :, : rows.start], lower], 2)
-    high, rows = pen.rows(0.20, 0.70)
-    upper, shine = features.eyes(high, colour[:, :, rows], gloss[:, :, rows], view_light)
-    brow = features.brows(high, noise[:, 0, rows])
-    brow_hairs = hairs * (1.1 - 0.35 * pen.of("brow_dark")[:, None]).clamp(0.2, 2.0)
-    upper = torch.lerp(upper, brow_hairs, brow[:, None])
-    upper, shine = features.glasses(high, upper, shine)
-    colour = torch.cat([colour[:, :, : rows.start], upper, colour[:, :, rows.stop :]], 2)
-    gloss = torch.cat([gloss[:, :, : rows.start], shine, gloss[:, :, rows.stop :]], 2)
+    gloss = (0.8 + 0.25 * pen.of("skin_gloss"))[:, None].repeat(1, 1, *colour.shape[2:])
+    _draw_features(pen, colour, gloss, hairs, noise[:, 0], view_light)
     strands = (1.0 + (0.36 + 0.1 * pen.of("hair_curl")[:, None]) * noise[:, :1]).clamp(0.25, 2.2)
-    covers = torch.sigmoid(1.3 * sampled["hair"] + 0.9 * noise[:, 0])[:, None]
+    covers = torch.sigmoid(1.5 * sampled["hair"] + 0.6 * noise[:, 0])[:, None]
     colour = torch.lerp(colour, hairs * strands, covers)
-    gloss = torch.lerp(gloss, torch.full_like(gloss, 0.35), covers)
+    gloss = torch.lerp(gloss, torch.tensor(0.35), covers)
     cloth = torch.sigmoid((-1.27 - sampled["y"]) / 0.02)[:, None] * (1 - covers)
-    return Surface(torch.lerp(colour, torch.full_like(colour, 0.12), cloth), gloss)
+    return Surface(torch.lerp(colour, torch.tensor(0.12), cloth), gloss)
+
+
+def _draw_features(pen: features.Pen, colour: Tensor, gloss: Tensor, hairs: Tensor, streaks: Tensor,
+                   view_light: Tensor) -> None:  # fmt: skip
+    """Draw wrinkles, mouth, nostrils, eyes, brows and glasses in place, each within its box.
+
+    hairs (b, 3, 1, 1) is the colour of hair, streaks (b, h, w) its fine noise.
+    """
+    size = colour.shape[2]
+
+    def at(box: features.Box) -> tuple[features.Pen, tuple[slice | EllipsisType, ...]]:
+        return pen.within(box), (..., *box.slices(size))
+
+    # What is read is cloned, for what autograd keeps must not change when the next feature is drawn over it.
+    brow_pen, here = at(features.FOREHEAD)
+    colour[here] = colour[here].clone() * torch.exp(features.wrinkles(brow_pen))[:, None]
+    mouth_pen, here = at(features.MOUTH)
+    lower = colour[here].clone() * torch.exp(features.folds(mouth_pen))[:, None]
+    colour[here] = features.nostrils(mouth_pen, features.mouth(mouth_pen, lower))
+    eye_pen, here = at(features.EYES)
+    upper, gloss[here] = features.eyes(eye_pen, colour[here].clone(), gloss[here].clone(), view_light)
+    brow_hairs = hairs * (1.1 - 0.35 * pen.of("brow_dark")[:, None]).clamp(0.2, 2.0)
+    colour[here] = torch.lerp(upper, brow_hairs, features.brows(eye_pen, streaks[here])[:, None])
+    lens_pen, here = at(features.GLASSES)
+    colour[here], gloss[here] = features.glasses(lens_pen, colour[here].clone(), gloss[here].clone())

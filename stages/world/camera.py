@@ -12,10 +12,12 @@ _EFFECTS_KEY = 0xCA3E  # separates these draws from the style's draws of the sam
 
 
 def _occlude(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
-    """Cover part of the image by a plain ellipse of about `size` of its width."""
+    """Let a plain ellipse of about `size` of the width reach into the image from its border, as a hand does."""
     h = image.shape[0]
-    centre, axes = rng.uniform(0.1, 0.9, 2) * h, np.maximum(rng.uniform(0.3, 0.7, 2) * size * h, 1)
-    colour = rng.uniform(0.05, 0.8, 3).astype(np.float32)
+    angle = rng.uniform(0, 2 * math.pi)
+    centre = (0.5 + 0.5 * np.array([math.cos(angle), math.sin(angle)])) * h
+    axes = np.maximum(rng.uniform(0.4, 0.9, 2) * size * h, 1)
+    colour = (rng.uniform(0.05, 0.7) + rng.uniform(-0.08, 0.08, 3)).clip(0, 1).astype(np.float32)
     mask = np.zeros((h, h), np.float32)
     middle = (int(centre[0]), int(centre[1]))
     cv2.ellipse(mask, middle, (int(axes[0]), int(axes[1])), rng.uniform(0, 180), 0, 360, 1.0, -1)

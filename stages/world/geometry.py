@@ -165,7 +165,7 @@ def _base(p: Person) -> Tensor:
 
 
 def _upper_bumps(p: Person, at: Layout, b: Bumps) -> None:
-    """Add brow ridge, sockets, eyeballs, temples, cheekbones and ears."""
+    """Add brow ridge, sockets, eyeballs, temples, cheekbones and ear hollows."""
     old, child = p.old, p.child
     b.pair(0.035 + 0.014 * p.of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
     b.add(0.012 * p.of("brow_ridge") - 0.01, 0.0, at.brow_y - 0.03, 0.10, 0.08)
@@ -176,9 +176,15 @@ def _upper_bumps(p: Person, at: Layout, b: Bumps) -> None:
     b.pair(0.02 * p.of("temple") - 0.02, 0.66, 0.38, 0.15, 0.20)
     b.pair(0.03, 0.22, 0.50, 0.22, 0.20)
     b.pair(0.040 + 0.016 * p.of("cheekbone") - 0.03 * child, 0.47, 0.02, 0.19, 0.14)
-    b.pair(0.15 + 0.03 * p.of("ear_out"), 1.21, 0.03 + 0.03 * p.of("ear_height"), 0.06,
-           0.19 + 0.015 * p.of("ear_size") + 0.02 * old)  # fmt: skip
     b.pair(-0.06, 1.10, 0.02, 0.05, 0.12)
+
+
+def ears(p: Person) -> Tensor:
+    """Return how far the ears stand out, (b, G, G)."""
+    b = Bumps(p.age_years)
+    b.pair(0.14 + 0.03 * p.of("ear_out"), 1.20, 0.04 + 0.03 * p.of("ear_height"), 0.075,
+           0.19 + 0.015 * p.of("ear_size") + 0.02 * p.old)  # fmt: skip
+    return b.field()
 
 
 def _nose_bumps(p: Person, at: Layout, b: Bumps) -> None:
@@ -213,7 +219,7 @@ def _lower_bumps(p: Person, at: Layout, b: Bumps) -> None:
     full = 0.020 * p.of("cheek_full") + 0.07 * child + 0.02 * p.of("age_fat") * old
     b.pair(full - 0.02 * old, 0.43, -0.24, 0.20, 0.20)
     b.pair(0.022 * smile, 0.36, -0.12, 0.12, 0.10)
-    b.add(0.055 + 0.018 * p.of("mouth_out") - 0.02 * old, 0.0, at.mouth_y, 0.25, 0.14)
+    b.add(0.045 + 0.012 * p.of("mouth_out") - 0.015 * old, 0.0, at.mouth_y, 0.25, 0.14)
     upper = 0.030 + 0.007 * p.of("lip_upper") - 0.014 * old + 0.02 * p.now("pucker")
     lower = 0.036 + 0.008 * p.of("lip_lower") - 0.012 * old + 0.02 * p.now("pucker")
     b.add(upper, at.mouth_x, at.mouth_y + 0.042, 0.8 * at.mouth_half, 0.035)
@@ -223,7 +229,7 @@ def _lower_bumps(p: Person, at: Layout, b: Bumps) -> None:
     b.add(-0.030, 0.0, at.mouth_y - 0.135, 0.18, 0.045)
     b.add(0.055 + 0.02 * p.of("chin_out") - 0.02 * child, at.mouth_x, at.chin_y + 0.02,
           0.17 + 0.025 * p.of("chin_width"), 0.11)  # fmt: skip
-    b.add(-0.008 * (p.of("chin_cleft") - 1.0).clamp(min=0), at.mouth_x, at.chin_y, 0.03, 0.06)
+    b.add(-0.012 * (p.of("chin_cleft") - 0.5).clamp(min=0), at.mouth_x, at.chin_y, 0.03, 0.06)
     corner = 0.012 + 0.022 * p.of("jaw_width") + 0.012 * p.of("sex") - 0.02 * child
     b.pair(corner, 0.64, -0.47 - 0.04 * p.of("jaw_drop"), 0.17, 0.17)
     b.pair(0.045 * sag, 0.42, -0.63, 0.11, 0.10)
@@ -233,7 +239,7 @@ def _lower_bumps(p: Person, at: Layout, b: Bumps) -> None:
 
 
 def skin_radius(p: Person, at: Layout) -> Tensor:
-    """Return the radius map (b, G, G) of the bald head, in head units of 0.1 m."""
+    """Return the radius map (b, G, G) of the bald head without ears, in head units of 0.1 m."""
     bumps = Bumps(p.age_years)
     _upper_bumps(p, at, bumps)
     _nose_bumps(p, at, bumps)

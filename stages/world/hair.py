@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from stages.world import chart
-from stages.world.geometry import Bumps, Layout, Person, ellipsoid
+from stages.world.geometry import Layout, Person, ellipsoid
 
 
 def baldness(p: Person) -> Tensor:
@@ -30,39 +30,57 @@ def growth(p: Person, at: Layout) -> Tensor:
     line = line + 0.05 * torch.tanh(parting) * x / 0.4 + 0.06 * torch.tanh(fringe) * (side - 0.25)
     temple = torch.sigmoid((side - (0.60 + 0.04 * long)) / 0.07)
     cheek = torch.sigmoid((side - 0.86 + 0.05 * long) / 0.05)
-    back = torch.sigmoid((side - 1.30 + 0.34 * long) / 0.045)
+    inward = 0.65 * (-0.42 - y).clamp(min=0.0)  # below the jaw long hair closes in on the neck
+    back = torch.sigmoid((side - 1.30 + (0.34 + inward) * long) / 0.045)
     line = line - 0.26 * temple - 0.26 * cheek - (0.25 + 1.2 * long) * back
     logit = (y - line) / 0.045
     top = torch.sigmoid((0.86 - side) / 0.07) * torch.sigmoid((y - 0.2) / 0.07)
     return logit.clamp(-6.0, 6.0) - 14.0 * bald * top
 
 
-def hair_radius(p: Person, radius: Tensor, logit: Tensor) -> Tensor:
-    """Return the radius map (b, G, G) with hair on: a coat over the scalp, and long hair's fall."""
+def parting(p: Person) -> Tensor:
+    """Return by how much the strands' fan is moved on the sampling grid, (b, 2, 1, 1)."""
+    x = 0.13 * torch.tanh(p.of("hair_parting") + p.now("hair_parting_change"))
+    return torch.stack([x, 0.04 * p.of("hairline")], 1)[:, :, None, None]
+
+
+def hair_radius(p: Person, radius: Tensor, ears: Tensor, logit: Tensor) -> Tensor:
+    """Return the radius map (b, G, G) with hair and ears on: a coat over the scalp, and long hair's fall.
+
+    Ears stand out of the bald head's radius by the map `ears`, except under hair.
+    """
     covers = torch.sigmoid(logit - 0.5)
     drape = torch.sigmoid(0.45 * logit - 1.0)  # softer: long hair stands far off the skin
     volume = p.of("hair_volume") + p.now("hair_volume_change") + 0.5 * p.of("hair_curl").clamp(min=0)
     long = length(p)
     thick = 0.035 + 0.055 * torch.sigmoid(volume) + 0.02 * long
-    wide = 0.86 + 0.04 * volume
-    fall = ellipsoid(p.age_years, (0.0, -0.40, -0.22), (wide, 1.45, 0.80))
+    wide = 0.80 + 0.035 * volume
+    fall = ellipsoid(p.age_years, (0.0, -0.55, -0.28), (wide, 1.75, 0.74))
     hang = (fall - radius).clamp(min=0.0) * long[:, None, None]
     rise = (0.6 + 0.4 * torch.sigmoid(0.5 * logit - 2.0)) * thick[:, None, None]
-    return radius + torch.maximum(covers * rise, drape * hang)
+    return radius + torch.maximum(covers * rise, drape * hang) + (1 - covers) * ears
 
 
 def beard_density(p: Person, at: Layout) -> Tensor:
-    """Return the beard's density map (b, G, G), about 0 to 1, before hair noise."""
+    """Return the beard's density map (b, G, G), about 0 to 1, before hair noise.
+
+    One region from sideburn to sideburn, below a line that runs from the ears to the corners of the mouth.
+    """
     drive = p.of("beard") + p.now("beard_change") + 0.5 * (p.of("sex") - 1.0)
-    full = torch.sigmoid(2.5 * (drive - 1.0)) * (1 - p.child)
-    lip = torch.maximum(full, torch.sigmoid(2.5 * (0.6 * drive + p.of("moustache") - 1.6)))
-    shadow = 0.22 * torch.sigmoid(3.0 * p.of("sex")) * (1 - p.child)
-    b = Bumps(p.age_years)
-    b.add(lip * (1 - p.child) + shadow, at.mouth_x, at.mouth_y + 0.09, 0.20, 0.055)
-    b.add(full + shadow, 0.0, at.chin_y + 0.03, 0.26, 0.15)
-    b.pair(0.8 * full + shadow, 0.42, -0.55, 0.20, 0.16)
-    b.pair(0.7 * full + shadow, 0.70, -0.32, 0.16, 0.22)
-    return b.field()
+    grown = (1 - p.child)[:, None, None]
+    full = torch.sigmoid(2.5 * (drive - 1.0))[:, None, None]
+    lip = torch.sigmoid(2.5 * (0.6 * drive + p.of("moustache") - 1.6))[:, None, None]
+    shadow = 0.25 * torch.sigmoid(3.0 * p.of("sex"))[:, None, None]
+    axis = chart.texel_axis()
+    side, y = axis.abs()[None, None, :], axis[None, :, None]
+    mouth_y, half = at.mouth_y[:, None, None], at.mouth_half[:, None, None]
+    line = mouth_y + 0.02 + 0.60 * ((side - half - 0.10) / 0.55).clamp(0.0, 1.0).square()
+    cheek = torch.sigmoid((line - y) / 0.035) * torch.sigmoid((0.92 - side) / 0.05)
+    above = torch.exp(-(((y - mouth_y - 0.095) / 0.050).square() + (side / 0.24).square() ** 2).clamp(max=16.0))
+    lips = torch.exp(-(((y - mouth_y + 0.01) / 0.075).square() + (side / half) ** 4).clamp(max=16.0))
+    region = torch.maximum(cheek * (1 - lips), above)
+    moustache = torch.maximum(lip, full) * above
+    return grown * torch.maximum(torch.maximum(full, shadow) * region, moustache)
 
 
 def colour(p: Person) -> Tensor:
@@ -73,6 +91,6 @@ def colour(p: Person) -> Tensor:
     copper = torch.tensor([0.36, 0.10, 0.03])
     base = torch.exp(torch.lerp(blond.log(), black.log(), dark[:, None]))
     base = torch.lerp(base, copper, red[:, None])
-    start = 56.0 + 7.0 * p.of("age_grey") - 6.0 * p.now("hair_dye").clamp(max=0.0)
+    start = 58.0 + 7.0 * p.of("age_grey") - 6.0 * p.now("hair_dye").clamp(max=0.0)
     grey = torch.sigmoid((p.age_years - start) / 5.0)
-    return torch.lerp(base, torch.tensor([0.66, 0.66, 0.67]), 0.95 * grey[:, None])
+    return torch.lerp(base, torch.tensor([0.42, 0.42, 0.43]), 0.95 * grey[:, None])

@@ -19,8 +19,9 @@ _NAMED: dict[str, tuple[float, float, float]] = {
     "hair_parting": (0.0, 0.0, 0.0), "hair_curl": (-0.1, 0.5, -0.4),
     "hairline": (-0.2, 0.0, 0.1), "baldness": (0.75, 0.0, -0.2), "beard": (0.8, 0.1, -0.2),
     "moustache": (0.5, 0.0, 0.0), "glasses": (0.0, 0.0, 0.0), "glasses_size": (0.0, 0.0, 0.0),
-    "glasses_round": (0.0, 0.0, 0.0), "age": (0.0, 0.0, 0.0), "age_wrinkle": (0.0, -0.2, 0.0),
-    "age_sag": (0.1, 0.0, 0.0), "age_grey": (0.0, -0.1, 0.0), "age_hairloss": (0.4, 0.0, -0.1),
+    "glasses_round": (0.0, 0.0, 0.0), "glasses_frame": (0.0, 0.0, 0.0),
+    "age": (0.0, 0.0, 0.0), "age_wrinkle": (0.0, -0.2, 0.0), "age_sag": (0.1, 0.0, 0.0),
+    "age_grey": (0.0, -0.1, 0.0), "age_hairloss": (0.4, 0.0, -0.1),
     "age_fat": (0.0, 0.0, 0.0), "eye_dark": (0.0, 0.55, 0.5), "eye_green": (0.0, 0.0, 0.0),
     "face_width": (0.2, 0.0, 0.25), "face_length": (0.3, 0.0, -0.1), "face_depth": (0.1, 0.2, -0.3),
     "forehead": (-0.2, 0.1, 0.1), "temple": (0.0, 0.0, 0.1), "cheekbone": (-0.1, 0.1, 0.4),
@@ -103,5 +104,5 @@ def attributes(z: Tensor) -> dict[str, Tensor]:
     return {
         "sex": z[:, column("sex")],
         "skin": z[:, column("skin_tone")],
-        "age_years": 40.0 + 24.0 * torch.tanh(0.62 * z[:, column("age")]),
+        "age_years": 38.0 + 32.0 * torch.tanh(0.6 * z[:, column("age")]),
     }

@@ -49,7 +49,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     at = geometry.layout_of(p)
     skin = geometry.skin_radius(p, at)
     growth = hair.growth(p, at)
-    radius = hair.hair_radius(p, skin, growth)
+    radius = hair.hair_radius(p, skin, geometry.ears(p), growth)
     landmarks = trace.landmarks_head(skin, at)
     view = trace.view_of(p, landmarks)
     pixel = trace.pixel_width(size_px)
@@ -70,7 +70,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     sampled = {"sx": grid[:, 0] * chart.CHART_SCALE, "sy": grid[:, 1] * chart.CHART_SCALE,
                "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
                "tint": m[:, 7:]}  # fmt: skip
-    surface = albedo.surface_of(p, at, light_camera, sampled, chart.lookup(noise, grid),
+    surface = albedo.surface_of(p, at, light_camera, sampled, chart.lookup(noise, grid + hair.parting(p)),
                                 max(0.5 * pixel, 0.006))  # fmt: skip
     head = shading.shade(p, domain, light, view.rotation, surface.albedo, surface.gloss, normal,
                          m[:, 4], m[:, 3])  # fmt: skip

@@ -79,10 +79,10 @@ def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tenso
 def _background_bases(domain: str, size_px: int) -> Tensor:
     """Return smooth colour fields (k, 3 * size * size); the wild domain's are finer and harder."""
     rng = np.random.default_rng([sum(domain.encode()), 11])
-    cells = 3 if domain == "studio" else 7
+    cells = 3 if domain == "studio" else 6
     coarse = torch.from_numpy(rng.standard_normal((_BACKGROUND_BASES, 3, cells, cells))).float()
     grey = coarse.mean(1, keepdim=True) * 1.7
-    fields = torch.lerp(grey, coarse, 0.15 if domain == "studio" else 0.22)
+    fields = torch.lerp(grey, coarse, 0.15 if domain == "studio" else 0.18)
     fine = F.interpolate(fields, size=(size_px, size_px), mode="bicubic", align_corners=True)
     return fine.flatten(1) / math.sqrt(_BACKGROUND_BASES)
 
@@ -96,8 +96,8 @@ def background(p: Person, domain: str, size_px: int) -> Tensor:
     hue = torch.stack([0.35 * warm, 0.25 * green, -0.35 * warm], 1)[:, :, None, None]
     fall = torch.linspace(0.3, -0.4, size_px)[:, None]  # a wall lit from above
     level = fall + (-1.2 + 0.5 * p.now("background_light"))[:, None, None, None]
-    contrast = 0.7 if domain == "studio" else 1.0
-    return torch.exp((level + 0.7 * hue + contrast * field).clamp(-6.0, 0.6))
+    contrast = 0.6 if domain == "studio" else 0.8
+    return torch.exp((level + 0.5 * hue + contrast * field).clamp(-6.0, 0.6))
 
 
 def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:

@@ -61,8 +61,8 @@ def test_five_points_are_aligned_to_the_template(people: Tensor) -> None:
     """No similarity would bring the landmarks nearer the template; at rest they are near it."""
     s = style.sample(SEEDS, "wild", 1.0)
     s[:, [style.column(n) for n in ("shift_x_px", "shift_y_px", "tilt_deg", "zoom_log")]] = 0.0
-    points = render.landmarks_px(people, s, 112).double().numpy()
-    template = np.array(trace.TEMPLATE_PX)
+    points = render.landmarks_px(people, s, trace.FRAME).double().numpy()
+    template = np.array(trace.TEMPLATE_PX) + trace.MARGIN  # a frame of as many pixels has the template in its middle
     for found in points:
         # Independent least squares: columns multiply a, b, tx, ty of a similarity.
         x, y, one, zero = found[:, 0], found[:, 1], np.ones(5), np.zeros(5)
@@ -70,7 +70,7 @@ def test_five_points_are_aligned_to_the_template(people: Tensor) -> None:
         fit = np.linalg.lstsq(design, template.T.ravel(), rcond=None)[0]
         moved = (design @ fit).reshape(2, 5).T
         assert np.abs(moved - found).max() < 0.05
-    frontal = render.landmarks_px(people, style.neutral(8), 112).numpy()
+    frontal = render.landmarks_px(people, style.neutral(8), trace.FRAME).numpy()
     assert np.abs(frontal.mean(0) - template).max() < 4.0
 
 
@@ -182,12 +182,12 @@ def test_every_identity_coordinate_is_visible(people: Tensor) -> None:
     z[0, identity.column("hair_dark")] = 0.0  # ... pigment in hair that is not black or grey
     s[2, style.column("beard_change")] = 0.0  # a full beard hides a moustache
     z[2, identity.column("moustache")] = 1.0
-    rest = render.render(z, s, "studio", 48)
+    rest = render.render(z, s, "studio", 64)
     largest = torch.zeros(identity.IDENTITY_DIM)
     for i in range(3):
         moved = z[i] + torch.eye(identity.IDENTITY_DIM)
         with torch.no_grad():
-            shown = [render.render(m, s[i : i + 1].expand(len(m), -1), "studio", 48)
+            shown = [render.render(m, s[i : i + 1].expand(len(m), -1), "studio", 64)
                      for m in moved.split(32)]  # fmt: skip
         largest = torch.maximum(largest, (torch.cat(shown) - rest[i]).abs().amax((1, 2, 3)))
     dead = [n for n, v in zip(identity.NAMES, largest, strict=True) if v < 2 / 255]
