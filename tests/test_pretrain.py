@@ -26,12 +26,6 @@ def test_the_margin_lowers_the_target_logit_only():
         assert recognition.margin_softmax(x, centres, label, recipe, 0.3) > plain
 
 
-def test_decorrelation_is_zero_for_independent_coordinates_and_not_for_copies():
-    x = torch.from_numpy(np.random.default_rng(0).standard_normal((20_000, 8)).astype(np.float32))
-    assert recognition.decorrelation(x) < 0.01
-    assert recognition.decorrelation(x[:, [0, 0, 1, 1, 2, 2, 3, 3]]) > 0.5
-
-
 def test_jitter_keeps_the_face_in_place_and_depends_on_the_generator_alone():
     faces = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3)).astype(np.uint8))
     one, two, other = (recognition.jitter(faces, np.random.default_rng(s)) for s in (0, 0, 1))

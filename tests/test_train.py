@@ -24,8 +24,9 @@ from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
 CFG = Train(
-    backbone="compact", widths=[8, 8, 16, 16], embedding_size=16, size_px=32, head="cosface", scale=16.0, margin=0.1,
-    samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
+    backbone="compact", widths=[8, 8, 16, 16], embedding_size=16, size_px=32, colour="rgb", head="cosface",
+    scale=16.0, margin=0.1, decorrelation=0.0, samples=960, batch=16, learning_rate=0.005, weight_decay=0.05,
+    seeds=[0, 1],
 )  # fmt: skip
 PEOPLE, EACH = 6, 8
 
@@ -233,8 +234,8 @@ def test_domain_mixup_weighs_the_losses_by_psi():
     net = embedded.build(CFG.card()).eval()
     head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     batch = next(batches(toy(mix=2), 1, 16, seed=0))
-    ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi))) for psi in (0.0, 1.0, 0.25)]
-    only_main = fit.loss_of(net, head, replace(batch, mix=None))
+    ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi)), CFG) for psi in (0.0, 1.0, 0.25)]
+    only_main = fit.loss_of(net, head, replace(batch, mix=None), CFG)
     assert torch.isclose(ends[1], only_main) and not torch.isclose(ends[0], only_main, rtol=0.01)
     assert torch.isclose(ends[2], 0.25 * ends[1] + 0.75 * ends[0])
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.common import ranks
+from stages.common.decorrelation import decorrelation
 from stages.recognisers import embedded
 from stages.settings.pretrain import Pretrain
 from stages.world.album import portraits
@@ -88,17 +89,6 @@ def margin_softmax(x: Tensor, centres: Tensor, label: Tensor, recipe: Recipe, ma
     target = cosine.gather(1, label[:, None]).clamp(-1 + 1e-6, 1 - 1e-6)
     moved = target - margin if recipe.loss == "cosface" else torch.cos(torch.acos(target) + margin)
     return nn.functional.cross_entropy(recipe.scale * cosine.scatter(1, label[:, None], moved), label)
-
-
-def decorrelation(x: Tensor) -> Tensor:
-    """Return the mean squared off-diagonal of the batch covariance of unit embeddings (b, d), times d.
-
-    Without it the network uses about 20 of its 128 dimensions, whatever the number of people.
-    """
-    u = nn.functional.normalize(x)
-    u = u - u.mean(0)
-    c = x.shape[1] * (u.T @ u) / (len(u) - 1)
-    return (c.square().sum() - c.diagonal().square().sum()) / x.shape[1]
 
 
 def jitter(faces: Tensor, rng: np.random.Generator) -> Tensor:

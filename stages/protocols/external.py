@@ -10,6 +10,7 @@ import pyarrow as pa
 from stages.common import images
 from stages.protocols import pairs
 from stages.settings.benchmarks import Crop
+from stages.world import trace
 
 ROOT = Path("data/external/benchmarks")
 
@@ -62,9 +63,13 @@ def faces(files: list[Path], crop: Crop | None, size_px: int) -> np.ndarray:
 
 
 def cut(photograph: np.ndarray, crop: Crop | None) -> np.ndarray:
-    """Return a square of a photograph (h, w, 3), its edge replicated; without a crop the longer side, centred."""
+    """Return a square of a photograph (h, w, 3), its edge replicated.
+
+    Without a crop the longer side is taken for the side of ArcFace's template, in which aligned faces come, and the
+    square is as much wider, about the same centre, as the frame that the networks here have learned from.
+    """
     height, width = photograph.shape[:2]
-    side = round(crop.side_px) if crop else max(height, width)
+    side = round(crop.side_px if crop else max(height, width) * trace.FRAME / trace.TEMPLATE_SIZE)
     left = round((crop.x_px if crop else width / 2) - side / 2)
     top = round((crop.y_px if crop else height / 2) - side / 2)
     pad = max(0, -left, -top, left + side - width, top + side - height)

@@ -15,9 +15,11 @@ class Train:
     widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
     embedding_size: Count
     size_px: SizePx
+    colour: Literal["rgb", "grey"]
     head: Literal["cosface", "arcface"]
     scale: Positive
     margin: NonNegative
+    decorrelation: NonNegative
     samples: Count
     batch: Annotated[int, Field(ge=2)]
     learning_rate: Positive
@@ -31,7 +33,7 @@ class Train:
             "widths": list(self.widths),
             "embedding_size": self.embedding_size,
             "size_px": self.size_px,
-            "colour": "rgb",
+            "colour": self.colour,
         }
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stages import heads
+from stages.common.decorrelation import decorrelation
 from stages.recognisers import embedded
 from stages.settings.train import Train
 from stages.training.batches import Batch, Labels, batches
@@ -34,7 +35,7 @@ def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]
             head.margin = cfg.margin * min(1, step / (MARGIN_WARM_UP * steps))
             for group in optimiser.param_groups:
                 group["lr"] = cfg.learning_rate * rate(step / steps)
-            loss = loss_of(net, head, batch)
+            loss = loss_of(net, head, batch, cfg)
             losses.append(loss.item())
             if not math.isfinite(losses[-1]):
                 raise ValueError(f"seed {seed}, step {step}: the loss is {losses[-1]}; lower train.learning_rate")
@@ -52,16 +53,19 @@ def rate(progress: float) -> float:
     return (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
 
 
-def loss_of(net: nn.Module, head: heads.Head, batch: Batch) -> Tensor:
-    """Return the batch's mean loss; a face mixed from two domains has psi of one's loss and 1 - psi of the other's."""
-    x = embedded.standardised(batch.faces).contiguous(memory_format=torch.channels_last)
+def loss_of(net: nn.Module, head: heads.Head, batch: Batch, cfg: Train) -> Tensor:
+    """Return the batch's mean loss and decorrelation penalty.
+
+    A face mixed from two domains has psi of one's loss and 1 - psi of the other's.
+    """
+    x = embedded.standardised(batch.faces, cfg.colour).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         embedding = net(x)
     embedding = embedding.float()
     loss = _of(head, embedding, batch.main)
     if batch.mix:
         loss = batch.psi * loss + (1 - batch.psi) * _of(head, embedding, batch.mix)
-    return loss.mean()
+    return loss.mean() + cfg.decorrelation * decorrelation(embedding)
 
 
 def _of(head: heads.Head, embedding: Tensor, labels: Labels) -> Tensor:
