@@ -65,6 +65,17 @@ def enrolled_top1(faces: Faces, index: np.ndarray, seed: int) -> dict[str, float
     return clustered.mean(right, faces.identity[~first], seed)
 
 
+def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
+    """Return the mean cosine of an image to the centre of its identity's other images.
+
+    This is how surely the judge sees one person in what was drawn of a row that it does not know itself.
+    """
+    total = np.zeros((int(faces.identity.max()) + 1, faces.x.shape[1]))
+    np.add.at(total, faces.identity, faces.x)
+    others = sphere.unit_rows(total[faces.identity] - faces.x)
+    return clustered.mean(np.einsum("bd,bd->b", faces.x, others), faces.identity, seed)
+
+
 def separation(faces: Faces) -> dict[str, float]:
     """Return how near the nearest other identity's centre is: mean, 95th percentile and maximum of the cosine."""
     _, cosine = sphere.nearest(centres(faces, int(faces.identity.max()) + 1))
@@ -181,7 +192,10 @@ def main() -> str:
         few = int(by_judge.identity.max()) + 1
         report["fidelity"][name] = {
             "recogniser": fidelity(_embedded(recogniser, shards)[1], rows[:few], cfg.seed),
-            "judge": {"top1": enrolled_top1(by_judge, index, cfg.seed)},
+            "judge": {
+                "to_the_others": to_the_others(by_judge, cfg.seed),
+                "top1": enrolled_top1(by_judge, index, cfg.seed),
+            },
         }
         if name == "gallery":  # only here does the judge know the face that was asked for
             report["fidelity"][name]["judge"]["to_the_face"] = fidelity(by_judge, gallery[:few], cfg.seed)

@@ -47,6 +47,14 @@ def test_enrolment_compares_with_the_first_half_of_the_images():
     assert audit.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
 
 
+def test_an_image_is_compared_with_the_others_of_its_identity_and_not_with_itself():
+    x = np.eye(4, dtype=np.float32)
+    identity = np.array([0, 0, 1, 1])
+    assert audit.to_the_others(Faces(x, identity), 0)["value"] == pytest.approx(0)
+    pair = sphere.unit_rows(np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.float32))
+    assert audit.to_the_others(Faces(pair, identity), 0)["value"] == pytest.approx((np.sqrt(0.5) + 1) / 2)
+
+
 def test_spread_is_the_mean_cosine_within_identities():
     faces, _ = clusters(6, 5, 0.15)
     pairs = [
