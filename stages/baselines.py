@@ -65,7 +65,7 @@ def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, fold
     for protocol in scoring.protocols():
         if protocol.domain != "external":
             continue
-        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol.shards)]
+        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol)]
         for name in each[0]:
             rows = scoring.table(protocol, np.stack([score[name] for score in each]), seeds)
             tables.write(folder / f"{name}.arrow", rows)

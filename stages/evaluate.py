@@ -32,7 +32,7 @@ def scored(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, str, pa.Table
     """Yield (protocol, domain, table) for variant `name`; an external protocol comes twice, raw and centred."""
     nets = [recognisers.load("embedded", TRAINED / name / f"seed-{seed}.safetensors") for seed in seeds]
     for protocol in tqdm(scoring.protocols(), f"evaluate {name}", mininterval=1, ncols=80, file=sys.stdout):
-        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol.shards)]
+        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol)]
         for key in each[0]:
             yield key, protocol.domain, scoring.table(protocol, np.stack([score[key] for score in each]), seeds)
 

@@ -73,13 +73,20 @@ def _protocol(name: str, folder: Path, domain: str) -> Protocol:
     return protocol
 
 
-def embeddings(nets: Sequence[recognisers.Recogniser], shards: Shards) -> list[np.ndarray]:
-    """Return the unit rows (n, d) that each network gives all images: of the face and its mirror image, added."""
+def embeddings(nets: Sequence[recognisers.Recogniser], protocol: Protocol) -> list[np.ndarray]:
+    """Return the unit rows (n, d) that each network gives all images of a protocol.
+
+    Of photographs, the rows of the face and of its mirror image are added, as is usual. Rendered people are many enough
+    to do without: it would double the time.
+    """
     rows = []
-    for start in range(0, len(shards), FACES):
-        faces = shards.faces(np.arange(start, min(start + FACES, len(shards))))
-        mirrored = np.ascontiguousarray(faces[:, :, ::-1])
-        rows.append([net.embed(faces) + net.embed(mirrored) for net in nets])
+    for start in range(0, len(protocol.shards), FACES):
+        faces = protocol.shards.faces(np.arange(start, min(start + FACES, len(protocol.shards))))
+        x = [net.embed(faces) for net in nets]
+        if protocol.domain == "external":
+            mirrored = np.ascontiguousarray(faces[:, :, ::-1])
+            x = [row + net.embed(mirrored) for row, net in zip(x, nets, strict=True)]
+        rows.append(x)
     return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
 
 

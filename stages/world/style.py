@@ -93,6 +93,11 @@ def column(name: str) -> int:
     return _INDEX[name]
 
 
+def limits() -> list[tuple[float, float]]:
+    """Return the lowest and the highest value that `sample` draws of each column."""
+    return [(-c.limit if c.kind == "normal" else 0.0, c.limit) for c in _COLUMNS.values()]
+
+
 def neutral(b: int) -> Tensor:
     """Return b neutral styles (b, STYLE_DIM): frontal, at rest, soft frontal light, plain wall."""
     return torch.zeros(b, STYLE_DIM)
@@ -122,6 +127,6 @@ def sample(seeds: np.ndarray, domain: str, spread: float) -> Tensor:
     rows = [np.random.default_rng([int(s), _STYLE_KEY]).standard_normal(STYLE_DIM) for s in seeds]
     normal = np.array(rows).reshape(len(rows), STYLE_DIM)
     sd = np.array([getattr(c, domain) for c in _COLUMNS.values()])
-    limit = np.array([c.limit for c in _COLUMNS.values()])
-    style = np.clip(_shaped(normal) * sd * spread, -limit, limit)
+    low, high = np.array(limits()).T
+    style = np.clip(_shaped(normal) * sd * spread, low, high)
     return torch.from_numpy(style.astype(np.float32))

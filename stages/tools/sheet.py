@@ -1,0 +1,79 @@
+"""Draw faces to look at: `python -m stages.tools.sheet people --seed 7 --domain wild --size-px 112`.
+
+people   144 people, one image of each
+images   12 people, 12 images of each
+sweeps   each style column in 12 steps from one limit to the other, a row and a person for each
+worst    faces that once went wrong, to be looked at after every change of the world
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from stages.common import params
+from stages.common.shards import Provenance
+from stages.settings.world import World
+from stages.world import identity, render, style
+from stages.world.album import Album, portraits
+
+SIDE = 12  # faces in a row
+# Population seed and person of ("sheet", seed) at spread 1 in `wild`: specks between chin and neck, torn hair, a face
+# in full profile, the darkest and the lightest light, hair before a bright wall.
+WORST = ()
+
+
+def people(seed: int, domain: str, spread: float, each: int) -> Album:
+    """Return SIDE x SIDE images, `each` of a person, of the population ("sheet", seed)."""
+    return portraits("sheet", seed, SIDE * SIDE // each, each, domain, spread)
+
+
+def sweeps(seed: int, domain: str) -> Album:
+    """Return SIDE images for each style column, from its lowest to its highest value, of another person each."""
+    who, step = (grid.ravel() for grid in np.mgrid[: style.STYLE_DIM, :SIDE])
+    styles = torch.zeros(style.STYLE_DIM, SIDE, style.STYLE_DIM)
+    for i, (low, high) in enumerate(style.limits()):
+        styles[i, :, i] = torch.linspace(low, high, SIDE)
+    rows = Provenance(domain, who, step, np.zeros(len(who), np.int64))
+    return Album(identity.sample("sheet", seed, who), styles.flatten(0, 1), rows)
+
+
+def tiled(faces: np.ndarray) -> np.ndarray:
+    """Return faces (b, s, s, 3), b a multiple of SIDE, as one picture (b / SIDE * s, SIDE * s, 3)."""
+    size = faces.shape[1]
+    return faces.reshape(-1, SIDE, size, size, 3).swapaxes(1, 2).reshape(-1, SIDE * size, 3)
+
+
+def main(arguments: Sequence[str]) -> str:
+    """Run the command line; returns what was written."""
+    world = params.load("world", World)
+    parser = argparse.ArgumentParser("python -m stages.tools.sheet", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("what", choices=["people", "images", "sweeps", "worst"])
+    parser.add_argument("--seed", type=int, default=0, help="of the population")
+    parser.add_argument("--domain", choices=render.DOMAINS, default="wild")
+    parser.add_argument("--spread", type=float, help="width of the style; default: the domain's in params.yaml")
+    parser.add_argument("--size-px", type=int, default=world.size_px, help="side of a face, a multiple of 16")
+    parser.add_argument("--out", type=Path, default=Path("sheet.png"))
+    args = parser.parse_args(arguments)
+    spread = args.spread if args.spread is not None else getattr(world, f"{args.domain}_spread")
+    album = {
+        "people": lambda: people(args.seed, args.domain, spread, 1),
+        "images": lambda: people(args.seed, args.domain, spread, SIDE),
+        "sweeps": lambda: sweeps(args.seed, args.domain),
+    }[args.what]()
+    picture = tiled(album.faces(slice(None), args.size_px))
+    if not cv2.imwrite(str(args.out), picture[..., ::-1]):
+        raise ValueError(f"--out {args.out}: cannot be written; allowed: a picture file in a folder that exists")
+    return f"{args.what}: {len(album.z)} faces of {args.size_px} px -> {args.out}"
+
+
+if __name__ == "__main__":
+    try:
+        print(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
