@@ -18,6 +18,7 @@ FRAME = 136  # side of the rendered square in template pixels: hair, chin and ne
 MARGIN = (FRAME - TEMPLATE_SIZE) / 2  # of the frame around the template, on every side
 _HEAD_UNIT = 55.0  # template pixels that a head unit takes, about
 _NEAR, _FAR, _STEPS = 1.36, -0.9, 15  # marched depths along the view axis, head units
+_SCAN_PX = 64  # up to this size two pixels are scanned at once along an axis, then four
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,22 @@ def pixel_width(size_px: int) -> float:
 def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
     """Return origin and direction (b, 3, size, size) of the pixels' rays in the head frame.
 
-    A ray's parameter is the camera-frame depth Z, so it runs from _NEAR down to _FAR.
+    A ray's parameter is the camera-frame depth Z, so it runs from _NEAR down to _FAR. Both are affine in the
+    pixel's row and column, and so they are one product of matrices each.
     """
-    axis = (torch.arange(size_px) + 0.5) * (FRAME / size_px) - 0.5 - MARGIN
+    axis = ((torch.arange(size_px) + 0.5) / size_px - 0.5) * 2.0
     row, col = torch.meshgrid(axis, axis, indexing="ij")
-    a, b, tx, ty = (v[:, None, None] for v in view.similarity.unbind(1))
-    power = a * a + b * b
-    dx, dy = col - tx, row - ty
-    x, y = (a * dx + b * dy) / power, -(a * dy - b * dx) / power  # plane, y up
-    m = view.rotation[..., None, None]  # rows of R^T are columns of R
-    inverse = 1.0 / view.distance[:, None, None, None]
-    across = x[:, None] * m[:, 0] + y[:, None] * m[:, 1]  # (b, 3, size, size)
-    return across, m[:, 2] - across * inverse
+    pixels = torch.stack([col, row, torch.ones_like(row)]).flatten(1)  # (3, h * w)
+    a, b, tx, ty = (v[:, None] for v in view.similarity.unbind(1))
+    m = view.rotation.transpose(1, 2) / (a * a + b * b)[..., None]  # columns: plane x, y and view axis in the head
+    right, down = a * m[..., 0] + b * m[..., 1], b * m[..., 0] - a * m[..., 1]  # (b, 3) per template pixel
+    middle = (TEMPLATE_SIZE - 1) / 2
+    centre = (middle - tx) * right + (middle - ty) * down
+    across = torch.stack([right * (FRAME / 2), down * (FRAME / 2), centre], -1)  # (b, 3, 3)
+    along = torch.cat([torch.zeros_like(m[..., :2]), view.rotation[:, 2, :, None]], -1)
+    along = along - across / view.distance[:, None, None]
+    shape = (-1, 3, size_px, size_px)
+    return (across.flatten(0, 1) @ pixels).view(shape), (along.flatten(0, 1) @ pixels).view(shape)
 
 
 class _Rays:
@@ -131,16 +136,42 @@ class _Rays:
         """Keep radius (b, G, G) and rays (b, 3, h, w), and the quadratic |origin + t step|^2."""
         self._radius = radius[:, None]
         self._origin, self._step = origin, step
-        self._c0 = origin.square().sum(1)
-        self._c1 = (origin * step).sum(1) * 2.0
-        self._c2 = step.square().sum(1)
+        (ox, oy, oz), (sx, sy, sz) = origin.unbind(1), step.unbind(1)  # sums over planes are slow
+        # The small constant keeps the chart's pole, straight back, off a division by 0.
+        self._c0 = ox * ox + oy * oy + oz * oz + 1e-4
+        self._c1 = 2.0 * (ox * sx + oy * sy + oz * sz)
+        self._c2 = sx * sx + sy * sy + sz * sz
+        self._z0, self._z1 = oz, sz
+        self._xy0, self._xy1 = (math.sqrt(0.5) * v[:, :2] for v in (origin, step))
+
+    def coarse(self, cell: int) -> "_Rays":
+        """Return the rays through the middles of square cells of so many pixels."""
+        first, last = slice(None, None, cell), slice(cell - 1, None, cell)
+        middles = (0.5 * (v[:, :, first, first] + v[:, :, last, last]) for v in (self._origin, self._step))
+        return _Rays(self._radius[:, 0], *middles)
 
     def height(self, depth: Tensor) -> Tensor:
         """Return how far the rays' points at depth (b, h, w) lie above the surface."""
-        distance = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2)).sqrt()
-        points = torch.addcmul(self._origin, depth[:, None], self._step)
-        grid = points[:, :2] * chart.scale_of(points[:, 2], distance)[:, None]
+        square = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2))
+        distance = square.sqrt()
+        z = torch.addcmul(self._z0, depth, self._z1)
+        xy = torch.addcmul(self._xy0, depth[:, None], self._xy1)
+        grid = xy / torch.addcmul(square, z, distance).sqrt()[:, None]  # as chart.grid_of
         return distance - chart.lookup(self._radius, grid)[:, 0]
+
+    def heights(self, depths: Tensor) -> Tensor:
+        """Return the heights (b, k, h, w) of all rays at the same depths (k,)."""
+        t = depths[:, None, None]
+        square = self._c0[:, None] + t * (self._c1[:, None] + t * self._c2[:, None])
+        distance = square.sqrt()
+        z = self._z0[:, None] + t * self._z1[:, None]
+        xy = self._xy0[:, :, None] + t * self._xy1[:, :, None]  # (b, 2, k, h, w)
+        grid = xy / torch.addcmul(square, z, distance).sqrt()[:, None]
+        return distance - chart.lookup(self._radius, grid.flatten(2, 3))[:, 0].view_as(distance)
+
+    def points(self, depth: Tensor) -> Tensor:
+        """Return the rays' points (b, 3, h, w) at depth (b, h, w)."""
+        return torch.addcmul(self._origin, depth[:, None], self._step)
 
 
 def _above(height: Tensor) -> Tensor:
@@ -149,12 +180,12 @@ def _above(height: Tensor) -> Tensor:
 
 
 class _Bracket:
-    """Two depths of every ray with an entry into the head between them."""
+    """Two depths of every ray with an entry into the head between them, and the heights there."""
 
-    def __init__(self, rays: _Rays, near: Tensor, far: Tensor) -> None:
-        """Evaluate the heights at depths near and far (b, h, w), above 0 and below."""
+    def __init__(self, rays: _Rays, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
+        """Keep depths near and far (b, h, w), and heights above 0 at the near and below 0 at the far one."""
         self._rays, self._near, self._far = rays, near, far
-        self._above, self._below = rays.height(near), rays.height(far)
+        self._above, self._below = above, below
 
     def depth(self, margin: float = 0.0) -> Tensor:
         """Return the secant's zero (b, h, w), kept off the ends by a share of the bracket."""
@@ -175,28 +206,32 @@ class _Bracket:
         self._far, self._below = torch.lerp(self._far, depth, inside), torch.lerp(self._below, height, inside)
 
 
-def _scan(rays: _Rays, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """March rays of shape like (b, h, w) from _NEAR to _FAR in equal steps.
+def _pick(maps: Tensor, index: Tensor) -> Tensor:
+    """Return maps (b, k, h, w) at the index (b, h, w) of each pixel, (b, h, w)."""
+    return maps.gather(1, index.clamp(0, maps.shape[1] - 1).long()[:, None])[:, 0]
+
+
+def _scan(rays: _Rays) -> tuple[Tensor, Tensor, Tensor]:
+    """March rays from _NEAR to _FAR in equal steps.
 
     Returns the depth of the first entry, 1 where there is none and else 0, and the depth of the lowest passage.
     """
     width = (_NEAR - _FAR) / _STEPS
-    lowest = torch.full_like(like, _NEAR)
-    least = rays.height(lowest)
-    outside = _above(least)
-    passed = torch.zeros_like(like)
-    for i in range(1, _STEPS + 1):
-        depth = torch.full_like(like, _NEAR - i * width)
-        height = rays.height(depth)
-        outside = outside * _above(height)
-        passed += outside
-        lowest = torch.lerp(lowest, depth, _above(least - height))
-        least = torch.minimum(least, height)
-    near = _NEAR - width * passed.clamp(max=_STEPS - 1.0)
-    before, after = rays.height(lowest + width), rays.height(lowest - width)
+    depths = torch.linspace(_NEAR, _FAR, _STEPS + 1)
+    heights = torch.cat([rays.heights(d) for d in depths.split(4)], 1)  # four at a time stay in the cache
+    left = torch.arange(_STEPS + 1.0, 0.0, -1.0)[:, None, None]  # steps left: the largest are the first
+    entry = (_STEPS + 1.0) - (_above(-heights) * left).amax(1)
+    missed = (entry - _STEPS).clamp(min=0.0)
+    least = heights.amin(1)
+    bottom = (_STEPS + 1.0) - (_above(least[:, None] - heights + 1e-6) * left).amax(1)
+    before, after = _pick(heights, bottom - 1.0), _pick(heights, bottom + 1.0)
     bend = (before + after - 2.0 * least).clamp(min=1e-4)
-    lowest = lowest - (0.5 * width * (before - after) / bend).clamp(-width, width)
-    return _Bracket(rays, near, near - width).depth(), outside, lowest
+    lowest = _NEAR - width * (bottom + (0.5 * (before - after) / bend).clamp(-1.0, 1.0))
+    entry = entry.clamp(1.0, _STEPS)
+    near = _NEAR + width - width * entry
+    found = _Bracket(rays, near, near - width, _pick(heights, entry - 1.0), _pick(heights, entry))
+    found.refine(0.1)
+    return found.depth(), missed, lowest
 
 
 def _highest(maps: Tensor) -> Tensor:
@@ -207,20 +242,30 @@ def _highest(maps: Tensor) -> Tensor:
     return torch.maximum(torch.maximum(columns[:, :, :-2], columns[:, :, 2:]), tall)
 
 
-def _march(radius: Tensor, origin: Tensor, step: Tensor) -> tuple[_Bracket, Tensor]:
-    """Bracket the first hits: by a scan at half resolution, then within its neighbouring depths.
+def _repeat(maps: Tensor, cell: int) -> Tensor:
+    """Repeat every value of maps (b, h, w) over a square cell of pixels; `F.interpolate` is slower."""
+    wide = maps[:, :, None, :, None].expand(-1, -1, cell, -1, cell)
+    return wide.reshape(len(maps), cell * maps.shape[1], cell * maps.shape[2])
+
+
+def _march(rays: _Rays, size_px: int) -> tuple[_Bracket, Tensor]:
+    """Bracket the first hits: by a scan of coarse cells, then within their neighbours' depths.
 
     Also returns the depth (b, h, w) of every ray's lowest passage; a ray that enters does so before it.
     """
-    few = _Rays(radius, *(0.5 * (v[:, :, ::2, ::2] + v[:, :, 1::2, 1::2]) for v in (origin, step)))
-    depth, missed, lowest = _scan(few, origin[:, 0, ::2, ::2])
+    cell = 2 if size_px <= _SCAN_PX else 4
+    depth, missed, lowest = _scan(rays.coarse(cell))
     first, last = _highest(depth - 9.0 * missed), -_highest(-depth - 9.0 * missed)
     reach = 0.07 + 9.0 * _highest(missed)  # beside a miss the surface falls away fast
-    bounds = torch.stack([torch.lerp(first, lowest, _above(-first - 5.0)) + 0.07, last - reach, lowest], 1)
-    start, end, lowest = F.interpolate(bounds, scale_factor=2.0, mode="nearest").unbind(1)
-    found = _Bracket(_Rays(radius, origin, step), start, torch.maximum(end, lowest))
-    for margin in (0.25, 0.1, 0.02):
-        found.refine(margin)
+    start = torch.lerp(first, lowest, _above(-first - 5.0)) + 0.07
+    end = torch.maximum(last - reach, lowest)
+    guess = F.interpolate(torch.lerp(depth, lowest, missed)[:, None], scale_factor=cell, mode="bilinear")[:, 0]
+    start, end, lowest = (_repeat(v, cell) for v in (start, end, lowest))
+    # Heights at the ends need not be exact: the first refinement goes to the guess, and they bound the next one.
+    above, below = (start - guess).clamp(min=0.01), (end - guess).clamp(max=-0.01)
+    found = _Bracket(rays, start, end, above, below)
+    for _ in range(2):
+        found.refine(0.1)
     return found, lowest
 
 
@@ -233,12 +278,12 @@ def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
     to 0 over about a pixel (head units) around the outline, by the lowest height along the ray; at
     a minimum the depth's own derivative drops out, so outlines have gradients too.
     """
-    with torch.no_grad():
-        found, lowest = _march(radius, origin, step)
-        depth, slope = found.depth(), found.slope()
     rays = _Rays(radius, origin, step)
+    with torch.no_grad():
+        found, lowest = _march(rays, origin.shape[-1])
+        depth, slope = found.depth(), found.slope()
     clearance = rays.height(lowest)
     hit = 1.0 - _above(clearance.detach())
     depth = torch.lerp(lowest, depth, hit)
     depth = depth - rays.height(depth) * (hit / slope)
-    return origin + depth[:, None] * step, torch.sigmoid(clearance * (-2.5 / pixel))
+    return rays.points(depth), torch.sigmoid(clearance * (-2.5 / pixel))
