@@ -1,6 +1,7 @@
 """The camera's flaws, in OpenCV: occluder, blur, noise, JPEG; at spread 0 only the lens is left."""
 
 import math
+from functools import cache
 
 import cv2
 import numpy as np
@@ -9,6 +10,8 @@ from stages.world import style
 
 _LENS_PX = 0.45
 _EFFECTS_KEY = 0xCA3E  # separates these draws from the style's draws of the same seed
+_GRAIN_OFFSETS = 256  # places along each axis where an image's noise may start in the grain
+_LEAST_LOSS = 3  # JPEG above quality 97 shows no difference
 
 
 def _occlude(image: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
@@ -35,12 +38,29 @@ def _motion(image: np.ndarray, length_px: float, rng: np.random.Generator) -> np
     return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
+@cache
+def _grain(size: int) -> np.ndarray:
+    """Return fixed white noise of unit variance from which images of this size cut theirs."""
+    side = size + _GRAIN_OFFSETS
+    return np.random.default_rng([size, _EFFECTS_KEY]).standard_normal((side, side, 3), np.float32)
+
+
+def _noise(size: int, sd: float, rng: np.random.Generator) -> np.ndarray:
+    """Cut noise (size, size, 3) from the grain at a random place, perhaps mirrored and negated.
+
+    To draw all numbers anew for every image would take longer than the rest of the camera.
+    """
+    row, col = rng.integers(0, _GRAIN_OFFSETS, 2)
+    down, right, sign = (int(s) for s in rng.integers(0, 2, 3) * 2 - 1)
+    return sign * sd * _grain(size)[row : row + size, col : col + size][::down, ::right]
+
+
 def _jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """Compress an RGB uint8 image to JPEG and back."""
-    _, code = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, code = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     decoded = cv2.imdecode(code, cv2.IMREAD_COLOR)
     assert decoded is not None  # it was encoded just above
-    return decoded[..., ::-1]
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
 def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
@@ -60,6 +80,6 @@ def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
     if motion * scale > 0.7:
         image = _motion(image, motion * scale, rng)
     if noise > 0:
-        image = image + noise * rng.standard_normal(image.shape, np.float32)
+        image = image + _noise(len(image), noise, rng)
     pixels = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return pixels if loss < 1 else _jpeg(pixels, round(100 - loss))
+    return pixels if loss < _LEAST_LOSS else _jpeg(pixels, round(100 - loss))

@@ -289,7 +289,7 @@ def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
     deepest = torch.full_like(radius, -1.0)
     for step in (0.07, 0.15, 0.27, 0.43, 0.65):
         q = points + step * light[:, :, None, None]
-        distance = q.square().sum(1).sqrt()
+        distance = chart.dot(q, q).sqrt()
         grid = q[:, :2] * chart.scale_of(q[:, 2], distance)[:, None]
         inside = chart.lookup(radius[:, None], grid)[:, 0] - distance - 0.1 * step
         deepest = torch.maximum(deepest, inside)

@@ -1,15 +1,20 @@
 """Render identities in style, as differentiable images or as photographs."""
 
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
+from stages.world.geometry import Layout, Person
 from stages.world.style import STYLE_DIM
 
 DOMAINS = ("studio", "wild")
 _CHUNK = 16
+_PART_PIXELS = 8 * 112**2
 
 
 def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
@@ -38,6 +43,64 @@ def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
     return trace.to_image(points, trace.view_of(p, points), size_px)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Hold heads ready to be seen: all that is computed per head and not per pixel."""
+
+    p: Person
+    at: Layout
+    view: trace.View
+    light: Tensor  # (b, 3) to the key light, head frame
+    light_camera: Tensor  # (b, 3), camera frame
+    radius: Tensor  # (b, G, G) of skin and hair
+    maps: Tensor  # (b, 10, G, G) normal, sky, visible light, hair, beard, tint
+
+
+def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
+    """Build the heads, their camera and the maps that their pixels look up."""
+    p = geometry.person_of(z, style)
+    at = geometry.layout_of(p)
+    skin = geometry.skin_radius(p, at)
+    growth = hair.growth(p, at)
+    radius = hair.hair_radius(p, skin, geometry.ears(p), growth)
+    view = trace.view_of(p, trace.landmarks_head(skin, at))
+    light_camera = shading.key_direction(p)
+    light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
+    lit = geometry.light_visibility(_resize(radius[:, None], chart.MAP_SIZE // 2)[:, 0], light,
+                                    shading.SHADOW_HARDNESS[domain])  # fmt: skip
+    maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None],
+            _resize(lit[:, None], chart.MAP_SIZE), growth[:, None], hair.beard_density(p, at)[:, None],
+            albedo.tint_maps(p, at, domain)]  # fmt: skip
+    return Scene(p, at, view, light, light_camera, radius, torch.cat(maps, 1))
+
+
+def _see(scene: Scene, domain: str, size_px: int) -> Tensor:
+    """Return display RGB (b, 3, size, size) of the heads in front of their backgrounds."""
+    p, view = scene.p, scene.view
+    pixel = trace.pixel_width(size_px)
+    points, coverage = trace.first_hit(scene.radius, *trace.rays(view, size_px), pixel)
+    grid = chart.grid_of(points)
+    m = chart.lookup(scene.maps, grid)
+    normal = m[:, :3] / (chart.dot(m[:, :3], m[:, :3]) + 1e-6).sqrt()[:, None]
+    noise = chart.fine_noise(domain).expand(len(grid), -1, -1, -1)
+    sampled = {"sx": grid[:, 0] * chart.CHART_SCALE, "sy": grid[:, 1] * chart.CHART_SCALE,
+               "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
+               "tint": m[:, 7:]}  # fmt: skip
+    surface = albedo.surface_of(p, scene.at, scene.light_camera, sampled, chart.lookup(noise, grid + hair.parting(p)),
+                                max(0.5 * pixel, 0.006))  # fmt: skip
+    head = shading.shade(p, domain, scene.light, view.rotation, surface.albedo, surface.gloss, normal,
+                         m[:, 4], m[:, 3])  # fmt: skip
+    behind = shading.background(p, domain, size_px)
+    return shading.develop(p, domain, torch.lerp(behind, head, coverage[:, None]))
+
+
+def _rows(tree: Any, rows: slice) -> Any:
+    """Return those rows of every tensor in frozen dataclasses that hold tensors and dataclasses."""
+    if isinstance(tree, Tensor):
+        return tree[rows]
+    return replace(tree, **{f.name: _rows(getattr(tree, f.name), rows) for f in fields(tree)})
+
+
 def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     """Render (b, 3, size, size) display RGB in [0, 1], differentiable in z and style.
 
@@ -45,37 +108,11 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     that is no positive multiple of 16, wrong widths, and NaN or infinite numbers.
     """
     _check(z, style, domain, size_px)
-    p = geometry.person_of(z, style)
-    at = geometry.layout_of(p)
-    skin = geometry.skin_radius(p, at)
-    growth = hair.growth(p, at)
-    radius = hair.hair_radius(p, skin, geometry.ears(p), growth)
-    landmarks = trace.landmarks_head(skin, at)
-    view = trace.view_of(p, landmarks)
-    pixel = trace.pixel_width(size_px)
-    points, coverage = trace.first_hit(radius, *trace.rays(view, size_px), pixel)
-
-    light_camera = shading.key_direction(p)
-    light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
-    lit = geometry.light_visibility(_resize(radius[:, None], chart.MAP_SIZE // 2)[:, 0], light,
-                                    shading.SHADOW_HARDNESS[domain])  # fmt: skip
-    lit = _resize(lit[:, None], chart.MAP_SIZE)
-    maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None], lit,
-            growth[:, None], hair.beard_density(p, at)[:, None],
-            albedo.tint_maps(p, at, domain)]  # fmt: skip
-    grid = chart.grid_of(points)
-    m = chart.lookup(torch.cat(maps, 1), grid)
-    normal = m[:, :3] * (m[:, :3].square().sum(1, keepdim=True) + 1e-6).rsqrt()
-    noise = chart.fine_noise(domain).expand(len(z), -1, -1, -1)
-    sampled = {"sx": grid[:, 0] * chart.CHART_SCALE, "sy": grid[:, 1] * chart.CHART_SCALE,
-               "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
-               "tint": m[:, 7:]}  # fmt: skip
-    surface = albedo.surface_of(p, at, light_camera, sampled, chart.lookup(noise, grid + hair.parting(p)),
-                                max(0.5 * pixel, 0.006))  # fmt: skip
-    head = shading.shade(p, domain, light, view.rotation, surface.albedo, surface.gloss, normal,
-                         m[:, 4], m[:, 3])  # fmt: skip
-    behind = shading.background(p, domain, size_px)
-    return shading.develop(p, domain, torch.lerp(behind, head, coverage[:, None]))
+    scene = _scene(z, style, domain)
+    part = max(1, _PART_PIXELS // size_px**2)  # of images at once: more pixels would not stay in the cache
+    starts = range(0, len(z), part)
+    seen = [_see(_rows(scene, slice(i, i + part)), domain, size_px) for i in starts]
+    return torch.cat(seen) if len(seen) > 1 else seen[0]
 
 
 def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int) -> np.ndarray:

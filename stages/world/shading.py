@@ -48,31 +48,31 @@ def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tenso
     half = _unit(light + view)
     axes = torch.stack([light, half, up, view], 1)
     facing, mirror, high, edge_on = (axes @ normal.flatten(2)).unflatten(2, normal.shape[2:]).unbind(1)
-    strength = torch.exp2(p.now("key_stops"))[:, None, None]
-    key = _coloured(p.now("warmth"), 1.0) * strength[:, None]
+    key = _coloured(p.now("warmth"), torch.exp2(p.now("key_stops"))[:, None])
     if wild:
         lit = facing.clamp(min=0.0) * visible
         # Blood scatters red light past the terminator: a band where facing is near 0.
         red = (1.0 - facing.square()).clamp(min=0.0).square().square().square() * (0.2 + 0.8 * visible)
-        diffuse = 1.1 * lit[:, None] + red[:, None] * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
-        ground = 0.5 + 0.5 * high
+        blood = key * torch.tensor([0.11, 0.025, 0.012])[:, None, None]
+        light_in = torch.addcmul(1.1 * key * lit[:, None], blood, red[:, None])
         red_in, blue_in = p.now("ambient_red"), p.now("ambient_blue")
         tint = torch.stack([red_in, -0.2 * (red_in + blue_in), blue_in], 1)[:, :, None, None]
-        ambient = torch.exp(0.28 * tint * (2 * ground - 0.6)[:, None]) * (0.24 + 0.28 * ground)[:, None]
+        ambient, open_sky = torch.exp(0.28 * tint * (0.4 + high)[:, None]), (0.38 + 0.14 * high) * sky
         shine, power = 0.20, 4
     else:
-        lit = ((facing + 0.30) / 1.30).clamp(min=0.0) * (0.2 + 0.8 * visible)
-        diffuse = 1.12 * lit[:, None]
+        lit = ((facing + 0.30) * (1.12 / 1.30)).clamp(min=0.0) * (0.2 + 0.8 * visible)
+        light_in = key * lit[:, None]
         tint = torch.stack([p.now("ambient_red"), torch.zeros_like(p.age_years), p.now("ambient_blue")], 1)
-        ambient = 0.44 * torch.exp(0.15 * tint)[:, :, None, None] * (0.85 + 0.15 * high)[:, None]
+        ambient, open_sky = 0.44 * torch.exp(0.15 * tint)[:, :, None, None], (0.85 + 0.15 * high) * sky
         shine, power = 0.07, 3
     for _ in range(power):
         mirror = mirror * mirror
     fresnel = (1.0 - edge_on.clamp(0, 1)).square().square()
-    spec = (shine * mirror * visible * (facing > 0) + 0.3 * shine * fresnel)[:, None] * gloss
-    rim = p.now("rim")[:, None, None] * fresnel * (0.5 + 0.5 * high)
-    light_in = key * diffuse + ambient * sky[:, None] + 0.5 * rim[:, None]
-    return albedo * light_in + key * spec
+    towards = (20.0 * facing).clamp(0.0, 1.0)  # no highlights on sides that the light cannot reach
+    spec = torch.addcmul((0.3 * shine) * fresnel, mirror, visible * towards, value=shine)[:, None] * gloss
+    rim = p.now("rim")[:, None, None] * fresnel * (0.25 + 0.25 * high)
+    light_in = torch.addcmul(light_in, ambient, open_sky[:, None]) + rim[:, None]
+    return torch.addcmul(key * spec, albedo, light_in)
 
 
 @cache
@@ -91,13 +91,21 @@ def background(p: Person, domain: str, size_px: int) -> Tensor:
     """Return the radiance (b, 3, size, size) behind the head."""
     first = style.column("background_0")
     coefficients = p.s[:, first : first + _BACKGROUND_BASES]
-    field = (coefficients @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
+    contrast = 0.6 if domain == "studio" else 0.8
+    field = ((contrast * coefficients) @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
     warm, green = p.now("background_warm"), p.now("background_green")
     hue = torch.stack([0.35 * warm, 0.25 * green, -0.35 * warm], 1)[:, :, None, None]
     fall = torch.linspace(0.3, -0.4, size_px)[:, None]  # a wall lit from above
     level = fall + (-1.2 + 0.5 * p.now("background_light"))[:, None, None, None]
-    contrast = 0.6 if domain == "studio" else 0.8
-    return torch.exp((level + 0.5 * hue + contrast * field).clamp(-6.0, 0.6))
+    return torch.exp((level + 0.5 * hue + field).clamp(-6.0, 0.6))
+
+
+def _tone(p: Person, domain: str) -> tuple[Tensor, Tensor]:
+    """Return saturation and contrast as one affine map of display RGB, (b, 3, 3) and (b, 3, 1)."""
+    keep = torch.exp(0.3 * p.now("saturation"))[:, None, None]
+    slope = torch.exp(0.22 * p.now("contrast") + (0.12 if domain == "wild" else 0.0))[:, None, None]
+    mix = slope * (keep * torch.eye(3) + (1.0 - keep) / 3.0)
+    return mix, (0.45 * (1.0 - slope)).expand(-1, 3, 1)
 
 
 def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:
@@ -107,17 +115,19 @@ def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:
     if domain == "wild":
         gain = gain + torch.tensor([0.04, 0.0, -0.06])  # this camera's own cast
     stops = (p.now("exposure_stops") * math.log(2.0))[:, None]
-    lin = radiance * torch.exp(gain + stops)[:, :, None, None]
+    gain = torch.exp(gain + stops)
+    mix, offset = _tone(p, domain)
     if domain == "wild":
-        size = lin.shape[-1]
+        size = radiance.shape[-1]
         axis = torch.linspace(-1.0, 1.0, size).square()
         away = (axis[:, None] + axis[None, :]) * 0.5
-        fall = 0.18 + 0.35 * p.now("vignette")[:, None, None]
-        lin = lin * (1.0 - fall * away).clamp(min=0.05)[:, None]
-        lin = lin * (1.0 + 0.18 * lin) / (1.0 + 0.42 * lin)  # shoulder: highlights roll off
-    shown = (lin + 1e-4).clamp(max=1.3).sqrt()
-    grey = shown.mean(1, keepdim=True)
-    shown = grey + (shown - grey) * torch.exp(0.3 * p.now("saturation"))[:, None, None, None]
-    slope = torch.exp(0.22 * p.now("contrast") + (0.12 if domain == "wild" else 0.0))
-    shown = 0.45 + (shown - 0.45) * slope[:, None, None, None]
-    return shown.clamp(0.0, 1.0)
+        fall = (0.18 + 0.35 * p.now("vignette")).clamp(max=0.95)[:, None, None]
+        # A shoulder, x (1 + .18 x) / (1 + .42 x), rolls highlights off: u + 4/3 u / (1 + u) by u = .42 x and / .98.
+        gain = 0.42 * gain
+        u = radiance * torch.baddbmm(gain[..., None], gain[..., None], -fall * away.view(1, -1)).view_as(radiance)
+        lin = torch.addcdiv(u, u, 1.0 + u, value=4.0 / 3.0)
+        mix = mix / math.sqrt(0.98)
+    else:
+        lin = radiance * gain[:, :, None, None]
+    shown = lin.clamp(1e-4, 1.3).sqrt()
+    return torch.baddbmm(offset, mix, shown.flatten(2)).view_as(shown).clamp(0.0, 1.0)

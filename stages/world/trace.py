@@ -136,12 +136,11 @@ class _Rays:
         """Keep radius (b, G, G) and rays (b, 3, h, w), and the quadratic |origin + t step|^2."""
         self._radius = radius[:, None]
         self._origin, self._step = origin, step
-        (ox, oy, oz), (sx, sy, sz) = origin.unbind(1), step.unbind(1)  # sums over planes are slow
         # The small constant keeps the chart's pole, straight back, off a division by 0.
-        self._c0 = ox * ox + oy * oy + oz * oz + 1e-4
-        self._c1 = 2.0 * (ox * sx + oy * sy + oz * sz)
-        self._c2 = sx * sx + sy * sy + sz * sz
-        self._z0, self._z1 = oz, sz
+        self._c0 = chart.dot(origin, origin) + 1e-4
+        self._c1 = 2.0 * chart.dot(origin, step)
+        self._c2 = chart.dot(step, step)
+        self._z0, self._z1 = origin[:, 2], step[:, 2]
         self._xy0, self._xy1 = (math.sqrt(0.5) * v[:, :2] for v in (origin, step))
 
     def coarse(self, cell: int) -> "_Rays":
