@@ -66,6 +66,49 @@ def lookup(maps: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(maps, interleaved, mode="bilinear", padding_mode="border", align_corners=True)
 
 
+def resized(maps: Tensor, size: int) -> Tensor:
+    """Resample maps (b, h, w) to (b, size, size), corner texels staying in place."""
+    return F.interpolate(maps[:, None], size=(size, size), mode="bilinear", align_corners=True)[:, 0]
+
+
+class Rays:
+    """Evaluate heights above the surface along rays, with as few passes over the pixels as possible."""
+
+    def __init__(self, radius: Tensor, origin: Tensor, step: Tensor) -> None:
+        """Keep radius (b, G, G) and rays (b, 3, h, w), and the quadratic |origin + t step|^2."""
+        self._radius = radius[:, None]
+        self._origin, self._step = origin, step
+        # The small constant keeps the chart's pole, straight back, off a division by 0.
+        self._c0 = dot(origin, origin) + 1e-4
+        self._c1 = 2.0 * dot(origin, step)
+        self._c2 = dot(step, step)
+        self._z0, self._z1 = origin[:, 2], step[:, 2]
+        self._xy0, self._xy1 = (math.sqrt(0.5) * v[:, :2] for v in (origin, step))
+
+    def coarse(self, cell: int) -> "Rays":
+        """Return the rays through the middles of square cells of so many pixels."""
+        first, last = slice(None, None, cell), slice(cell - 1, None, cell)
+        middles = (0.5 * (v[:, :, first, first] + v[:, :, last, last]) for v in (self._origin, self._step))
+        return Rays(self._radius[:, 0], *middles)
+
+    def height(self, depth: Tensor) -> Tensor:
+        """Return how far the rays' points at depth (b, h, w) lie above the surface."""
+        square = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2))
+        distance = square.sqrt()
+        z = torch.addcmul(self._z0, depth, self._z1)
+        xy = torch.addcmul(self._xy0, depth[:, None], self._xy1)
+        grid = xy / torch.addcmul(square, z, distance).sqrt()[:, None]  # as grid_of
+        return distance - lookup(self._radius, grid)[:, 0]
+
+    def level(self, depth: float) -> Tensor:
+        """Return the same depth (b, h, w) for all rays."""
+        return torch.full_like(self._c0, depth)
+
+    def points(self, depth: Tensor) -> Tensor:
+        """Return the rays' points (b, 3, h, w) at depth (b, h, w)."""
+        return torch.addcmul(self._origin, depth[:, None], self._step)
+
+
 def _filtered(rng: np.random.Generator, count: int, low: float, high: float) -> np.ndarray:
     """Return unit-variance fields (count, G, G) with falling power between two frequencies."""
     freq = np.fft.fftfreq(MAP_SIZE) * MAP_SIZE

@@ -1,7 +1,8 @@
 """The head as a star-shaped surface: its radius on the chart, normals, and occlusion."""
 
+import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -10,6 +11,7 @@ from torch import Tensor
 from stages.world import chart, identity, style
 
 _AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow of that size darkens
+_OPEN_SKY = 1.0 / (1.0 + math.exp(-1.6))
 
 
 @dataclass(frozen=True)
@@ -251,33 +253,49 @@ def skin_radius(p: Person, at: Layout) -> Tensor:
     return _base(p) + bumps.field() + 0.0060 * residual
 
 
+def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return central differences (..., G, G) of maps along columns and rows, one-sided at the border."""
+    rows, columns = (torch.cat([maps.narrow(d, 0, 1), maps, maps.narrow(d, -1, 1)], d) for d in (-2, -1))
+    return columns[..., 2:] - columns[..., :-2], rows[..., 2:, :] - rows[..., :-2, :]
+
+
+@cache
+def _tangents() -> tuple[Tensor, Tensor, Tensor]:
+    """Return du x dv, dv x d and d x du (3, G, G) of the texels' directions d, times texels per length."""
+    d = chart.texel_directions()
+    du, dv = _slopes(d)
+    crossed = (torch.linalg.cross(a, b, dim=0) for a, b in ((du, dv), (dv, d), (d, du)))
+    first, second, third = (v * (chart.MAP_SIZE / 2) ** 2 for v in crossed)
+    return first, second, third
+
+
 def normals(radius: Tensor) -> Tensor:
-    """Return outward unit normals (b, 3, G, G) of the surface radius * direction."""
-    points = radius[:, None] * chart.texel_directions()
-    padded = F.pad(points, (1, 1, 1, 1), mode="replicate")
-    du = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
-    dv = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
-    (ax, ay, az), (bx, by, bz) = du.unbind(1), dv.unbind(1)
-    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx  # linalg.cross is slower
-    scale = (nx * nx + ny * ny + nz * nz + 1e-12).rsqrt()
-    return torch.stack([nx * scale, ny * scale, nz * scale], 1)
+    """Return outward unit normals (b, 3, G, G) of the surface radius * direction.
+
+    (r d)_u x (r d)_v = r (r du x dv - r_u dv x d - r_v d x du), where the cross products are fixed.
+    """
+    along, about_u, about_v = _tangents()
+    ru, rv = (v[:, None] for v in _slopes(radius))
+    n = torch.addcmul(torch.addcmul(radius[:, None] * along, ru, about_u, value=-1.0), rv, about_v, value=-1.0)
+    return n / (chart.dot(n, n) + 1e-12).sqrt()[:, None]
 
 
 @cache
 def _box(size: int) -> Tensor:
-    """Return the matrix (G, G) that averages `size` neighbours along one axis of the chart."""
-    index = torch.arange(chart.MAP_SIZE)
-    near = ((index[:, None] - index[None, :]).abs() <= size // 2).float()
+    """Return the matrix (G / 2, G) that averages `size` neighbours along one axis, at places of half the chart."""
+    place = torch.linspace(0.0, chart.MAP_SIZE - 1.0, chart.MAP_SIZE // 2)
+    away = (place[:, None] - torch.arange(chart.MAP_SIZE)).abs()
+    near = (size / 2 + 0.5 - away).clamp(0.0, 1.0)  # texels at the ends count in part
     return near / near.sum(1, keepdim=True)
 
 
 def ambient_occlusion(radius: Tensor) -> Tensor:
     """Return how much sky each texel sees, (b, G, G) in [0, 1]: hollows lie below their blur."""
-    hollow = -sum(_AO_SCALES.values()) * radius
-    for size, weight in _AO_SCALES.items():
-        box = _box(size)
-        hollow = hollow + weight * (box @ radius @ box.T)
-    return torch.sigmoid(1.6 - 5.0 * hollow) / torch.sigmoid(torch.tensor(1.6))
+    boxes = ((weight, _box(size)) for size, weight in _AO_SCALES.items())
+    blurred = sum(weight * (box @ radius @ box.T) for weight, box in boxes)
+    assert isinstance(blurred, Tensor)
+    hollow = chart.resized(blurred, chart.MAP_SIZE) - sum(_AO_SCALES.values()) * radius
+    return torch.sigmoid(1.6 - 5.0 * hollow) / _OPEN_SKY
 
 
 def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
@@ -286,11 +304,7 @@ def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
     radius (b, g, g) is marched towards the light in five steps; g may be coarser than the chart.
     """
     points = radius[:, None] * chart.texel_directions(radius.shape[-1])
-    deepest = torch.full_like(radius, -1.0)
-    for step in (0.07, 0.15, 0.27, 0.43, 0.65):
-        q = points + step * light[:, :, None, None]
-        distance = chart.dot(q, q).sqrt()
-        grid = q[:, :2] * chart.scale_of(q[:, 2], distance)[:, None]
-        inside = chart.lookup(radius[:, None], grid)[:, 0] - distance - 0.1 * step
-        deepest = torch.maximum(deepest, inside)
-    return torch.sigmoid(-hardness * (deepest - 0.01))
+    towards = chart.Rays(radius, points, light[:, :, None, None].expand_as(points))
+    steps = (0.07, 0.15, 0.27, 0.43, 0.65)
+    lowest = reduce(torch.minimum, [towards.height(towards.level(s)) + 0.1 * s for s in steps])
+    return torch.sigmoid(hardness * (lowest.clamp(max=1.0) + 0.01))

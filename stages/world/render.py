@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
@@ -28,11 +27,6 @@ def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
             raise ValueError(f"{name}: got shape {tuple(value.shape)}, allowed: (b, {width})")
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name}: got NaN or infinity, allowed: finite numbers")
-
-
-def _resize(maps: Tensor, size: int) -> Tensor:
-    """Resample maps (b, c, h, w) to (b, c, size, size), corner texels staying in place."""
-    return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
 
 
 def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
@@ -66,10 +60,10 @@ def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
     view = trace.view_of(p, trace.landmarks_head(skin, at))
     light_camera = shading.key_direction(p)
     light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
-    lit = geometry.light_visibility(_resize(radius[:, None], chart.MAP_SIZE // 2)[:, 0], light,
+    lit = geometry.light_visibility(chart.resized(radius, chart.MAP_SIZE // 2), light,
                                     shading.SHADOW_HARDNESS[domain])  # fmt: skip
     maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None],
-            _resize(lit[:, None], chart.MAP_SIZE), growth[:, None], hair.beard_density(p, at)[:, None],
+            chart.resized(lit, chart.MAP_SIZE)[:, None], growth[:, None], hair.beard_density(p, at)[:, None],
             albedo.tint_maps(p, at, domain)]  # fmt: skip
     return Scene(p, at, view, light, light_camera, radius, torch.cat(maps, 1))
 

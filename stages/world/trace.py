@@ -129,50 +129,6 @@ def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
     return (across.flatten(0, 1) @ pixels).view(shape), (along.flatten(0, 1) @ pixels).view(shape)
 
 
-class _Rays:
-    """Evaluate heights above the surface along rays, with as few passes over the pixels as possible."""
-
-    def __init__(self, radius: Tensor, origin: Tensor, step: Tensor) -> None:
-        """Keep radius (b, G, G) and rays (b, 3, h, w), and the quadratic |origin + t step|^2."""
-        self._radius = radius[:, None]
-        self._origin, self._step = origin, step
-        # The small constant keeps the chart's pole, straight back, off a division by 0.
-        self._c0 = chart.dot(origin, origin) + 1e-4
-        self._c1 = 2.0 * chart.dot(origin, step)
-        self._c2 = chart.dot(step, step)
-        self._z0, self._z1 = origin[:, 2], step[:, 2]
-        self._xy0, self._xy1 = (math.sqrt(0.5) * v[:, :2] for v in (origin, step))
-
-    def coarse(self, cell: int) -> "_Rays":
-        """Return the rays through the middles of square cells of so many pixels."""
-        first, last = slice(None, None, cell), slice(cell - 1, None, cell)
-        middles = (0.5 * (v[:, :, first, first] + v[:, :, last, last]) for v in (self._origin, self._step))
-        return _Rays(self._radius[:, 0], *middles)
-
-    def height(self, depth: Tensor) -> Tensor:
-        """Return how far the rays' points at depth (b, h, w) lie above the surface."""
-        square = torch.addcmul(self._c0, depth, torch.addcmul(self._c1, depth, self._c2))
-        distance = square.sqrt()
-        z = torch.addcmul(self._z0, depth, self._z1)
-        xy = torch.addcmul(self._xy0, depth[:, None], self._xy1)
-        grid = xy / torch.addcmul(square, z, distance).sqrt()[:, None]  # as chart.grid_of
-        return distance - chart.lookup(self._radius, grid)[:, 0]
-
-    def heights(self, depths: Tensor) -> Tensor:
-        """Return the heights (b, k, h, w) of all rays at the same depths (k,)."""
-        t = depths[:, None, None]
-        square = self._c0[:, None] + t * (self._c1[:, None] + t * self._c2[:, None])
-        distance = square.sqrt()
-        z = self._z0[:, None] + t * self._z1[:, None]
-        xy = self._xy0[:, :, None] + t * self._xy1[:, :, None]  # (b, 2, k, h, w)
-        grid = xy / torch.addcmul(square, z, distance).sqrt()[:, None]
-        return distance - chart.lookup(self._radius, grid.flatten(2, 3))[:, 0].view_as(distance)
-
-    def points(self, depth: Tensor) -> Tensor:
-        """Return the rays' points (b, 3, h, w) at depth (b, h, w)."""
-        return torch.addcmul(self._origin, depth[:, None], self._step)
-
-
 def _above(height: Tensor) -> Tensor:
     """Return 1 where height > 0, else 0, as float: far faster than booleans and `torch.where`."""
     return (height * 1e30).clamp(0.0, 1.0)
@@ -181,7 +137,7 @@ def _above(height: Tensor) -> Tensor:
 class _Bracket:
     """Two depths of every ray with an entry into the head between them, and the heights there."""
 
-    def __init__(self, rays: _Rays, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
+    def __init__(self, rays: chart.Rays, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
         """Keep depths near and far (b, h, w), and heights above 0 at the near and below 0 at the far one."""
         self._rays, self._near, self._far = rays, near, far
         self._above, self._below = above, below
@@ -210,19 +166,23 @@ def _pick(maps: Tensor, index: Tensor) -> Tensor:
     return maps.gather(1, index.clamp(0, maps.shape[1] - 1).long()[:, None])[:, 0]
 
 
-def _scan(rays: _Rays) -> tuple[Tensor, Tensor, Tensor]:
+def _scan(rays: chart.Rays) -> tuple[Tensor, Tensor, Tensor]:
     """March rays from _NEAR to _FAR in equal steps.
 
     Returns the depth of the first entry, 1 where there is none and else 0, and the depth of the lowest passage.
     """
     width = (_NEAR - _FAR) / _STEPS
-    depths = torch.linspace(_NEAR, _FAR, _STEPS + 1)
-    heights = torch.cat([rays.heights(d) for d in depths.split(4)], 1)  # four at a time stay in the cache
-    left = torch.arange(_STEPS + 1.0, 0.0, -1.0)[:, None, None]  # steps left: the largest are the first
-    entry = (_STEPS + 1.0) - (_above(-heights) * left).amax(1)
+    least = rays.level(1e3)
+    entry, bottom = torch.zeros_like(least), torch.zeros_like(least)  # steps to the first entry and the lowest height
+    steps = []
+    for i in range(_STEPS + 1):
+        height = rays.height(rays.level(_NEAR - i * width))
+        bottom = torch.maximum(bottom, ((least - height) * 1e30).clamp(0.0, i))
+        least = torch.minimum(least, height)
+        entry = entry + _above(least)
+        steps.append(height)
+    heights = torch.stack(steps, 1)
     missed = (entry - _STEPS).clamp(min=0.0)
-    least = heights.amin(1)
-    bottom = (_STEPS + 1.0) - (_above(least[:, None] - heights + 1e-6) * left).amax(1)
     before, after = _pick(heights, bottom - 1.0), _pick(heights, bottom + 1.0)
     bend = (before + after - 2.0 * least).clamp(min=1e-4)
     lowest = _NEAR - width * (bottom + (0.5 * (before - after) / bend).clamp(-1.0, 1.0))
@@ -247,7 +207,7 @@ def _repeat(maps: Tensor, cell: int) -> Tensor:
     return wide.reshape(len(maps), cell * maps.shape[1], cell * maps.shape[2])
 
 
-def _march(rays: _Rays, size_px: int) -> tuple[_Bracket, Tensor]:
+def _march(rays: chart.Rays, size_px: int) -> tuple[_Bracket, Tensor]:
     """Bracket the first hits: by a scan of coarse cells, then within their neighbours' depths.
 
     Also returns the depth (b, h, w) of every ray's lowest passage; a ray that enters does so before it.
@@ -277,7 +237,7 @@ def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
     to 0 over about a pixel (head units) around the outline, by the lowest height along the ray; at
     a minimum the depth's own derivative drops out, so outlines have gradients too.
     """
-    rays = _Rays(radius, origin, step)
+    rays = chart.Rays(radius, origin, step)
     with torch.no_grad():
         found, lowest = _march(rays, origin.shape[-1])
         depth, slope = found.depth(), found.slope()
