@@ -44,10 +44,11 @@ def parting(p: Person) -> Tensor:
     return torch.stack([x, 0.04 * p.of("hairline")], 1)[:, :, None, None]
 
 
-def hair_radius(p: Person, radius: Tensor, ears: Tensor, logit: Tensor) -> Tensor:
-    """Return the radius map (b, G, G) with hair and ears on: a coat over the scalp, and long hair's fall.
+def dressed(p: Person, radius: Tensor, ears: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the radius map (b, G, G) with hair and ears on, and the logit map of what shows as hair.
 
-    Ears stand out of the bald head's radius by the map `ears`, except under hair.
+    Hair is a coat over the scalp and long hair's fall, which shows as hair wherever it stands off the skin. Ears stand
+    out of the bald head's radius by the map `ears`, except under hair.
     """
     covers = torch.sigmoid(logit - 0.5)
     drape = torch.sigmoid(0.45 * logit - 1.0)  # softer: long hair stands far off the skin
@@ -58,7 +59,9 @@ def hair_radius(p: Person, radius: Tensor, ears: Tensor, logit: Tensor) -> Tenso
     fall = ellipsoid(p.age_years, (0.0, -0.55, -0.28), (wide, 1.75, 0.74))
     hang = (fall - radius).clamp(min=0.0) * long[:, None, None]
     rise = (0.6 + 0.4 * torch.sigmoid(0.5 * logit - 2.0)) * thick[:, None, None]
-    return radius + torch.maximum(covers * rise, drape * hang) + (1 - covers) * ears
+    fallen = drape * hang
+    shown = logit + (60.0 * fallen).clamp(max=4.0)
+    return radius + torch.maximum(covers * rise, fallen) + (1 - covers) * ears, shown
 
 
 def beard_density(p: Person, at: Layout) -> Tensor:

@@ -55,15 +55,14 @@ def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
     p = geometry.person_of(z, style)
     at = geometry.layout_of(p)
     skin = geometry.skin_radius(p, at)
-    growth = hair.growth(p, at)
-    radius = hair.hair_radius(p, skin, geometry.ears(p), growth)
+    radius, hairy = hair.dressed(p, skin, geometry.ears(p), hair.growth(p, at))
     view = trace.view_of(p, trace.landmarks_head(skin, at))
     light_camera = shading.key_direction(p)
     light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
     lit = geometry.light_visibility(chart.resized(radius, chart.MAP_SIZE // 2), light,
                                     shading.SHADOW_HARDNESS[domain])  # fmt: skip
     maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None],
-            chart.resized(lit, chart.MAP_SIZE)[:, None], growth[:, None], hair.beard_density(p, at)[:, None],
+            chart.resized(lit, chart.MAP_SIZE)[:, None], hairy[:, None], hair.beard_density(p, at)[:, None],
             albedo.tint_maps(p, at, domain)]  # fmt: skip
     return Scene(p, at, view, light, light_camera, radius, torch.cat(maps, 1))
 
