@@ -22,14 +22,25 @@ from stages.world import identity, render, style
 from stages.world.album import Album, portraits
 
 SIDE = 12  # faces in a row
-# Population seed and person of ("sheet", seed) at spread 1 in `wild`: specks between chin and neck, torn hair, a face
-# in full profile, the darkest and the lightest light, hair before a bright wall.
-WORST = ()
+# (seed, image) of `people --spread 1`, domain wild: full profiles, chins in the air and on the chest, hair before a
+# bright wall, light that burns out or hardly reaches, occluders.
+WORST = ((3, 44), (3, 75), (3, 102), (3, 61), (3, 73), (3, 87), (3, 103), (3, 7), (3, 122), (3, 39), (3, 101), (3, 140))
 
 
 def people(seed: int, domain: str, spread: float, each: int) -> Album:
     """Return SIDE x SIDE images, `each` of a person, of the population ("sheet", seed)."""
     return portraits("sheet", seed, SIDE * SIDE // each, each, domain, spread)
+
+
+def worst() -> Album:
+    """Return the images that WORST names."""
+    albums = {seed: people(seed, "wild", 1.0, 1) for seed, _ in WORST}
+    parts = [(albums[seed], image) for seed, image in WORST]
+    z, styles = (torch.stack([getattr(album, name)[image] for album, image in parts]) for name in ("z", "style"))
+    who, seeds = (
+        np.array([getattr(album.rows, name)[image] for album, image in parts]) for name in ("identity", "seed")
+    )
+    return Album(z, styles, Provenance("wild", who, np.zeros(len(who), np.int64), seeds))
 
 
 def sweeps(seed: int, domain: str) -> Album:
@@ -65,10 +76,12 @@ def main(arguments: Sequence[str]) -> str:
         "people": lambda: people(args.seed, args.domain, spread, 1),
         "images": lambda: people(args.seed, args.domain, spread, SIDE),
         "sweeps": lambda: sweeps(args.seed, args.domain),
+        "worst": worst,
     }[args.what]()
     picture = tiled(album.faces(slice(None), args.size_px))
-    if not cv2.imwrite(str(args.out), picture[..., ::-1]):
-        raise ValueError(f"--out {args.out}: cannot be written; allowed: a picture file in a folder that exists")
+    if not (args.out.parent.is_dir() and cv2.haveImageWriter(str(args.out))):
+        raise ValueError(f"--out {args.out}: cannot be written; allowed: a .png or .jpg in a folder that exists")
+    cv2.imwrite(str(args.out), picture[..., ::-1])
     return f"{args.what}: {len(album.z)} faces of {args.size_px} px -> {args.out}"
 
 
