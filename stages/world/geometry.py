@@ -3,15 +3,22 @@
 import math
 from dataclasses import dataclass
 from functools import cache, reduce
+from typing import Generic, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from stages.world import chart, identity, style
+from stages.world import chart, identity, linear, style
+from stages.world.linear import Linear, of
 
 _AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow of that size darkens
 _OPEN_SKY = 1.0 / (1.0 + math.exp(-1.6))
+
+
+# What bumps, skull and layout are linear in: the coordinates and columns by name, and what is made of them.
+_INPUTS = (linear.ONE, *identity.NAMES, *style.NAMES, "child", "old", "sag", "old_fat", "smiling", "cleft")
+_Value = TypeVar("_Value", Tensor, Linear)
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,9 @@ class Person:
     z: Tensor
     s: Tensor
     age_years: Tensor
+    child: Tensor  # 1 for a small child falling to 0 for an adult
+    old: Tensor  # 0 for the young rising to about 1 at 80 years
+    inputs: Tensor  # (b, len(_INPUTS))
 
     def of(self, name: str) -> Tensor:
         """Return an identity coordinate (b,)."""
@@ -30,49 +40,65 @@ class Person:
         """Return a style column (b,)."""
         return self.s[:, style.column(name)]
 
-    @property
-    def child(self) -> Tensor:
-        """Return 1 for a small child falling to 0 for an adult, (b,)."""
-        return torch.sigmoid((12.0 - self.age_years) / 3.0)
-
-    @property
-    def old(self) -> Tensor:
-        """Return 0 for the young rising to about 1 at 80 years, (b,)."""
-        return torch.sigmoid((self.age_years - 58.0) / 8.0)
-
 
 def person_of(z: Tensor, styles: Tensor) -> Person:
     """Bind identity (b, IDENTITY_DIM) and style (b, STYLE_DIM); age is kept between 4 and 90."""
     z = identity.bounded(z)
     wanted = identity.attributes(z)["age_years"] + styles[:, style.column("age_offset_years")]
     age = 4.0 + F.softplus(wanted - 4.0, beta=0.3)
-    return Person(z, styles, 90.0 - F.softplus(90.0 - age, beta=0.3))
+    age = 90.0 - F.softplus(90.0 - age, beta=0.3)
+    child, old = torch.sigmoid((12.0 - age) / 3.0), torch.sigmoid((age - 58.0) / 8.0)
+    sag = old * (1.0 + 0.3 * z[:, identity.column("age_sag")])
+    smiling = styles[:, style.column("smile")].clamp(min=0)
+    cleft = (z[:, identity.column("chin_cleft")] - 0.5).clamp(min=0)
+    made = torch.stack([child, old, sag, z[:, identity.column("age_fat")] * old, smiling, cleft], 1)
+    inputs = torch.cat([torch.ones_like(age)[:, None], z, styles, made], 1)
+    return Person(z, styles, age, child, old, inputs)
 
 
-class Bumps:
-    """Collect Gaussian bumps that are separable on the chart, to be summed by one product."""
+Number = Tensor | Linear | float
 
-    def __init__(self, like: Tensor) -> None:
-        """Start empty; every number given later is broadcast to the shape of like (b,)."""
-        self._like = like
-        self._rows: list[tuple[Tensor | float, ...]] = []
 
-    def add(self, amp: Tensor | float, x: Tensor | float, y: Tensor | float,
-            wx: Tensor | float, wy: Tensor | float) -> None:  # fmt: skip
+class _Rows:
+    """Collect the numbers of Gaussian bumps that are separable on the chart."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.rows: list[tuple[Number, ...]] = []
+
+    def add(self, amp: Number, x: Number, y: Number, wx: Number, wy: Number) -> None:
         """Add a bump of height amp at (x, y) with Gaussian widths wx, wy in chart units."""
-        self._rows.append((amp, x, y, wx, wy))
+        self.rows.append((amp, x, y, wx, wy))
 
-    def pair(self, amp: Tensor | float, x: Tensor | float, y: Tensor | float,
-             wx: Tensor | float, wy: Tensor | float) -> None:  # fmt: skip
+    def pair(self, amp: Number, x: Number, y: Number, wx: Number, wy: Number) -> None:
         """Add a bump and its mirror image."""
         self.add(amp, x, y, wx, wy)
         self.add(amp, -x, y, wx, wy)
 
+
+def _field(numbers: Tensor) -> Tensor:
+    """Return the summed field (b, G, G) of bumps (b, k, 5), by one product."""
+    amp, x, y, wx, wy = numbers.unbind(2)  # (b, k) each
+    axis = chart.texel_axis()
+    # Far tails are cut at exp(-16): exp of very negative numbers is slow (denormals).
+    ex = torch.exp(-((axis - x[..., None]) / wx[..., None]).square().clamp(max=16.0))
+    ey = torch.exp(-((axis - y[..., None]) / wy[..., None]).square().clamp(max=16.0))
+    return (ey * amp[..., None]).transpose(1, 2) @ ex
+
+
+class Bumps(_Rows):
+    """Collect bumps of any numbers per image, to be summed."""
+
+    def __init__(self, like: Tensor) -> None:
+        """Start empty; every number given later is broadcast to the shape of like (b,)."""
+        super().__init__()
+        self._like = like
+
     def _numbers(self) -> Tensor:
         """Return all bumps' numbers (b, k, 5); constants are filled in at once, for speed."""
-        plain = [[0.0 if isinstance(v, Tensor) else v for v in row] for row in self._rows]
+        plain = [[v if isinstance(v, float) else 0.0 for v in row] for row in self.rows]
         numbers = torch.tensor(plain).repeat(len(self._like), 1, 1)
-        varying = [(k, i, v) for k, row in enumerate(self._rows) for i, v in enumerate(row)
+        varying = [(k, i, v) for k, row in enumerate(self.rows) for i, v in enumerate(row)
                    if isinstance(v, Tensor)]  # fmt: skip
         k, i, values = zip(*varying, strict=True)
         numbers[:, list(k), list(i)] = torch.stack(values, 1)
@@ -80,53 +106,69 @@ class Bumps:
 
     def field(self) -> Tensor:
         """Return the summed field (b, G, G)."""
-        amp, x, y, wx, wy = self._numbers().unbind(2)  # (b, k) each
-        axis = chart.texel_axis()
-        # Far tails are cut at exp(-16): exp of very negative numbers is slow (denormals).
-        ex = torch.exp(-((axis - x[..., None]) / wx[..., None]).square().clamp(max=16.0))
-        ey = torch.exp(-((axis - y[..., None]) / wy[..., None]).square().clamp(max=16.0))
-        return (ey * amp[..., None]).transpose(1, 2) @ ex
+        return _field(self._numbers())
 
 
 @dataclass(frozen=True)
-class Layout:
+class Layout(Generic[_Value]):
     """Place the features on the chart, every value (b,) in chart units."""
 
-    eye_x: Tensor
-    eye_y: Tensor
-    nose_x: Tensor
-    nose_y: Tensor
-    mouth_x: Tensor
-    mouth_y: Tensor
-    mouth_half: Tensor
-    chin_y: Tensor
-    brow_y: Tensor
-    hairline_y: Tensor
+    eye_x: _Value
+    eye_y: _Value
+    nose_x: _Value
+    nose_y: _Value
+    mouth_x: _Value
+    mouth_y: _Value
+    mouth_half: _Value
+    chin_y: _Value
+    brow_y: _Value
+    hairline_y: _Value
 
 
-def layout_of(p: Person) -> Layout:
-    """Return where this person's features sit, with the style's mouth and brow movements."""
-    child = p.child
-    smile = p.now("smile")
-    mouth_y = (-0.425 + 0.016 * p.of("mouth_height") + 0.05 * child
-               - 0.012 * p.of("nose_length"))  # fmt: skip
-    half = 0.205 + 0.020 * p.of("mouth_width") - 0.035 * child
-    half = half + 0.030 * smile - 0.05 * p.now("pucker") - 0.012 * p.now("mouth_open")
-    eye_y = 0.165 + 0.010 * p.of("eye_height") - 0.02 * child
+@cache
+def _layout() -> Layout[Linear]:
+    """Express where a person's features sit, with the style's mouth and brow movements."""
+    child = of("child")
+    mouth_y = (-0.425 + 0.016 * of("mouth_height") + 0.05 * child
+               - 0.012 * of("nose_length"))  # fmt: skip
+    half = 0.205 + 0.020 * of("mouth_width") - 0.035 * child
+    half = half + 0.030 * of("smile") - 0.05 * of("pucker") - 0.012 * of("mouth_open")
+    eye_y = 0.165 + 0.010 * of("eye_height") - 0.02 * child
     return Layout(
-        eye_x=0.305 + 0.016 * p.of("eye_spacing"),
+        eye_x=0.305 + 0.016 * of("eye_spacing"),
         eye_y=eye_y,
-        nose_x=0.010 * p.of("skew_nose"),
-        nose_y=-0.150 - 0.024 * p.of("nose_length") + 0.012 * p.of("nose_up") + 0.05 * child,
-        mouth_x=0.010 * p.of("skew_mouth") + 0.015 * p.now("jaw_side"),
+        nose_x=0.010 * of("skew_nose"),
+        nose_y=-0.150 - 0.024 * of("nose_length") + 0.012 * of("nose_up") + 0.05 * child,
+        mouth_x=0.010 * of("skew_mouth") + 0.015 * of("jaw_side"),
         mouth_y=mouth_y,
         mouth_half=half,
-        chin_y=-0.70 - 0.03 * p.of("chin_length") - 0.02 * p.of("face_length")
-        + 0.08 * child - 0.045 * p.now("mouth_open"),
-        brow_y=eye_y + 0.150 + 0.014 * p.of("brow_height") + 0.022 * p.now("brow_raise")
-        - 0.018 * p.now("brow_frown") - 0.02 * p.old,
-        hairline_y=0.64 + 0.05 * p.of("forehead") - 0.02 * p.of("hairline") + 0.04 * child,
+        chin_y=-0.70 - 0.03 * of("chin_length") - 0.02 * of("face_length")
+        + 0.08 * child - 0.045 * of("mouth_open"),
+        brow_y=eye_y + 0.150 + 0.014 * of("brow_height") + 0.022 * of("brow_raise")
+        - 0.018 * of("brow_frown") - 0.02 * of("old"),
+        hairline_y=0.64 + 0.05 * of("forehead") - 0.02 * of("hairline") + 0.04 * child,
     )  # fmt: skip
+
+
+@cache
+def _layout_weights() -> Tensor:
+    """Return the weights (inputs, 10) of the layout's numbers."""
+    return linear.matrix(vars(_layout()).values(), _INPUTS)
+
+
+def layout_of(p: Person) -> Layout[Tensor]:
+    """Return where this person's features sit."""
+    return Layout(*(p.inputs @ _layout_weights()).unbind(1))
+
+
+def _far_side(centre: Tensor, radii: Tensor) -> Tensor:
+    """Return the far radius (b, G, G), seen from the origin inside, of ellipsoids by x, y, z (b, 3)."""
+    w = radii.pow(-2)
+    d = chart.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
+    a, b = w @ d.square(), (centre * w) @ d
+    e = 1.0 - (centre * centre * w).sum(1, keepdim=True)
+    far = (b + torch.addcmul(a * e, b, b).clamp(min=1e-6).sqrt()) / a
+    return far.unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
 
 
 def ellipsoid(like: Tensor, centre: tuple[Tensor | float, ...],
@@ -136,13 +178,7 @@ def ellipsoid(like: Tensor, centre: tuple[Tensor | float, ...],
     centre and radii are x, y, z in head units, numbers or (b,); like (b,) gives the batch.
     """
     zero = torch.zeros_like(like)
-    c = torch.stack([zero + v for v in centre], 1)
-    w = torch.stack([zero + v for v in radii], 1).pow(-2)
-    d = chart.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
-    a, b = w @ d.square(), (c * w) @ d
-    e = 1.0 - (c * c * w).sum(1, keepdim=True)
-    far = (b + torch.addcmul(a * e, b, b).clamp(min=1e-6).sqrt()) / a
-    return far.unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+    return _far_side(*(torch.stack([zero + v for v in values], 1) for values in (centre, radii)))
 
 
 def _smooth_max(a: Tensor, b: Tensor, width: float) -> Tensor:
@@ -151,55 +187,61 @@ def _smooth_max(a: Tensor, b: Tensor, width: float) -> Tensor:
     return torch.lerp(b, a + torch.addcmul(torch.tensor(width * width), apart, apart).sqrt(), 0.5)
 
 
+@cache
+def _base_weights() -> Tensor:
+    """Return the weights (inputs, 18) of centre and radii of skull, face and neck."""
+    child, sex = of("child"), of("sex")
+    wide = 1.0 + 0.045 * of("face_width")
+    long = 1.0 + 0.042 * of("face_length") - 0.13 * child
+    deep = 1.0 + 0.030 * of("face_depth")
+    temple = 0.745 * wide + 0.012 * of("temple")
+    skull = (0.0, 0.36, -0.12, temple, 0.93 + 0.02 * of("forehead"), 0.92 * deep)
+    jaw = 0.038 * of("jaw_width") + 0.012 * sex + 0.015 * of("old_fat")
+    face = (0.0, -0.14 * long, 0.13, 0.590 * wide + jaw, 0.83 * long, 0.72 * deep)
+    neck_x = 0.46 + 0.035 * of("neck_width") + 0.02 * sex - 0.10 * child
+    neck = (0.0, -0.85, -0.28, neck_x, 1.25, neck_x)
+    return linear.matrix((*skull, *face, *neck), _INPUTS)
+
+
 def _base(p: Person) -> Tensor:
     """Return skull, face and neck as one radius map (b, G, G)."""
-    like, child = p.age_years, p.child
-    wide = 1.0 + 0.045 * p.of("face_width")
-    long = 1.0 + 0.042 * p.of("face_length") - 0.13 * child
-    deep = 1.0 + 0.030 * p.of("face_depth")
-    temple = 0.745 * wide + 0.012 * p.of("temple")
-    skull = ellipsoid(like, (0.0, 0.36, -0.12), (temple, 0.93 + 0.02 * p.of("forehead"), 0.92 * deep))
-    jaw = 0.038 * p.of("jaw_width") + 0.012 * p.of("sex") + 0.015 * p.of("age_fat") * p.old
-    face = ellipsoid(like, (0.0, -0.14 * long, 0.13), (0.590 * wide + jaw, 0.83 * long, 0.72 * deep))
-    neck_x = 0.46 + 0.035 * p.of("neck_width") + 0.02 * p.of("sex") - 0.10 * child
-    neck = ellipsoid(like, (0.0, -0.85, -0.28), (neck_x, 1.25, neck_x))
+    numbers = (p.inputs @ _base_weights()).unflatten(1, (3, 2, 3))
+    skull, face, neck = (_far_side(n[:, 0], n[:, 1]) for n in numbers.unbind(1))
     return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)
 
 
-def _upper_bumps(p: Person, at: Layout, b: Bumps) -> None:
-    """Add brow ridge, sockets, eyeballs, temples, cheekbones and ear hollows."""
-    old, child = p.old, p.child
-    b.pair(0.035 + 0.014 * p.of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
-    b.add(0.012 * p.of("brow_ridge") - 0.01, 0.0, at.brow_y - 0.03, 0.10, 0.08)
-    b.pair(-0.060 - 0.012 * p.of("eye_depth"), at.eye_x - 0.01, at.eye_y + 0.01, 0.16, 0.095)
+def _upper_bumps(at: Layout[Linear], b: _Rows) -> None:
+    """Add brow ridge, sockets, eyeballs, temples, cheekbones and the hollows before the ears."""
+    old, child = of("old"), of("child")
+    b.pair(0.035 + 0.014 * of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
+    b.add(0.012 * of("brow_ridge") - 0.01, 0.0, at.brow_y - 0.03, 0.10, 0.08)
+    b.pair(-0.060 - 0.012 * of("eye_depth"), at.eye_x - 0.01, at.eye_y + 0.01, 0.16, 0.095)
     b.pair(-0.050, 0.135, at.eye_y - 0.02, 0.07, 0.10)
-    b.pair(0.040 + 0.006 * p.of("eye_size"), at.eye_x, at.eye_y, 0.095, 0.065)
-    b.pair(0.012 * p.of("eye_bag") + 0.02 * old, at.eye_x - 0.01, at.eye_y - 0.10, 0.09, 0.04)
-    b.pair(0.02 * p.of("temple") - 0.02, 0.66, 0.38, 0.15, 0.20)
+    b.pair(0.040 + 0.006 * of("eye_size"), at.eye_x, at.eye_y, 0.095, 0.065)
+    b.pair(0.012 * of("eye_bag") + 0.02 * old, at.eye_x - 0.01, at.eye_y - 0.10, 0.09, 0.04)
+    b.pair(0.02 * of("temple") - 0.02, 0.66, 0.38, 0.15, 0.20)
     b.pair(0.03, 0.22, 0.50, 0.22, 0.20)
-    b.pair(0.040 + 0.016 * p.of("cheekbone") - 0.03 * child, 0.47, 0.02, 0.19, 0.14)
+    b.pair(0.040 + 0.016 * of("cheekbone") - 0.03 * child, 0.47, 0.02, 0.19, 0.14)
     b.pair(-0.06, 1.10, 0.02, 0.05, 0.12)
 
 
-def ears(p: Person) -> Tensor:
-    """Return how far the ears stand out, (b, G, G)."""
-    b = Bumps(p.age_years)
-    b.pair(0.14 + 0.03 * p.of("ear_out"), 1.20, 0.04 + 0.03 * p.of("ear_height"), 0.075,
-           0.19 + 0.015 * p.of("ear_size") + 0.02 * p.old)  # fmt: skip
-    return b.field()
+def _ears(b: _Rows) -> None:
+    """Add the ears."""
+    b.pair(0.14 + 0.03 * of("ear_out"), 1.20, 0.04 + 0.03 * of("ear_height"), 0.075,
+           0.19 + 0.015 * of("ear_size") + 0.02 * of("old"))  # fmt: skip
 
 
-def _nose_bumps(p: Person, at: Layout, b: Bumps) -> None:
+def _nose_bumps(at: Layout[Linear], b: _Rows) -> None:
     """Add the nose as a ridge of five bumps, a tip, wings and the step below."""
-    child = p.child
-    out = 0.030 * p.of("nose_out") - 0.06 * child
-    low = 0.025 * p.of("nose_bridge") - 0.03 * child
+    child = of("child")
+    out = 0.030 * of("nose_out") - 0.06 * child
+    low = 0.025 * of("nose_bridge") - 0.03 * child
     root = at.eye_y + 0.05
-    width = 0.062 + 0.007 * p.of("nose_width")
+    width = 0.062 + 0.007 * of("nose_width")
     for i, height in enumerate((0.015, 0.040, 0.068, 0.092, 0.105)):
         t = i / 4.0
         y = root + (at.nose_y + 0.04 - root) * t
-        hump = 0.016 * p.of("nose_hump") * (1.0 - abs(2.0 * t - 1.0))
+        hump = 0.016 * of("nose_hump") * (1.0 - abs(2.0 * t - 1.0))
         b.add(
             height + low * (1.0 - 0.6 * t) + out * t + hump,
             at.nose_x * t,
@@ -207,50 +249,75 @@ def _nose_bumps(p: Person, at: Layout, b: Bumps) -> None:
             width + 0.022 * t,
             0.065,
         )
-    tip = 0.090 + 0.010 * p.of("nose_tip") + 0.010 * p.of("nose_width")
+    tip = 0.090 + 0.010 * of("nose_tip") + 0.010 * of("nose_width")
     b.add(0.10 + 0.4 * out, at.nose_x, at.nose_y, tip - 0.012, 0.065)
-    wing_x = 0.098 + 0.017 * p.of("nose_width")
-    b.pair(0.052 + 0.010 * p.of("nostril"), wing_x, at.nose_y - 0.015, 0.048, 0.045)
+    wing_x = 0.098 + 0.017 * of("nose_width")
+    b.pair(0.052 + 0.010 * of("nostril"), wing_x, at.nose_y - 0.015, 0.048, 0.045)
     b.add(-0.030, at.nose_x, at.nose_y - 0.105, 0.12, 0.045)
 
 
-def _lower_bumps(p: Person, at: Layout, b: Bumps) -> None:
+def _lower_bumps(at: Layout[Linear], b: _Rows) -> None:
     """Add cheeks, mouth, lips, chin, jaw corners, and what age and smiling fold there."""
-    old, child = p.old, p.child
-    smile, sag = p.now("smile"), p.old * (1.0 + 0.3 * p.of("age_sag"))
-    full = 0.020 * p.of("cheek_full") + 0.07 * child + 0.02 * p.of("age_fat") * old
+    old, child = of("old"), of("child")
+    smile, sag = of("smile"), of("sag")
+    full = 0.020 * of("cheek_full") + 0.07 * child + 0.02 * of("old_fat")
     b.pair(full - 0.02 * old, 0.43, -0.24, 0.20, 0.20)
     b.pair(0.022 * smile, 0.36, -0.12, 0.12, 0.10)
-    b.add(0.045 + 0.012 * p.of("mouth_out") - 0.015 * old, 0.0, at.mouth_y, 0.25, 0.14)
-    upper = 0.030 + 0.007 * p.of("lip_upper") - 0.014 * old + 0.02 * p.now("pucker")
-    lower = 0.036 + 0.008 * p.of("lip_lower") - 0.012 * old + 0.02 * p.now("pucker")
+    b.add(0.045 + 0.012 * of("mouth_out") - 0.015 * old, 0.0, at.mouth_y, 0.25, 0.14)
+    upper = 0.030 + 0.007 * of("lip_upper") - 0.014 * old + 0.02 * of("pucker")
+    lower = 0.036 + 0.008 * of("lip_lower") - 0.012 * old + 0.02 * of("pucker")
     b.add(upper, at.mouth_x, at.mouth_y + 0.042, 0.8 * at.mouth_half, 0.035)
     b.add(lower, at.mouth_x, at.mouth_y - 0.052, 0.7 * at.mouth_half, 0.040)
     b.add(-0.030, at.mouth_x, at.mouth_y, at.mouth_half, 0.022)
     b.pair(-0.022, at.mouth_half + 0.02, at.mouth_y, 0.05, 0.05)
     b.add(-0.030, 0.0, at.mouth_y - 0.135, 0.18, 0.045)
-    b.add(0.055 + 0.02 * p.of("chin_out") - 0.02 * child, at.mouth_x, at.chin_y + 0.02,
-          0.17 + 0.025 * p.of("chin_width"), 0.11)  # fmt: skip
-    b.add(-0.012 * (p.of("chin_cleft") - 0.5).clamp(min=0), at.mouth_x, at.chin_y, 0.03, 0.06)
-    corner = 0.012 + 0.022 * p.of("jaw_width") + 0.012 * p.of("sex") - 0.02 * child
-    b.pair(corner, 0.64, -0.47 - 0.04 * p.of("jaw_drop"), 0.17, 0.17)
+    b.add(0.055 + 0.02 * of("chin_out") - 0.02 * child, at.mouth_x, at.chin_y + 0.02,
+          0.17 + 0.025 * of("chin_width"), 0.11)  # fmt: skip
+    b.add(-0.012 * of("cleft"), at.mouth_x, at.chin_y, 0.03, 0.06)
+    corner = 0.012 + 0.022 * of("jaw_width") + 0.012 * of("sex") - 0.02 * child
+    b.pair(corner, 0.64, -0.47 - 0.04 * of("jaw_drop"), 0.17, 0.17)
     b.pair(0.045 * sag, 0.42, -0.63, 0.11, 0.10)
-    fold = -0.010 - 0.020 * sag - 0.014 * smile.clamp(min=0)
+    fold = -0.010 - 0.020 * sag - 0.014 * of("smiling")
     for t in (0.0, 0.5, 1.0):
         b.pair(fold, 0.16 + 0.13 * t, at.mouth_y + 0.20 * (1 - t) + 0.02, 0.035, 0.055)
 
 
-def skin_radius(p: Person, at: Layout) -> Tensor:
+def _weights(bumps: _Rows) -> Tensor:
+    """Return the weights (inputs, 5 k) of bumps whose numbers are linear."""
+    return linear.matrix([v for row in bumps.rows for v in row if not isinstance(v, Tensor)], _INPUTS)
+
+
+@cache
+def _face_weights() -> Tensor:
+    """Return the weights of all the face's bumps."""
+    bumps, at = _Rows(), _layout()
+    _upper_bumps(at, bumps)
+    _nose_bumps(at, bumps)
+    _lower_bumps(at, bumps)
+    return _weights(bumps)
+
+
+@cache
+def _ear_weights() -> Tensor:
+    """Return the weights of the ears' bumps."""
+    bumps = _Rows()
+    _ears(bumps)
+    return _weights(bumps)
+
+
+def ears(p: Person) -> Tensor:
+    """Return how far the ears stand out, (b, G, G)."""
+    return _field((p.inputs @ _ear_weights()).unflatten(1, (-1, 5)))
+
+
+def skin_radius(p: Person) -> Tensor:
     """Return the radius map (b, G, G) of the bald head without ears, in head units of 0.1 m."""
-    bumps = Bumps(p.age_years)
-    _upper_bumps(p, at, bumps)
-    _nose_bumps(p, at, bumps)
-    _lower_bumps(p, at, bumps)
+    bumps = (p.inputs @ _face_weights()).unflatten(1, (-1, 5))
     bases = chart.residual_bases("shape", identity.SHAPE_RESIDUALS).flatten(1)
     first = identity.column("shape_0")
     coefficients = p.z[:, first : first + identity.SHAPE_RESIDUALS]
     residual = (coefficients @ bases).unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
-    return _base(p) + bumps.field() + 0.0060 * residual
+    return _base(p) + _field(bumps) + 0.0060 * residual
 
 
 def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,7 @@ def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
     """Return where the five landmarks (b, 5, 2) lie in the image, x right, y down, in pixels."""
     p = geometry.person_of(z, style)
     at = geometry.layout_of(p)
-    points = trace.landmarks_head(geometry.skin_radius(p, at), at)
+    points = trace.landmarks_head(geometry.skin_radius(p), at)
     return trace.to_image(points, trace.view_of(p, points), size_px)
 
 
@@ -54,7 +54,7 @@ def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
     """Build the heads, their camera and the maps that their pixels look up."""
     p = geometry.person_of(z, style)
     at = geometry.layout_of(p)
-    skin = geometry.skin_radius(p, at)
+    skin = geometry.skin_radius(p)
     radius, hairy = hair.dressed(p, skin, geometry.ears(p), hair.growth(p, at))
     view = trace.view_of(p, trace.landmarks_head(skin, at))
     light_camera = shading.key_direction(p)
