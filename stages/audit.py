@@ -9,7 +9,7 @@ writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of t
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from stages import recognisers
 from stages.common import artifacts, params, sphere, stage
 from stages.common.images import Shards
 from stages.metrics import capacity, clustered
+from stages.metrics.dimension import participation_ratio
 from stages.recognisers import Recogniser
 from stages.settings.audit import Audit
 from stages.settings.world import World
@@ -80,6 +81,11 @@ def separation(faces: Faces) -> dict[str, float]:
     """Return how near the nearest other identity's centre is: mean, 95th percentile and maximum of the cosine."""
     _, cosine = sphere.nearest(centres(faces, int(faces.identity.max()) + 1))
     return {"mean": cosine.mean(), "p95": np.quantile(cosine, 0.95), "max": cosine.max()}
+
+
+def dimension(faces: Faces) -> float:
+    """Return the participation ratio of the identities' centres."""
+    return participation_ratio(centres(faces, int(faces.identity.max()) + 1))
 
 
 def spread(faces: Faces, seed: int) -> dict[str, float]:
@@ -159,11 +165,16 @@ def _embedded(recogniser: Recogniser, shards: Shards) -> tuple[np.ndarray, Faces
     return raw, Faces(sphere.unit_rows(raw), shards.column("identity"))
 
 
-def _calibration(judge: Recogniser, cfg: Audit, world: World) -> Faces:
+def _calibration(networks: Sequence[Recogniser], cfg: Audit, world: World) -> list[Faces]:
     people = cfg.calibration_identities
     album = portraits("calibration", cfg.seed, people, CALIBRATION_IMAGES, "studio", world.studio_spread)
-    raw = _in_parts(len(album.z), "calibrate", lambda part: judge.embed(album.faces(part, world.size_px)))
-    return Faces(sphere.unit_rows(raw), album.rows.identity)
+
+    def rows_of(part: slice) -> np.ndarray:
+        faces = album.faces(part, world.size_px)
+        return np.stack([network.embed(faces) for network in networks], 1)
+
+    raw = _in_parts(len(album.z), "calibrate", rows_of)  # (images, networks, d)
+    return [Faces(sphere.unit_rows(x), album.rows.identity) for x in raw.swapaxes(0, 1)]
 
 
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
@@ -202,7 +213,11 @@ def main() -> str:
     faces_of = {"recogniser": embedded, "judge": judged}
     report["separation"] = {name: separation(faces) for name, faces in faces_of.items()}
     report["spread"] = {name: spread(faces, cfg.seed) for name, faces in faces_of.items()}
-    unrelated = _calibration(judge, cfg, world)
+    known, unrelated = _calibration([recogniser, judge], cfg, world)
+    report["dimension"] = {
+        "packed": {name: dimension(faces) for name, faces in faces_of.items()},
+        "unrelated": {"recogniser": dimension(known), "judge": dimension(unrelated)},
+    }
     report["leakage"] = leakage(judged, gallery, unrelated, cfg)
     report["near_duplicates"] = near_duplicates(judged, cfg.duplicate_cosine)
     keep = kept(judged, cfg.min_centre_cosine)

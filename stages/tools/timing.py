@@ -1,4 +1,7 @@
-"""Measure speed: `python -m stages.tools.timing world`.
+"""Measure speed: `python -m stages.tools.timing world`, or `generator`.
+
+world       faces photographed and differentiated a second
+generator   seconds that the embedded generator takes to find the person behind a row
 
 Prints one table. Figures are the best of several runs, since a shared machine only ever makes them worse, and are kept
 out of the tests for the same reason.
@@ -15,12 +18,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.common import params, sphere
+from stages.generators import embedded
+from stages.settings.generate import Generate
+from stages.settings.world import World
 from stages.world import identity, render, style
+from stages.world.album import portraits
 
 SIZES_PX = (32, 64, 112)
 IMAGES = 64  # per run
 RUNS = 8
 BACKWARD_IMAGES = 8
+ROWS, REPEATS = 20, 3  # rows that the generator refines at once, as in its stage
 
 
 def _wild(count: int) -> tuple[Tensor, Tensor, np.ndarray]:
@@ -71,11 +80,28 @@ def world() -> None:
             print(f"{size_px:>3} px {alone:>20.0f} {together:>14.0f} {gradient:>26.1f}")
 
 
+def generator() -> None:
+    """Print what it costs to find the person behind a row, and to draw that person once."""
+    torch.set_num_threads(1)
+    world_cfg, steps = params.load("world", World), params.load("generate", Generate).refine_steps
+    made = embedded.load(world_cfg.size_px, world_cfg.studio_spread, steps)
+    album = portraits("timing", 0, ROWS, 1, "studio", world_cfg.studio_spread)
+    x = sphere.unit_rows(made.recogniser.embed(album.faces(slice(None), made.recogniser.size_px)))
+    seeds = np.arange(ROWS)
+    condition = made.condition(x, seeds)
+    found = _best(lambda: made.condition(x, seeds), REPEATS) / ROWS
+    drawn = _best(lambda: made.generate(condition, seeds), REPEATS) / ROWS
+    print(f"embedded generator, one thread, {ROWS} rows at once: seconds per identity\n")
+    print(f"{'refine_steps':>12} {'invert and refine':>18} {f'draw at {made.size_px} px':>15}")
+    print(f"{steps:>12} {found:>18.3f} {drawn:>15.4f}")
+
+
 def main() -> None:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.tools.timing", description=__doc__)
-    parser.add_argument("what", choices=["world"])
-    {"world": world}[parser.parse_args().what]()
+    parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("what", choices=["world", "generator"])
+    {"world": world, "generator": generator}[parser.parse_args().what]()
 
 
 if __name__ == "__main__":
