@@ -12,8 +12,8 @@ from stages.world.geometry import Layout, Person
 from stages.world.style import STYLE_DIM
 
 DOMAINS = ("studio", "wild")
-_CHUNK = 16
-_PART_PIXELS = 8 * 112**2
+_CHUNK = 16  # heads built at once
+_PART_PIXELS = 8 * 112**2  # seen at once: planes of more do not stay in the cache
 
 
 def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
@@ -94,6 +94,14 @@ def _rows(tree: Any, rows: slice) -> Any:
     return replace(tree, **{f.name: _rows(getattr(tree, f.name), rows) for f in fields(tree)})
 
 
+def _pictures(scene: Scene, count: int, domain: str, size_px: int) -> Tensor:
+    """See the first `count` heads, in parts of 2^k images, and perhaps some more to fill the last part."""
+    part = 1 << (max(1, _PART_PIXELS // size_px**2).bit_length() - 1)
+    starts = range(0, max(1, count), part)
+    seen = [_see(_rows(scene, slice(i, i + part)), domain, size_px) for i in starts]
+    return torch.cat(seen) if len(seen) > 1 else seen[0]
+
+
 def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     """Render (b, 3, size, size) display RGB in [0, 1], differentiable in z and style.
 
@@ -101,11 +109,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     that is no positive multiple of 16, wrong widths, and NaN or infinite numbers.
     """
     _check(z, style, domain, size_px)
-    scene = _scene(z, style, domain)
-    part = max(1, _PART_PIXELS // size_px**2)  # of images at once: more pixels would not stay in the cache
-    starts = range(0, len(z), part)
-    seen = [_see(_rows(scene, slice(i, i + part)), domain, size_px) for i in starts]
-    return torch.cat(seen) if len(seen) > 1 else seen[0]
+    return _pictures(_scene(z, style, domain), len(z), domain, size_px)
 
 
 def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int) -> np.ndarray:
@@ -119,7 +123,8 @@ def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px
     with torch.no_grad():
         for start in range(0, len(z), _CHUNK):
             rows = torch.arange(start, start + _CHUNK).clamp(max=len(z) - 1)
-            shown = render(z[rows], style[rows], domain, size_px)
+            scene = _scene(z[rows], style[rows], domain)
+            shown = _pictures(scene, min(_CHUNK, len(z) - start), domain, size_px)
             images.append(shown[: len(z) - start].permute(0, 2, 3, 1).contiguous().numpy())
     rendered = np.concatenate(images) if images else np.zeros((0, size_px, size_px, 3), np.float32)
     rows_np = style.detach().numpy()
