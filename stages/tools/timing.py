@@ -26,7 +26,7 @@ from stages.world import identity, render, style
 from stages.world.album import portraits
 
 SIZES_PX = (32, 64, 112)
-IMAGES = 64  # per run
+IMAGES, IMAGES_ON_ACCELERATOR = 64, 1024  # per run
 RUNS = 8
 BACKWARD_IMAGES = 8
 ROWS, REPEATS = 20, 3  # rows that the generator refines at once, as in its stage
@@ -47,12 +47,14 @@ def _best(work: Callable[[], object], runs: int) -> float:
     return min(times)
 
 
-def photograph_rate(size_px: int) -> float:
-    """Return photographs per second of one process on one thread."""
+def photograph_rate(size_px: int, device: str = "cpu") -> float:
+    """Return photographs per second of one process on one thread, rendered on `device`."""
     torch.set_num_threads(1)
-    z, styles, seeds = _wild(IMAGES)
+    count = IMAGES if device == "cpu" else IMAGES_ON_ACCELERATOR
+    z, styles, seeds = _wild(count)
+    z, styles = z.to(device), styles.to(device)
     render.photograph(z[:1], styles[:1], seeds[:1], "wild", size_px)  # fills the caches
-    return IMAGES / _best(lambda: render.photograph(z, styles, seeds, "wild", size_px), RUNS)
+    return count / _best(lambda: render.photograph(z, styles, seeds, "wild", size_px), RUNS)
 
 
 def backward_ms(size_px: int) -> float:
@@ -68,16 +70,19 @@ def backward_ms(size_px: int) -> float:
 
 
 def world() -> None:
-    """Print how fast faces are photographed and differentiated, on one core and on all."""
+    """Print how fast faces are photographed and differentiated, on one core, on all, and on an accelerator."""
     cores = len(os.sched_getaffinity(0))
     print(f"face world, wild, spread 0.5; {cores} cores, one thread per process\n")
-    print(f"{'size':>6} {'images/s, one core':>20} {f'{cores} processes':>14} {'with gradient, ms/image':>26}")
+    print(
+        f"{'size':>6} {'images/s, one core':>20} {f'{cores} processes':>13} {'accelerator':>12} {'with gradient, ms':>18}"
+    )
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
         for size_px in SIZES_PX:
             alone = pool.submit(photograph_rate, size_px).result()
             together = sum(pool.map(photograph_rate, [size_px] * cores))
+            cuda = f"{photograph_rate(size_px, 'cuda'):.0f}" if torch.cuda.is_available() else "none"
             gradient = pool.submit(backward_ms, size_px).result()
-            print(f"{size_px:>3} px {alone:>20.0f} {together:>14.0f} {gradient:>26.1f}")
+            print(f"{size_px:>3} px {alone:>20.0f} {together:>13.0f} {cuda:>12} {gradient:>18.1f}")
 
 
 def generator() -> None:

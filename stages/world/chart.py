@@ -6,25 +6,26 @@ s = K (x, y) / sqrt(2 (1 + z)) (Lambert's azimuthal equal-area map), so s is nea
 """
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from stages.world.device import constant
+
 CHART_SCALE = 1.67
 _ASYMMETRY = 0.25  # of the residual bases, against their symmetric part
 MAP_SIZE = 80  # texels: .042 head units each, 1.3 pixels at 64 px; 96 cost a tenth of the speed
 
 
-@cache
+@constant
 def texel_axis(size: int = MAP_SIZE) -> Tensor:
     """Return the chart coordinates (size,) of the texel centres along one axis."""
     return torch.linspace(-CHART_SCALE, CHART_SCALE, size)
 
 
-@cache
+@constant
 def texel_directions(size: int = MAP_SIZE) -> Tensor:
     """Return the unit direction (3, size, size) of every texel; corners look straight back."""
     v, u = torch.meshgrid(*[torch.linspace(-1.0, 1.0, size)] * 2, indexing="ij")
@@ -119,7 +120,7 @@ def _filtered(rng: np.random.Generator, count: int, low: float, high: float) -> 
     return fields / fields.std((1, 2), keepdims=True)
 
 
-@cache
+@constant
 def residual_bases(kind: str, count: int) -> Tensor:
     """Return fixed random bases (count, G, G) whose frequency rises and amplitude falls with index.
 
@@ -134,7 +135,7 @@ def residual_bases(kind: str, count: int) -> Tensor:
     return torch.from_numpy((fields * (1.0 - 0.6 * rank)[:, None, None]).astype(np.float32))
 
 
-@cache
+@constant
 def texture_bases(kind: str, count: int) -> Tensor:
     """Return residual bases in colour, (count, 3 * G * G): mostly lightness, partly hue."""
     rng = np.random.default_rng([sum(kind.encode()), count, 1])
@@ -155,7 +156,7 @@ def _streaks(rng: np.random.Generator, size: int) -> np.ndarray:
     return total / total.std()
 
 
-@cache
+@constant
 def fine_noise(kind: str) -> Tensor:
     """Return fixed fine fields (4, 256, 256): streaks, skin grain and two sets of freckles."""
     size = 256

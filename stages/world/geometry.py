@@ -10,6 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from stages.world import chart, identity, linear, style
+from stages.world.device import constant
 from stages.world.linear import Linear, of
 
 _AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow of that size darkens
@@ -150,7 +151,7 @@ def _layout() -> Layout[Linear]:
     )  # fmt: skip
 
 
-@cache
+@constant
 def _layout_weights() -> Tensor:
     """Return the weights (inputs, 10) of the layout's numbers."""
     return linear.matrix(vars(_layout()).values(), _INPUTS)
@@ -187,7 +188,7 @@ def _smooth_max(a: Tensor, b: Tensor, width: float) -> Tensor:
     return torch.lerp(b, a + torch.addcmul(torch.tensor(width * width), apart, apart).sqrt(), 0.5)
 
 
-@cache
+@constant
 def _base_weights() -> Tensor:
     """Return the weights (inputs, 18) of centre and radii of skull, face and neck."""
     child, sex = of("child"), of("sex")
@@ -287,7 +288,7 @@ def _weights(bumps: _Rows) -> Tensor:
     return linear.matrix([v for row in bumps.rows for v in row if not isinstance(v, Tensor)], _INPUTS)
 
 
-@cache
+@constant
 def _face_weights() -> Tensor:
     """Return the weights of all the face's bumps."""
     bumps, at = _Rows(), _layout()
@@ -297,7 +298,7 @@ def _face_weights() -> Tensor:
     return _weights(bumps)
 
 
-@cache
+@constant
 def _ear_weights() -> Tensor:
     """Return the weights of the ears' bumps."""
     bumps = _Rows()
@@ -326,7 +327,7 @@ def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:
     return columns[..., 2:] - columns[..., :-2], rows[..., 2:, :] - rows[..., :-2, :]
 
 
-@cache
+@constant
 def _tangents() -> tuple[Tensor, Tensor, Tensor]:
     """Return du x dv, dv x d and d x du (3, G, G) of the texels' directions d, times texels per length."""
     d = chart.texel_directions()
@@ -347,7 +348,7 @@ def normals(radius: Tensor) -> Tensor:
     return n / (chart.dot(n, n) + 1e-12).sqrt()[:, None]
 
 
-@cache
+@constant
 def _box(size: int) -> Tensor:
     """Return the matrix (G / 2, G) that averages `size` neighbours along one axis, at places of half the chart."""
     place = torch.linspace(0.0, chart.MAP_SIZE - 1.0, chart.MAP_SIZE // 2)

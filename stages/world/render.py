@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
+from stages.world.device import on
 from stages.world.geometry import Layout, Person
 from stages.world.style import STYLE_DIM
 
 DOMAINS = ("studio", "wild")
-_CHUNK = 16  # heads built at once
-_PART_PIXELS = 8 * 112**2  # seen at once: planes of more do not stay in the cache
+_CHUNK = {"cpu": 16, "accelerator": 512}  # heads built at once
+_PART_PIXELS = {"cpu": 8 * 112**2, "accelerator": 512 * 112**2}  # seen at once: more do not stay in a CPU's cache
 
 
 def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
@@ -30,7 +31,7 @@ def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
 
 
 def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:
-    """Return where the five landmarks (b, 5, 2) lie in the image, x right, y down, in pixels."""
+    """Return where the five landmarks (b, 5, 2) lie in the image, x right, y down, in pixels; on the CPU."""
     p = geometry.person_of(z, style)
     at = geometry.layout_of(p)
     points = trace.landmarks_head(geometry.skin_radius(p), at)
@@ -94,9 +95,13 @@ def _rows(tree: Any, rows: slice) -> Any:
     return replace(tree, **{f.name: _rows(getattr(tree, f.name), rows) for f in fields(tree)})
 
 
+def _kind(on_it: Tensor) -> str:
+    return "cpu" if on_it.device.type == "cpu" else "accelerator"
+
+
 def _pictures(scene: Scene, count: int, domain: str, size_px: int) -> Tensor:
     """See the first `count` heads, in parts of 2^k images, and perhaps some more to fill the last part."""
-    part = 1 << (max(1, _PART_PIXELS // size_px**2).bit_length() - 1)
+    part = 1 << (max(1, _PART_PIXELS[_kind(scene.radius)] // size_px**2).bit_length() - 1)
     starts = range(0, max(1, count), part)
     seen = [_see(_rows(scene, slice(i, i + part)), domain, size_px) for i in starts]
     return torch.cat(seen) if len(seen) > 1 else seen[0]
@@ -109,7 +114,8 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     that is no positive multiple of 16, wrong widths, and NaN or infinite numbers.
     """
     _check(z, style, domain, size_px)
-    return _pictures(_scene(z, style, domain), len(z), domain, size_px)
+    with on(z.device):
+        return _pictures(_scene(z, style, domain), len(z), domain, size_px)
 
 
 def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px: int) -> np.ndarray:
@@ -119,14 +125,14 @@ def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px
     differently for other batch sizes, and so an image's bytes depend on its own row alone.
     """
     _check(z, style, domain, size_px)
-    images = []
-    with torch.no_grad():
-        for start in range(0, len(z), _CHUNK):
-            rows = torch.arange(start, start + _CHUNK).clamp(max=len(z) - 1)
+    images, chunk = [], _CHUNK[_kind(z)]
+    with torch.no_grad(), on(z.device):
+        for start in range(0, len(z), chunk):
+            rows = torch.arange(start, start + chunk).clamp(max=len(z) - 1)
             scene = _scene(z[rows], style[rows], domain)
-            shown = _pictures(scene, min(_CHUNK, len(z) - start), domain, size_px)
-            images.append(shown[: len(z) - start].permute(0, 2, 3, 1).contiguous().numpy())
+            shown = _pictures(scene, min(chunk, len(z) - start), domain, size_px)
+            images.append(shown[: len(z) - start].permute(0, 2, 3, 1).contiguous().cpu().numpy())
     rendered = np.concatenate(images) if images else np.zeros((0, size_px, size_px, 3), np.float32)
-    rows_np = style.detach().numpy()
+    rows_np = style.detach().cpu().numpy()
     shots = [camera.expose(i, r, int(s)) for i, r, s in zip(rendered, rows_np, seeds, strict=True)]
     return np.stack(shots) if shots else rendered.astype(np.uint8)

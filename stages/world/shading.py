@@ -1,7 +1,6 @@
 """Light: the two domains' shading models, backgrounds and tone."""
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from stages.world import style
+from stages.world.device import constant
 from stages.world.geometry import Person
 
 SHADOW_HARDNESS = {"studio": 14.0, "wild": 45.0}
@@ -75,7 +75,7 @@ def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tenso
     return torch.addcmul(key * spec, albedo, light_in)
 
 
-@cache
+@constant
 def _background_bases(domain: str, size_px: int) -> Tensor:
     """Return smooth colour fields (k, 3 * size * size); the wild domain's are finer and harder."""
     rng = np.random.default_rng([sum(domain.encode()), 11])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.world import identity, render, style, trace
+from stages.world import device, identity, render, style, trace
 
 torch.set_num_threads(1)
 SEEDS = np.arange(20, 28)
@@ -55,6 +55,16 @@ def test_spread_zero_makes_all_seeds_equal(people: Tensor, domain: str) -> None:
     assert (still == still[0]).all()
     moved = render.photograph(one, style.sample(SEEDS, domain, 0.5), SEEDS, domain, 48)
     assert all((moved[i] != moved[0]).mean() > 0.5 for i in range(1, 8))
+
+
+def test_nothing_of_the_renderer_stays_on_the_cpu_when_its_input_does_not(people: Tensor) -> None:
+    """A device without memory: a constant left on the CPU would meet a tensor there and raise."""
+    z, s = people.to("meta"), style.neutral(8).to("meta")
+    with device.on(z.device):
+        for domain in render.DOMAINS:
+            image = render._pictures(render._scene(z, s, domain), 8, domain, 64)
+            assert image.device.type == "meta" and image.shape == (8, 3, 64, 64)
+    assert render.render(people, style.neutral(8), "wild", 32).device.type == "cpu"  # nor do its constants return
 
 
 def test_five_points_are_aligned_to_the_template(people: Tensor) -> None:
