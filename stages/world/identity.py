@@ -53,6 +53,7 @@ NAMES: tuple[str, ...] = (
 IDENTITY_DIM: int = len(NAMES)
 _COLUMN = {name: i for i, name in enumerate(NAMES)}
 _LIMIT = 3.2  # standard deviations; the renderer stays face-like up to here
+_ABSURD = 100.0  # what lies further out is no result of an optimiser but a mistake
 
 
 def column(name: str) -> int:
@@ -87,6 +88,11 @@ def sample(split: str, seed: int, index: Sequence[int] | np.ndarray) -> Tensor:
     split_key = zlib.crc32(split.encode())
     rows = [_sample_one((split_key, seed, int(i)), weights) for i in index]
     return torch.from_numpy(np.array(rows, np.float32).reshape(len(rows), IDENTITY_DIM))
+
+
+def limits() -> list[tuple[float, float]]:
+    """Return the lowest and the highest value of each coordinate that the renderer takes, far beyond what it shows."""
+    return [(-_ABSURD, _ABSURD)] * IDENTITY_DIM
 
 
 def bounded(z: Tensor) -> Tensor:

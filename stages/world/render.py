@@ -10,7 +10,8 @@ from torch import Tensor
 from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
 from stages.world.device import on
 from stages.world.geometry import Layout, Person
-from stages.world.style import STYLE_DIM
+from stages.world.style import NAMES as STYLE_NAMES
+from stages.world.style import limits as style_limits
 
 DOMAINS = ("studio", "wild")
 _CHUNK = {"cpu": 16, "accelerator": 512}  # heads built at once
@@ -23,11 +24,18 @@ def _check(z: Tensor, style: Tensor, domain: str, size_px: int) -> None:
         raise ValueError(f"domain: got {domain!r}, allowed: {', '.join(map(repr, DOMAINS))}")
     if size_px <= 0 or size_px % 16:
         raise ValueError(f"size_px: got {size_px}, allowed: positive multiples of 16")
-    for name, value, width in (("z", z, identity.IDENTITY_DIM), ("style", style, STYLE_DIM)):
-        if value.ndim != 2 or value.shape[1] != width or len(value) != len(z):
-            raise ValueError(f"{name}: got shape {tuple(value.shape)}, allowed: (b, {width})")
+    for name, value, columns, limits in (("z", z, identity.NAMES, identity.limits()),
+                                         ("style", style, STYLE_NAMES, style_limits())):  # fmt: skip
+        if value.ndim != 2 or value.shape[1] != len(columns) or len(value) != len(z):
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, allowed: (b, {len(columns)})")
         if not bool(torch.isfinite(value).all()):
             raise ValueError(f"{name}: got NaN or infinity, allowed: finite numbers")
+        low, high = torch.tensor(limits, device=value.device).T
+        outside = ((value < low - 1e-3) | (value > high + 1e-3)).nonzero()
+        if len(outside):
+            row, column = outside[0].tolist()
+            allowed = f"{limits[column][0]:g} to {limits[column][1]:g}"
+            raise ValueError(f"{name}: got {columns[column]} = {value[row, column]:g} in row {row}, allowed: {allowed}")
 
 
 def landmarks_px(z: Tensor, style: Tensor, size_px: int) -> Tensor:

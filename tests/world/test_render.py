@@ -210,11 +210,13 @@ def _bad_calls() -> list[tuple[str, dict[str, object]]]:
     broken_z[1, 3] = math.nan
     broken_style = style.neutral(2)
     broken_style[0, 0] = math.inf
+    far_z, far_style = torch.zeros(2, identity.IDENTITY_DIM), _changed(2, yaw_deg=76.0)
+    far_z[1, 3] = -101.0
     return [
         ("domain", {"domain": "lab"}), ("size_px", {"size_px": 50}), ("size_px", {"size_px": 0}),
         ("size_px", {"size_px": -16}), ("z", {"z": torch.zeros(2, 5)}), ("z", {"z": broken_z}),
         ("style", {"style": torch.zeros(2, 3)}), ("style", {"style": style.neutral(3)}),
-        ("style", {"style": broken_style}),
+        ("style", {"style": broken_style}), ("z", {"z": far_z}), ("style", {"style": far_style}),
     ]  # fmt: skip
 
 
