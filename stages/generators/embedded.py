@@ -15,8 +15,8 @@ from stages.recognisers import embedded
 from stages.world import identity, render, style
 
 PRETRAINED = Path("data/pretrain")
-REFINE_RATE = 0.1  # Adam's step, in standard deviations of an identity parameter
-PRIOR = 0.002  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
+REFINE_RATE = 0.25  # Adam's step, in standard deviations of an identity parameter
+PRIOR = 0.001  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
 CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row does not depend on the batch around it
 
 
