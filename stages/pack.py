@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.common import artifacts, params, sphere, stage
 from stages.packing import load, normal
+from stages.packing.bounds import lower_bound
 from stages.packing.objective import Objective, objective
 from stages.packing.start import start
 from stages.settings.pack import Pack
@@ -34,16 +35,24 @@ def pack_with_norms(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np
 
 
 def report(x_id: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> dict[str, Any]:
-    """Return the figures of reports/pack.json; `start` are those of as many random gallery rows."""
+    """Return the figures of reports/pack.json; `start` are those of as many random gallery rows.
+
+    `bound` is the least cosine that the closest pair can have, whatever the gallery; `gap_deg` the angle by which the
+    closest pair misses it; `crowded` the share of identities with a neighbour above cfg.crowded_cosine.
+    """
     done = objective(x_id, x_ref, cfg.alpha, cfg.separation)
     begun = objective(start(x_ref, cfg.identities, cfg.seed), x_ref, cfg.alpha, cfg.separation)
     near_deg = sphere.angle_deg(done.nearest)
+    bound = lower_bound(*x_id.shape)
     return {
         "method": cfg.method,
         "identities": len(x_id),
         "gallery": len(x_ref),
         "embedding_size": x_id.shape[1],
         **_terms(done),
+        "bound": bound,
+        "gap_deg": float(sphere.angle_deg(np.array(bound)) - near_deg.min()),
+        "crowded": float((done.nearest > cfg.crowded_cosine).mean()),
         "nearest_cosine": {**_quantiles(done.nearest, 50, 95), "max": done.nearest.max()},
         "nearest_deg": {"min": near_deg.min(), **_quantiles(near_deg, 5, 50)},
         "gallery_cosine": {**_quantiles(done.gallery, 5), "min": done.gallery.min()},

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from stages.settings.pack import Pack
 
 CFG = Pack(
     method="hyperface", identities=12, alpha=0.5, separation="mean", iterations=60, learning_rate=0.02, max_cosine=0.6,
-    seed=0,
+    crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 
 
@@ -39,9 +39,18 @@ def test_writes_rows_and_figures_that_agree(workplace):
     assert found["nearest_cosine"]["max"] == pytest.approx(cos.max(), abs=1e-5)
     assert found["nearest_deg"]["min"] == pytest.approx(np.degrees(np.arccos(cos.max())), abs=1e-3)
     assert found["gallery_cosine"]["min"] == pytest.approx((x_id @ x_ref.T).max(axis=1).min(), abs=1e-5)
+    assert found["bound"] == 0 and found["gap_deg"] == pytest.approx(90 - found["nearest_deg"]["min"], abs=1e-3)
     assert found["objective"] == pytest.approx(found["separation"] + 0.5 * found["gallery_term"], abs=1e-5)
     assert found["objective"] < found["start"]["objective"]
     assert found["start"]["gallery_term"] == pytest.approx(0, abs=1e-6)
+
+
+def test_figures_of_four_rows_by_hand():
+    x = sphere.unit_rows(np.array([[1, 0, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+    found = pack.report(x, x, replace(CFG, identities=4, separation="closest"))
+    assert found["bound"] == pytest.approx(-1 / 3)
+    assert found["gap_deg"] == pytest.approx(np.degrees(np.arccos(-1 / 3) - np.arccos(0.6)), abs=1e-4)
+    assert found["crowded"] == 0.5
 
 
 def test_a_second_run_writes_the_same_bytes(workplace):

@@ -18,4 +18,5 @@ class Pack:
     iterations: Count
     learning_rate: Positive
     max_cosine: Annotated[float, Field(gt=-1, le=1)]
+    crowded_cosine: Annotated[float, Field(ge=-1, le=1)]
     seed: Seed

@@ -15,7 +15,7 @@ from stages.settings.pack import Pack
 METHODS = get_type_hints(Pack)["method"].__args__
 CFG = Pack(
     method="hyperface", identities=40, alpha=0.5, separation="closest", iterations=200, learning_rate=0.02,
-    max_cosine=0.5, seed=0,
+    max_cosine=0.5, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
     return {
         "pack": {
             "method": "hyperface", "identities": 6, "alpha": 0.5, "separation": "closest", "iterations": 5,
-            "learning_rate": 0.02, "max_cosine": 0.4, "seed": 0,
+            "learning_rate": 0.02, "max_cosine": 0.4, "crowded_cosine": 0.5, "seed": 0,
         },
         "generate": {
             "backend": "embedded", "depths": [{"identities": 6, "images": 4}], "perturbation": "beta", "beta": 0.1,
