@@ -13,7 +13,7 @@ CASES: list[tuple[str, Any, str]] = [
     ("pack.alpha", float("nan"), "pack.alpha = NaN"),
     ("pack.alpha", -0.5, "pack.alpha = -0.5"),
     ("pack.alfa", 0.5, "pack.alfa is not a known key"),
-    ("pack.method", "hyperfaces", "'hyperface', 'gaussian', 'gallery' or 'random'"),
+    ("pack.method", "hyperfaces", "'hyperface', 'code', 'gaussian', 'gallery' or 'random'"),
     ("gallery.backend", "stylegan", "gallery.backend = 'stylegan'"),
     ("generate.backend", "arc3face", "generate.backend"),
     ("generate.sigma", [{"sigma": 0.3, "share": 0.5}], "shares sum to 0.5"),

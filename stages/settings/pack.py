@@ -11,7 +11,7 @@ from stages.common.params import Count, NonNegative, Positive, Seed, settings
 class Pack:
     """How `identities` directions are placed on the embedding sphere."""
 
-    method: Literal["hyperface", "gaussian", "gallery", "random"]
+    method: Literal["hyperface", "code", "gaussian", "gallery", "random"]
     identities: Annotated[int, Field(ge=2, le=10_000_000)]
     alpha: NonNegative
     separation: Literal["closest", "mean"]

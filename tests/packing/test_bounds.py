@@ -62,7 +62,7 @@ def test_rises_with_m_and_falls_with_d(d, m):
 
 
 @given(
-    st.sampled_from(["hyperface", "gaussian", "gallery", "random"]),
+    st.sampled_from(["hyperface", "code", "gaussian", "gallery", "random"]),
     st.sampled_from([8, 16, 32]),
     st.integers(2, 60),
     st.sampled_from([0.0, 0.5]),

@@ -28,13 +28,13 @@ def gallery(n: int, d: int = 24, spread: float = 0.3) -> tuple[np.ndarray, np.nd
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_sampler_returns_unit_rows_the_same_each_time(method):
-    x_ref, norms = gallery(120)
+    x_ref, norms = gallery(120, d=32)  # a power of two, for `code`
     before = x_ref.copy()
     cfg = replace(CFG, method=method, iterations=5)
     x, lengths = load(method).sample(x_ref, norms, cfg)
     again, _ = load(method).sample(x_ref, norms, cfg)
     other, _ = load(method).sample(x_ref, norms, replace(cfg, seed=1))
-    assert x.shape == (40, 24) and x.dtype == np.float32 and lengths.shape == (40,) and lengths.dtype == np.float32
+    assert x.shape == (40, 32) and x.dtype == np.float32 and lengths.shape == (40,) and lengths.dtype == np.float32
     assert np.abs(np.linalg.norm(x, axis=1) - 1).max() < 1e-5
     assert np.array_equal(x, again) and not np.array_equal(x, other)
     assert norms.min() * 0.5 < lengths.min() and lengths.max() < norms.max() * 2
