@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import trange
 
 from stages.common import sphere
-from stages.packing import median_norms
+from stages.packing import closed, lowdim, median_norms
 from stages.packing.objective import combine
 from stages.packing.start import start
 from stages.settings.pack import Pack
@@ -21,9 +21,18 @@ ADAM = (0.9, 0.999, 1e-12)  # the usual decays; a small epsilon, for gradients a
 
 
 def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
-    """Return packed unit rows (m, d) at the gallery's median norm, never worse than the start by the exact J."""
-    x = start(x_ref, cfg.identities, cfg.seed)
-    return optimise(x, x_ref, cfg), median_norms(norms, cfg.identities)
+    """Return packed unit rows (m, d) at the gallery's median norm, never worse than the start by the exact J.
+
+    Without a gallery term proven optima, or a search over the whole sphere, take the place of a start in the gallery.
+    """
+    m, d = cfg.identities, x_ref.shape[1]
+    if cfg.alpha == 0 and closed.known(m, d):
+        x = closed.optimum(m, d, cfg.seed)
+    elif cfg.alpha == 0 and cfg.separation == "closest" and lowdim.solves(m, d):
+        x = lowdim.optimum(m, d, cfg.seed)
+    else:
+        x = optimise(start(x_ref, m, cfg.seed), x_ref, cfg)
+    return x, median_norms(norms, m)
 
 
 def optimise(x: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
