@@ -1,0 +1,56 @@
+"""Products of rows in tiles on whatever device is there: bfloat16 for directions, exact float32 for what decides.
+
+Tiles begin at multiples of TILE whatever the number of ranks, so that a row's numbers do not depend on it.
+"""
+
+import os
+from functools import cache
+
+import torch
+from torch import Tensor
+
+TILE = 1024  # rows; a tile of m = 100,000 columns is 200 MB in bfloat16
+FAST_FROM = 513  # rows; with fewer, float32 is quick enough, ends lower, and writes the same bytes on more machines
+
+
+@cache
+def device() -> torch.device:
+    """Return this rank's GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+@cache
+def fast_dtype(m: int = FAST_FROM) -> torch.dtype:
+    """Return bfloat16 where this device multiplies it in hardware and m rows are many enough to gain, else float32."""
+    if m < FAST_FROM:
+        return torch.float32
+    if device().type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    found = torch.cpu.get_capabilities()
+    return torch.bfloat16 if found.get("avx512_bf16") or found.get("bf16") else torch.float32
+
+
+def tiles(m: int) -> list[slice]:
+    """Return the tiles of m rows."""
+    return [slice(begin, min(begin + TILE, m)) for begin in range(0, m, TILE)]
+
+
+def nearest_other(x: Tensor, first: int = 0, every: int = 1) -> Tensor:
+    """Return the float32 cosine (m,) of each unit row of x (m, d) to its nearest other row, exactly.
+
+    Only tiles on and above the diagonal are computed: one gives the maxima of its rows and of its columns. A rank
+    takes every so many rows of tiles from its `first`; the maximum over the ranks is then the result.
+    """
+    near = x.new_full((len(x),), -2.0)
+    parts = tiles(len(x))
+    for i in range(first, len(parts), every):
+        for j in range(i, len(parts)):
+            cos = x[parts[i]] @ x[parts[j]].T  # (tile, tile)
+            if i == j:
+                cos.fill_diagonal_(-2)
+            else:
+                near[parts[j]] = torch.maximum(near[parts[j]], cos.amax(0))
+            near[parts[i]] = torch.maximum(near[parts[i]], cos.amax(1))
+    return near
