@@ -2,15 +2,17 @@
 
 Reads data/embed: unit rows x_ref (n, d) and their norms. Writes data/pack: unit rows x_id (m, d) and their norms, as
 many x_normal from a Gaussian fitted to the gallery, to compare with, and reports/pack.json: the objective and its
-terms, how close identities are to each other and to the gallery.
+terms, how close identities are to each other and to the gallery. Run it under torchrun to share a large packing over
+ranks; a run that was killed goes on where it last wrote its state.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stages.common import artifacts, params, sphere, stage
-from stages.packing import load, normal
+from stages.common import artifacts, params, ranks, sphere, stage
+from stages.packing import checkpoint, load, neighbours, normal
 from stages.packing.bounds import lower_bound
 from stages.packing.objective import Objective, objective
 from stages.packing.start import start
@@ -27,11 +29,27 @@ def pack(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
 def pack_with_norms(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
     """Return packed unit rows (m, d) float32 and their native norms (m,), given the gallery's rows and norms.
 
-    Raises ValueError when the gallery or the settings do not allow m rows.
+    Raises ValueError when the gallery is not finite unit rows with a norm each, or m rows cannot be placed.
     """
     if cfg.identities < 2:
         raise ValueError(f"pack.identities = {cfg.identities}; allowed: at least 2")
+    x_ref = checked(x_ref, norms)
     return load(cfg.method).sample(x_ref, norms, cfg)
+
+
+def checked(x_ref: np.ndarray, norms: np.ndarray) -> np.ndarray:
+    """Return the gallery's rows as writable float32 (n, d); raises ValueError when they are no finite unit rows."""
+    if x_ref.ndim != 2 or 0 in x_ref.shape:
+        raise ValueError(f"x_ref has shape {x_ref.shape}; allowed: at least one gallery row (n, d)")
+    if len(norms) != len(x_ref):
+        raise ValueError(f"norms of {len(norms)} gallery rows; allowed: {len(x_ref)}, one for each row of x_ref")
+    error = np.abs(np.linalg.norm(x_ref, axis=1) - 1)
+    if not (error <= artifacts.UNIT_TOLERANCE).all():
+        row = int(np.argmax(~(error <= artifacts.UNIT_TOLERANCE)))
+        raise ValueError(
+            f"x_ref: row {row} has length {np.linalg.norm(x_ref[row]):.4g}; allowed: 1 to {artifacts.UNIT_TOLERANCE}"
+        )
+    return np.require(x_ref, np.float32, ["C", "W"])
 
 
 def report(x_id: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> dict[str, Any]:
@@ -72,13 +90,17 @@ def main() -> str:
     """Pack the gallery's embeddings."""
     cfg = params.load("pack", Pack)
     x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
-    x_id, lengths = pack_with_norms(x_ref, norms, cfg)
-    found = report(x_id, x_ref, cfg)
-    with artifacts.output_folder("data/pack") as folder:
-        artifacts.write_rows(folder, "x_id", x_id, lengths)
-        drawn = normal.draw(normal.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY]))
-        artifacts.write_rows(folder, "x_normal", *drawn)
-    artifacts.write_json("reports/pack.json", found)
+    neighbours.check(len(x_ref))
+    with ranks.scratch("pack", cfg, Path("data/embed")) as folder, checkpoint.kept_in(folder):
+        x_id, lengths = pack_with_norms(x_ref, norms, cfg)
+        if ranks.rank() > 0:
+            return ""
+        found = report(x_id, x_ref, cfg)
+        with artifacts.output_folder("data/pack") as fresh:
+            artifacts.write_rows(fresh, "x_id", x_id, lengths)
+            drawn = normal.draw(normal.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY]))
+            artifacts.write_rows(fresh, "x_normal", *drawn)
+        artifacts.write_json("reports/pack.json", found)
     return f"pack: {len(x_id)} identities by {cfg.method}, objective {found['objective']:.3f} -> data/pack"
 
 

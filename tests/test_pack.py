@@ -14,8 +14,8 @@ from stages.common import artifacts, sphere
 from stages.settings.pack import Pack
 
 CFG = Pack(
-    method="hyperface", identities=12, alpha=0.5, separation="mean", iterations=60, learning_rate=0.02, max_cosine=0.6,
-    crowded_cosine=0.5, seed=0,
+    method="hyperface", identities=12, alpha=0.5, separation="mean", start="random", iterations=60,
+    tolerance=0, max_cosine=0.6, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 
 
@@ -72,3 +72,30 @@ def test_refuses_a_single_identity_and_writes_nothing(workplace):
     with pytest.raises(ValueError, match=r"pack.identities = 1: input should be greater than or equal to 2"):
         pack.main()
     assert not Path("data/pack").exists() and not Path("reports").exists()
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda x: np.where(np.arange(30)[:, None] == 7, np.nan, x), r"x_ref: row 7 has length nan; allowed: 1"),
+    (lambda x: np.where(np.arange(30)[:, None] == 7, np.inf, x), r"x_ref: row 7 has length inf; allowed: 1"),
+    (lambda x: x * np.where(np.arange(30)[:, None] == 7, 2, 1), r"x_ref: row 7 has length 2; allowed: 1 to 0.001"),
+    (lambda x: x[:0], r"x_ref has shape \(0, 8\); allowed: at least one gallery row"),
+    (lambda x: x[0], r"x_ref has shape \(8,\)"),
+])  # fmt: skip
+def test_refuses_a_broken_gallery_in_one_line(workplace, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        pack.pack(spoil(artifacts.read_rows("data/embed", "x_ref")[0]), CFG)
+
+
+def test_refuses_norms_and_rows_that_do_not_belong_together(workplace):
+    x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
+    with pytest.raises(ValueError, match=r"norms of 29 gallery rows; allowed: 30"):
+        pack.pack_with_norms(x_ref, norms[:-1], CFG)
+    with pytest.raises(ValueError, match=r"rows have 7 dimensions; allowed: 8, as the gallery"):
+        pack.report(x_ref[:, :7], x_ref, CFG)
+
+
+def test_takes_double_precision_and_leaves_the_gallery_as_it_is(workplace):
+    x_ref = artifacts.read_rows("data/embed", "x_ref")[0]
+    double = x_ref.astype(np.float64)
+    double.setflags(write=False)
+    assert np.array_equal(pack.pack(double, CFG), pack.pack(x_ref, CFG))

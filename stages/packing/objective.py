@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.common import sphere
+from stages.packing.neighbours import nearest_gallery
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,13 @@ class Objective:
 
 
 def objective(x: np.ndarray, x_ref: np.ndarray, alpha: float, reading: str) -> Objective:
-    """Return the objective of unit rows x (m, d), m > 1, beside the gallery x_ref (n, d); `reading` as in `combine`."""
-    return combine(sphere.nearest(x)[1], sphere.nearest(x, x_ref)[1], alpha, reading)
+    """Return the objective of unit rows x (m, d), m > 1, beside the gallery x_ref (n, d); `reading` as in `combine`.
+
+    Raises ValueError when the two differ in d.
+    """
+    if x.shape[1] != x_ref.shape[1]:
+        raise ValueError(f"rows have {x.shape[1]} dimensions; allowed: {x_ref.shape[1]}, as the gallery")
+    return combine(sphere.nearest(x)[1], nearest_gallery(x, x_ref)[1], alpha, reading)
 
 
 def combine(nearest: np.ndarray, gallery: np.ndarray, alpha: float, reading: str) -> Objective:

@@ -1,22 +1,44 @@
-"""Choose where packing starts: random rows of the gallery."""
+"""Choose where packing starts: at rows of the gallery, none twice."""
 
 import numpy as np
 
 from stages.common import sphere
 
 NEAR = 0.5  # length of the noise beside a gallery row of length one; its cosine to that row is about 0.9
+DUPLICATE = 0.98  # rows closer than this count as equal
 
 
 def start(x_ref: np.ndarray, m: int, seed: int) -> np.ndarray:
-    """Return m unit rows (m, d) float32: distinct random rows of the gallery x_ref (n, d).
+    """Return m unit rows (m, d) float32: distinct random rows of the gallery x_ref (n, d), parted as below."""
+    return parted(x_ref, random_rows(len(x_ref), m, seed), seed)
 
-    With m > n every gallery row is taken, and the others are random directions near random gallery rows. So is a row
-    that the gallery holds twice: equal rows could never part, for their gradients are equal.
-    """
+
+def random_rows(n: int, m: int, seed: int) -> np.ndarray:
+    """Return m indices of n rows (m,), all different while m <= n."""
     rng = np.random.default_rng(seed)
-    n, d = x_ref.shape
-    x = x_ref[np.concatenate([rng.permutation(n)[:m], rng.integers(n, size=max(m - n, 0))])]
-    repeated = np.ones(m, bool)
-    repeated[np.unique(x, axis=0, return_index=True)[1]] = False
-    x[repeated] += (NEAR / np.sqrt(d) * rng.standard_normal((repeated.sum(), d))).astype(np.float32)
+    return np.concatenate([rng.permutation(n)[:m], rng.integers(n, size=max(m - n, 0))])
+
+
+def parted(x_ref: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
+    """Return the gallery's rows `row` as unit rows (m, d) float32, moved where they repeat an earlier one.
+
+    A repeated row becomes a random direction near it: equal rows could never part, for their gradients are equal.
+    """
+    x = x_ref[row]
+    repeated = _nearest_earlier(x) > DUPLICATE
+    noise = np.random.default_rng([seed, 1]).standard_normal((repeated.sum(), x.shape[1]))
+    x[repeated] += (NEAR / np.sqrt(x.shape[1]) * noise).astype(np.float32)
     return sphere.unit_rows(x)
+
+
+def _nearest_earlier(x: np.ndarray) -> np.ndarray:
+    """Return the largest cosine (m,) of each row to a row before it."""
+    near = np.full(len(x), -1, np.float32)
+    for begin in range(0, len(x), sphere.TILE):
+        for other in range(0, begin + 1, sphere.TILE):
+            cos = x[begin : begin + sphere.TILE] @ x[other : other + sphere.TILE].T
+            if other == begin:
+                cos = np.where(np.tri(len(cos), k=-1, dtype=bool), cos, np.float32(-1))
+            tile = near[begin : begin + sphere.TILE]
+            np.maximum(tile, cos.max(axis=1), out=tile)
+    return near

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, NonNegative, Positive, Seed, settings
+from stages.common.params import Count, NonNegative, Seed, settings
 
 
 @settings
@@ -15,8 +15,9 @@ class Pack:
     identities: Annotated[int, Field(ge=2, le=10_000_000)]
     alpha: NonNegative
     separation: Literal["closest", "mean"]
+    start: Literal["selected", "random"]
     iterations: Count
-    learning_rate: Positive
+    tolerance: NonNegative
     max_cosine: Annotated[float, Field(gt=-1, le=1)]
     crowded_cosine: Annotated[float, Field(ge=-1, le=1)]
     seed: Seed

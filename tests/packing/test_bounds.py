@@ -14,7 +14,7 @@ from stages.packing.bounds import capacity, lower_bound
 from stages.settings.pack import Pack
 
 CFG = Pack(
-    method="hyperface", identities=24, alpha=0.0, separation="closest", iterations=1, learning_rate=0.02,
+    method="hyperface", identities=24, alpha=0.0, separation="closest", start="selected", iterations=1, tolerance=0,
     max_cosine=0.5, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 # Sharp arrangements (Levenshtein 1992; Cohn and Kumar 2007, table 1): rows, dimensions, cosine

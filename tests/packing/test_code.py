@@ -11,7 +11,7 @@ from stages.packing import code
 from stages.settings.pack import Pack
 
 CFG = Pack(
-    method="code", identities=24, alpha=0.0, separation="closest", iterations=1, learning_rate=0.02,
+    method="code", identities=24, alpha=0.0, separation="closest", start="selected", iterations=1, tolerance=0,
     max_cosine=0.5, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 

@@ -66,8 +66,8 @@ def write_project(
 def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
     return {
         "pack": {
-            "method": "hyperface", "identities": 6, "alpha": 0.5, "separation": "closest", "iterations": 5,
-            "learning_rate": 0.02, "max_cosine": 0.4, "crowded_cosine": 0.5, "seed": 0,
+            "method": "hyperface", "identities": 6, "alpha": 0.5, "separation": "closest", "start": "selected",
+            "iterations": 5, "tolerance": 0.0, "max_cosine": 0.4, "crowded_cosine": 0.5, "seed": 0,
         },
         "generate": {
             "backend": "embedded", "depths": [{"identities": 6, "images": 4}], "perturbation": "beta", "beta": 0.1,

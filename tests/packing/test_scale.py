@@ -1,0 +1,104 @@
+"""Ranks, checkpoints and large galleries leave the result as it is."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packing.instances import gallery
+from packing.test_hyperface import CFG, value
+from tiny import ENVIRONMENT
+
+from stages import pack
+from stages.common import sphere
+from stages.packing import checkpoint, neighbours, tiles
+
+TWO_RANKS = """
+import sys, numpy as np
+from stages import pack
+from stages.packing import tiles
+from packing.instances import gallery
+from packing.test_hyperface import CFG
+from stages.common import ranks
+tiles.TILE = int(sys.argv[1])
+import stages.packing.exchange, stages.packing.solver
+stages.packing.exchange.TILE = stages.packing.solver.TILE = tiles.TILE
+x = pack.pack(gallery(400, d=64), CFG)
+np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
+"""
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> int:
+    for module in ("tiles", "exchange", "solver"):
+        monkeypatch.setattr(f"stages.packing.{module}.TILE", 32)
+    return 32
+
+
+def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
+    program = tmp_path / "program.py"
+    program.write_text(TWO_RANKS)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    paths = {"PYTHONPATH": ENVIRONMENT["PYTHONPATH"] + ":" + ENVIRONMENT["PYTHONPATH"] + "/tests"}
+    subprocess.run([*command, str(program), str(small_tiles), str(tmp_path)], env=ENVIRONMENT | paths, check=True,
+                   capture_output=True)  # fmt: skip
+    alone = pack.pack(gallery(400, d=64), CFG)
+    first, second = np.load(tmp_path / "rank0.npy"), np.load(tmp_path / "rank1.npy")
+    x_ref = gallery(400, d=64)
+    assert np.array_equal(first, second)
+    assert value(first, x_ref) == pytest.approx(value(alone, x_ref), abs=1e-5)
+    assert np.array_equal(first, alone)
+
+
+def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    x_ref, expected = gallery(400), pack.pack(gallery(400), CFG)
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
+
+    class KilledError(Exception):
+        pass
+
+    def save(self, state, exchange, whole=checkpoint.Checkpoint.save_now_and_then):
+        whole(self, state, exchange)
+        if state.step == 63:
+            raise KilledError
+
+    with monkeypatch.context() as broken, checkpoint.kept_in(tmp_path), pytest.raises(KilledError):
+        broken.setattr(checkpoint.Checkpoint, "save_now_and_then", save)
+        pack.pack(x_ref, CFG)
+    assert len(list(tmp_path.iterdir())) == 1
+    seen = []
+
+    def watch(self, state, exchange):
+        seen.append(state.step)
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "save_now_and_then", watch)
+    with checkpoint.kept_in(tmp_path):
+        assert np.array_equal(pack.pack(x_ref, CFG), expected)
+        assert seen[0] == 64
+        pack.pack(x_ref, replace(CFG, alpha=0.6))
+    assert seen.count(1) == 1
+
+
+def test_tiles_cover_all_rows_and_find_the_nearest(small_tiles: int):
+    import torch
+
+    x = gallery(100)
+    expected = sphere.nearest(x)[1]
+    parts = [tiles.nearest_other(torch.from_numpy(x), first, 3).numpy() for first in range(3)]
+    assert np.allclose(np.max(parts, axis=0), expected, atol=1e-6)
+    assert [part.stop - part.start for part in tiles.tiles(100)] == [32, 32, 32, 4]
+
+
+def test_a_gallery_too_large_for_tiles_asks_for_faiss(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbours, "EXACT_UP_TO", 300)
+    x, x_ref = gallery(20), gallery(4000, seed=1)
+    if neighbours.find_spec("faiss") is None:
+        with pytest.raises(ValueError, match=r"gallery of 4000 rows needs FAISS.*pip install"):
+            neighbours.nearest_gallery(x, x_ref)
+    else:
+        row, cosine = neighbours.nearest_gallery(x, x_ref)
+        exact = sphere.nearest(x, x_ref)[1]
+        assert np.allclose(cosine, (x * x_ref[row]).sum(axis=1), atol=1e-6)
+        assert (cosine <= exact + 1e-6).all() and np.mean(cosine > exact - 1e-6) > 0.9
