@@ -30,7 +30,7 @@ class Exchange:
         block = own.new_zeros((self.block, *own.shape[1:]))
         block[: len(own)] = own
         everyone = block.new_empty((self.size * self.block, *block.shape[1:]))
-        dist.all_gather_into_tensor(everyone.view(torch.uint8), block.view(torch.uint8), self.group)  # any dtype
+        dist.all_gather_single(everyone.view(torch.uint8), block.view(torch.uint8), self.group)  # any dtype
         return everyone[: self.m]
 
     def maximum(self, x: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from stages.packing.objective import combine
 from stages.packing.tiles import TILE, fast_dtype, nearest_other, tiles
 from stages.settings.pack import Pack
 
-ANNEAL = 75  # iterations in which the slope rises; twice as many at alpha = 0, where rows have further to go
+ANNEAL = 75  # iterations in which the slope rises at d = 512; fewer dimensions crowd the rows and take longer
 WINDOW = 25  # iterations between two exact values of J
 FIRST_SLOPE = 0.05  # at least, for alpha near 0
 DEPTH = 3e-4  # cosine by which pairs overlap the threshold once it has risen, on average
@@ -60,7 +60,8 @@ class Solver:
         self.exchange = Exchange(self.m)
         self.row = row[self.exchange.own]
         self.weights = torch.empty(min(TILE, self.m), self.m, dtype=fast_dtype(self.m), device=x_ref.device)
-        self.anneal = min(ANNEAL * (1 if cfg.alpha > 0 else 2), cfg.iterations)
+        anneal = ANNEAL * max(512 / self.d, 1) ** 0.5 * (1 if cfg.alpha > 0 else 2)  # at alpha = 0 rows have far to go
+        self.anneal = min(int(anneal), cfg.iterations)
 
     def begin(self, x: Tensor) -> State:
         """Return the state at the start x (m, d)."""

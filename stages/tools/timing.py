@@ -1,10 +1,12 @@
-"""Measure speed: `python -m stages.tools.timing world`, or `generator`.
+"""Measure speed: `python -m stages.tools.timing world`, `generator` or `pack`.
 
 world       faces photographed and differentiated a second
 generator   seconds that the embedded generator takes to find the person behind a row
+pack        J against CPU seconds, the packing solver and the paper's loop: minutes, with `--full` hours
 
-Prints one table. Figures are the best of several runs, since a shared machine only ever makes them worse, and are kept
-out of the tests for the same reason.
+Prints one table; `pack` writes it to reports/timing and says in `stages.tools.packing_timing` how it measures. The
+other figures are the best of several runs, since a shared machine only ever makes them worse, and are kept out of the
+tests for the same reason.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from stages.common import params, sphere
 from stages.generators import embedded
 from stages.settings.generate import Generate
 from stages.settings.world import World
+from stages.tools import packing_timing
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
@@ -103,8 +106,10 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["world", "generator"])
-    {"world": world, "generator": generator}[parser.parse_args().what]()
+    parser.add_argument("what", choices=["world", "generator", "pack"])
+    parser.add_argument("--full", action="store_true", help="pack only: all sizes and seeds")
+    given = parser.parse_args()
+    {"world": world, "generator": generator, "pack": lambda: packing_timing.main(given.full)}[given.what]()
 
 
 if __name__ == "__main__":

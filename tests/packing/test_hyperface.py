@@ -95,12 +95,12 @@ def test_alpha_trades_separation_for_the_gallery(reading: str):
     for alpha in (0.0, 0.25, 0.5, 1.0):
         x = pack.pack(x_ref, replace(CFG, alpha=alpha, separation=reading, start="selected"))
         found.append(objective(x, x_ref, alpha, reading))
-    assert (np.diff([one.separation for one in found]) > 0.01).all()
+    assert (np.diff([one.separation for one in found]) > 0.005).all()
     assert (np.diff([one.gallery_term for one in found]) < -0.01).all()
 
 
 def test_stops_once_a_window_gains_less_than_the_tolerance():
-    x_ref = gallery(400)
+    x_ref = gallery(400, d=128)
     steps = []
     for tolerance in (1.0, 1e-3, 0.0):
         cfg = replace(CFG, tolerance=tolerance, iterations=600)
@@ -108,7 +108,8 @@ def test_stops_once_a_window_gains_less_than_the_tolerance():
         state = solver.begin(torch.from_numpy(x_ref[:150]))
         solver.run(state, lambda state: None)
         steps.append(state.step)
-    assert 75 < steps[0] <= 100 and steps[0] <= steps[1] <= steps[2] <= 600
+    assert solver.anneal < steps[0] <= solver.anneal + 25
+    assert steps[0] <= steps[1] < steps[2] <= 600
 
 
 def test_both_precisions_end_alike(monkeypatch: pytest.MonkeyPatch):
