@@ -33,6 +33,7 @@ MOMENTUM, STEP = 0.9, 0.7
 REFRESH = 5  # iterations for which step sizes serve
 PAD = 32  # extra columns of the fast rows, which keep products aligned: the first two carry the threshold
 MASS = 2.0  # sum of a row's pair weights at the optimum
+SAMPLE, QUANTILE = 256, 0.98  # of so many rows' cosines: where the threshold begins
 T_GAIN, T_FALL, T_RISE = 0.3, 0.02, 0.004  # how fast the threshold follows
 
 
@@ -66,10 +67,10 @@ class Solver:
     def begin(self, x: Tensor) -> State:
         """Return the state at the start x (m, d)."""
         own = x[self.exchange.own]
-        sample = x[:TILE] @ x[:TILE].T
-        pairs = sample[torch.ones_like(sample, dtype=torch.bool).tril(-1)]
-        state = State(own.clone(), torch.zeros_like(own), own.new_ones(len(own), 1), own.clone(), np.inf,
-                      float(pairs.sort().values[int(0.98 * (len(pairs) - 1))]))  # fmt: skip
+        some = x[:: -(-self.m // SAMPLE)]
+        pairs = (some @ some.T)[torch.ones(len(some), len(some), dtype=torch.bool, device=x.device).tril(-1)]
+        threshold = float(pairs.sort().values[int(QUANTILE * (len(pairs) - 1))])
+        state = State(own.clone(), torch.zeros_like(own), own.new_ones(len(own), 1), own.clone(), np.inf, threshold)
         state.best_value = self.value(own)
         return state
 
@@ -113,7 +114,7 @@ class Solver:
         return max(self.cfg.alpha, FIRST_SLOPE) ** (1 - progress) * last**progress
 
     def advance(self, state: State, fast: Tensor) -> Tensor:
-        """Move every row once, all from the same positions `fast` (m, d + PAD); returns the new ones."""
+        """Move every row once, all from the same positions `fast` (m, d + PAD); returns the new ones in their place."""
         slope = self.slope(state)
         sums = state.x.new_empty(len(state.x), 2)
         for tile in tiles(len(state.x)):
@@ -124,7 +125,8 @@ class Solver:
         rise = T_GAIN * (slope * weight - MASS) / (slope * max(state.contacts, 1))
         state.threshold += min(max(rise, -T_FALL), T_RISE)
         state.step += 1
-        return self.fast_rows(state.x)
+        fast[self.exchange.own, : self.d] = state.x
+        return self.exchange.rows(fast[self.exchange.own])
 
     def move(self, state: State, fast: Tensor, tile: slice, slope: float) -> Tensor:
         """Move the rows of one tile in place; returns each row's sum of max(cos - t, 0) and its contacts (tile, 2)."""

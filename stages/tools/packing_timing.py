@@ -39,7 +39,7 @@ POINTS = 20  # of a curve of J
 LARGE = (3_000, 10_000, 30_000, 100_000)  # identities of the cost model
 CFG = Pack(
     method="hyperface", identities=2, alpha=0.5, separation="mean", start="random", iterations=600, tolerance=2e-4,
-    max_cosine=1, seed=0,
+    max_cosine=1, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 
 

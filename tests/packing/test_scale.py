@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from packing.instances import gallery
 from packing.test_hyperface import CFG, value
 from tiny import ENVIRONMENT
@@ -22,7 +24,7 @@ from stages.packing import tiles
 from packing.instances import gallery
 from packing.test_hyperface import CFG
 from stages.common import ranks
-tiles.TILE = int(sys.argv[1])
+tiles.TILE, tiles.FAST_FROM = int(sys.argv[1]), 1
 import stages.packing.exchange, stages.packing.solver
 stages.packing.exchange.TILE = stages.packing.solver.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
@@ -31,10 +33,14 @@ np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 
 
 @pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> int:
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Let small problems have many tiles, multiplied in bfloat16 where the processor can."""
     for module in ("tiles", "exchange", "solver"):
         monkeypatch.setattr(f"stages.packing.{module}.TILE", 32)
-    return 32
+    monkeypatch.setattr(tiles, "FAST_FROM", 1)
+    tiles.fast_dtype.cache_clear()
+    yield 32
+    tiles.fast_dtype.cache_clear()
 
 
 def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
@@ -82,8 +88,6 @@ def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypat
 
 
 def test_tiles_cover_all_rows_and_find_the_nearest(small_tiles: int):
-    import torch
-
     x = gallery(100)
     expected = sphere.nearest(x)[1]
     parts = [tiles.nearest_other(torch.from_numpy(x), first, 3).numpy() for first in range(3)]
