@@ -254,15 +254,14 @@ def row_of(case: Case, alpha: float, seed: int, reading: str, runs: list[Run]) -
 
 
 def scaling() -> list[str]:
-    """Return the table of the cost model: seconds per iteration grow as m^2."""
+    """Return the table of the cost model a m^2 + b m: products and what is done to each row, fitted at both ends."""
+    measured = {m: cost(m) for m in LARGE}
+    (m, (few, _)), *_, (n, (many, _)) = measured.items()
+    a, b = np.linalg.solve([[m**2, m], [n**2, n]], [few, many])
     lines = ["| m | s per iteration | model | peak GB |", "| --- | --- | --- | --- |"]
-    unit = 0.0
-    for m in LARGE:
-        seconds, peak = cost(m)
-        unit = unit or seconds / m**2
-        lines.append(f"| {m} | {seconds:.3f} | {unit * m**2:.3f} | {peak:.2f} |")
-        print(lines[-1], flush=True)
-    return [*lines, "", f"Model: {unit:.3g} s times m^2, d = 512, fitted at m = {LARGE[0]}."]
+    lines += [f"| {m} | {s:.3f} | {a * m**2 + b * m:.3f} | {peak:.2f} |" for m, (s, peak) in measured.items()]
+    print("\n".join(lines))
+    return [*lines, "", f"Model: {a:.3g} m^2 + {b:.3g} m seconds at d = 512, fitted at the first size and the last."]
 
 
 def draw(panels: list[tuple[str, str, list[Run]]], file: Path) -> None:
