@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.world import device, identity, render, style, trace
+from stages.world import device, features, identity, render, style, trace
 
 torch.set_num_threads(1)
 SEEDS = np.arange(20, 28)
@@ -65,6 +65,17 @@ def test_nothing_of_the_renderer_stays_on_the_cpu_when_its_input_does_not(people
             image = render._pictures(render._scene(z, s, domain), 8, domain, 64)
             assert image.device.type == "meta" and image.shape == (8, 3, 64, 64)
     assert render.render(people, style.neutral(8), "wild", 32).device.type == "cpu"  # nor do its constants return
+
+
+def test_features_stay_within_their_boxes(people: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn over the whole image, in styles twice as wide as `wild`, they look the same to a grey level or two."""
+    s = style.sample(SEEDS, "wild", 1.0)
+    boxed = render.render(people, s, "wild", 64)
+    for name in ("FOREHEAD", "EYES", "GLASSES", "MOUTH"):
+        monkeypatch.setattr(features, name, features.Box(0.0, 1.0, 0.0, 1.0))
+    assert (render.render(people, s, "wild", 64) - boxed).abs().max() < 2 / 255
+    monkeypatch.setattr(features, "EYES", features.Box(0.6, 0.7, 0.2, 0.8))
+    assert (render.render(people, s, "wild", 64) - boxed).abs().max() > 0.1
 
 
 def test_five_points_are_aligned_to_the_template(people: Tensor) -> None:
