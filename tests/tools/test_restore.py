@@ -64,10 +64,14 @@ def change(folder: Path, end: str = "well", word: str = "second") -> None:
 
 
 def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a module in a process group of its own, as a shell does."""
+    """Start a module in a process group of its own, as a shell does, that hears Ctrl-C.
+
+    A shell that starts the tests in the background lets them, and all that they start, ignore it.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", *words], cwd=folder, env={**ENVIRONMENT, "PET_NPROC_PER_NODE": "2", **environment},
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
 
