@@ -26,6 +26,7 @@ def run(main: Callable[[], str]) -> None:
     """
     die_with_parent()
     end_on_sigterm()
+    os.environ["OMP_NUM_THREADS"] = "1"  # heard by torch where a backend imports it later
     start = time.perf_counter()
     first = os.environ.get("RANK", "0") == "0"
     try:
