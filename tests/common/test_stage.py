@@ -28,6 +28,15 @@ def test_bad_input_is_one_line_and_leaves_earlier_outputs(tmp_path: Path):
     assert (tmp_path / "data" / "validate").read_text() == "earlier"
 
 
+def test_a_stage_has_one_thread_also_when_torch_comes_late(tmp_path: Path):
+    (tmp_path / "late.py").write_text(
+        "from stages.common import stage\n\n"
+        "def main():\n    import torch\n    return f'threads: {torch.get_num_threads()}'\n\n"
+        "stage.run(main)\n"
+    )
+    assert run(tmp_path, "late", OMP_NUM_THREADS="2").stdout.startswith("threads: 1 (")
+
+
 def test_bad_input_is_one_line_on_two_ranks_too(tmp_path: Path):
     write_params(tmp_path, TINY)
     done = run(tmp_path, "stages.tools.launch", "stages.generate", PET_NPROC_PER_NODE="2")
