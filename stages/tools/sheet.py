@@ -3,7 +3,7 @@
 people   144 people, one image of each
 images   12 people, 12 images of each
 sweeps   each style column in 12 steps from one limit to the other, a row and a person for each
-worst    faces that once went wrong, to be looked at after every change of the world
+worst    faces that are the hardest to draw, to be looked at after every change of the world
 """
 
 import argparse

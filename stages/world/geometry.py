@@ -57,21 +57,20 @@ def person_of(z: Tensor, styles: Tensor) -> Person:
     return Person(z, styles, age, child, old, inputs)
 
 
-Number = Tensor | Linear | float
-
-
-class _Rows:
-    """Collect the numbers of Gaussian bumps that are separable on the chart."""
+class _Rows(Generic[_Value]):
+    """Collect the numbers of Gaussian bumps that are separable on the chart: values of one kind, and constants."""
 
     def __init__(self) -> None:
         """Start empty."""
-        self.rows: list[tuple[Number, ...]] = []
+        self.rows: list[tuple[_Value | float, ...]] = []
 
-    def add(self, amp: Number, x: Number, y: Number, wx: Number, wy: Number) -> None:
+    def add(self, amp: _Value | float, x: _Value | float, y: _Value | float,
+            wx: _Value | float, wy: _Value | float) -> None:  # fmt: skip
         """Add a bump of height amp at (x, y) with Gaussian widths wx, wy in chart units."""
         self.rows.append((amp, x, y, wx, wy))
 
-    def pair(self, amp: Number, x: Number, y: Number, wx: Number, wy: Number) -> None:
+    def pair(self, amp: _Value | float, x: _Value | float, y: _Value | float,
+             wx: _Value | float, wy: _Value | float) -> None:  # fmt: skip
         """Add a bump and its mirror image."""
         self.add(amp, x, y, wx, wy)
         self.add(amp, -x, y, wx, wy)
@@ -87,7 +86,7 @@ def _field(numbers: Tensor) -> Tensor:
     return (ey * amp[..., None]).transpose(1, 2) @ ex
 
 
-class Bumps(_Rows):
+class Bumps(_Rows[Tensor]):
     """Collect bumps of any numbers per image, to be summed."""
 
     def __init__(self, like: Tensor) -> None:
@@ -97,7 +96,7 @@ class Bumps(_Rows):
 
     def _numbers(self) -> Tensor:
         """Return all bumps' numbers (b, k, 5); constants are filled in at once, for speed."""
-        plain = [[v if isinstance(v, float) else 0.0 for v in row] for row in self.rows]
+        plain = [[0.0 if isinstance(v, Tensor) else v for v in row] for row in self.rows]
         numbers = torch.tensor(plain).repeat(len(self._like), 1, 1)
         varying = [(k, i, v) for k, row in enumerate(self.rows) for i, v in enumerate(row)
                    if isinstance(v, Tensor)]  # fmt: skip
@@ -211,7 +210,7 @@ def _base(p: Person) -> Tensor:
     return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)
 
 
-def _upper_bumps(at: Layout[Linear], b: _Rows) -> None:
+def _upper_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add brow ridge, sockets, eyeballs, temples, cheekbones and the hollows before the ears."""
     old, child = of("old"), of("child")
     b.pair(0.035 + 0.014 * of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
@@ -226,13 +225,13 @@ def _upper_bumps(at: Layout[Linear], b: _Rows) -> None:
     b.pair(-0.06, 1.10, 0.02, 0.05, 0.12)
 
 
-def _ears(b: _Rows) -> None:
+def _ears(b: _Rows[Linear]) -> None:
     """Add the ears."""
     b.pair(0.14 + 0.03 * of("ear_out"), 1.20, 0.04 + 0.03 * of("ear_height"), 0.075,
            0.19 + 0.015 * of("ear_size") + 0.02 * of("old"))  # fmt: skip
 
 
-def _nose_bumps(at: Layout[Linear], b: _Rows) -> None:
+def _nose_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add the nose as a ridge of five bumps, a tip, wings and the step below."""
     child = of("child")
     out = 0.030 * of("nose_out") - 0.06 * child
@@ -257,7 +256,7 @@ def _nose_bumps(at: Layout[Linear], b: _Rows) -> None:
     b.add(-0.030, at.nose_x, at.nose_y - 0.105, 0.12, 0.045)
 
 
-def _lower_bumps(at: Layout[Linear], b: _Rows) -> None:
+def _lower_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add cheeks, mouth, lips, chin, jaw corners, and what age and smiling fold there."""
     old, child = of("old"), of("child")
     smile, sag = of("smile"), of("sag")
@@ -283,15 +282,15 @@ def _lower_bumps(at: Layout[Linear], b: _Rows) -> None:
         b.pair(fold, 0.16 + 0.13 * t, at.mouth_y + 0.20 * (1 - t) + 0.02, 0.035, 0.055)
 
 
-def _weights(bumps: _Rows) -> Tensor:
+def _weights(bumps: _Rows[Linear]) -> Tensor:
     """Return the weights (inputs, 5 k) of bumps whose numbers are linear."""
-    return linear.matrix([v for row in bumps.rows for v in row if not isinstance(v, Tensor)], _INPUTS)
+    return linear.matrix([v for row in bumps.rows for v in row], _INPUTS)
 
 
 @constant
 def _face_weights() -> Tensor:
     """Return the weights of all the face's bumps."""
-    bumps, at = _Rows(), _layout()
+    bumps, at = _Rows[Linear](), _layout()
     _upper_bumps(at, bumps)
     _nose_bumps(at, bumps)
     _lower_bumps(at, bumps)
@@ -301,7 +300,7 @@ def _face_weights() -> Tensor:
 @constant
 def _ear_weights() -> Tensor:
     """Return the weights of the ears' bumps."""
-    bumps = _Rows()
+    bumps = _Rows[Linear]()
     _ears(bumps)
     return _weights(bumps)
 

@@ -119,7 +119,7 @@ def render(z: Tensor, style: Tensor, domain: str, size_px: int) -> Tensor:
     """Render (b, 3, size, size) display RGB in [0, 1], differentiable in z and style.
 
     z is (b, IDENTITY_DIM), style (b, STYLE_DIM). Raises `ValueError` for an unknown domain, a size
-    that is no positive multiple of 16, wrong widths, and NaN or infinite numbers.
+    that is no positive multiple of 16, wrong widths, and numbers that are not finite or out of range.
     """
     _check(z, style, domain, size_px)
     with on(z.device):
