@@ -163,7 +163,7 @@ def identities(found: Inputs) -> list[Block]:
     cfg = params.load("pack", Pack)
     angles_deg = {
         f"gallery, {len(x_ref):,} rows": _nearest_deg(x_ref),
-        f"start, {len(x_id):,} rows": _nearest_deg(start(x_ref, len(x_id), cfg.seed)),
+        f"random of it, {len(x_id):,} rows": _nearest_deg(start(x_ref, len(x_id), cfg.seed)),
         f"packed, {len(x_id):,} rows": _nearest_deg(x_id),
     }
     asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")
@@ -185,8 +185,8 @@ def identities(found: Inputs) -> list[Block]:
         "their person's other images, and centres to each other. Heights are scaled to 1."
     )
     near = (
-        "Angle to the nearest other row; dashed: the median. The method hyperface starts from random gallery rows and "
-        f"moves the closest pair apart; here it was {found.pack['method']}."
+        "Angle to the nearest other row; dashed: the median. Packed by the method "
+        f"{found.pack['method']}, beside as many random rows of the gallery."
     )
     drawn = [
         (figures.cosines(panels, found.folder / "cosines.png"), pairs),
