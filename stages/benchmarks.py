@@ -8,6 +8,7 @@ writes  data/benchmarks/PROTOCOL/faces-*.arrow  image shards
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
@@ -33,12 +34,16 @@ def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict
     return index
 
 
-def external_protocol(name: str, found: External, cfg: Benchmarks, size_px: int, folder: Path) -> dict[str, object]:
+def external_protocol(name: str, found: External, cfg: Benchmarks, world: World, folder: Path) -> dict[str, object]:
     """Crop the images of one of the user's sets; returns its index entry."""
     seeds = shards.image_seeds(name, 0, found.identity, found.index)
     rows = Provenance("external", found.identity, found.index, seeds)
     crop = cfg.crops.get(name)
-    shards.draw("faces", rows, lambda part: external.faces(found.files[part], crop, size_px), folder / name)
+
+    def faces(part: slice) -> np.ndarray:
+        return external.faces(found.files[part], crop, world.photo_frame_px, world.size_px)
+
+    shards.draw("faces", rows, faces, folder / name)
     _write_pairs(folder / name, found.pairs)
     return _entry(name, "external", len(found.pairs))
 
@@ -65,7 +70,7 @@ def main() -> str:
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
     own = _external()  # first: what is wrong there should not wait for the drawing
     with ranks.scratch("benchmarks", cfg, world, external.ROOT) as folder:
-        added = [external_protocol(name, found, cfg, world.size_px, folder) for name, found in own.items()]
+        added = [external_protocol(name, found, cfg, world, folder) for name, found in own.items()]
         index = [*embedded_protocols(cfg, world, folder), *added]
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})

@@ -22,7 +22,7 @@ def embed(faces: np.ndarray, recogniser: Recogniser) -> tuple[np.ndarray, np.nda
 def main() -> str:
     """Run the stage."""
     cfg = params.load("embed", Embed)
-    recogniser = recognisers.load(cfg.recogniser, "data/pretrain/recogniser.safetensors")
+    recogniser = recognisers.load(cfg.recogniser, cfg.weights, cfg.card)
     x_ref, norms = embed(Shards("data/gallery").faces(), recogniser)
     with artifacts.output_folder("data/embed") as folder:
         artifacts.write_rows(folder, "x_ref", x_ref, norms)

@@ -1,7 +1,7 @@
 """Draw images of the packed identities.
 
-reads   data/pack/    x_id (m, d) unit rows, and x_normal, for the control; data/embed/  x_ref (n, d), likewise;
-        params generate, world
+reads   data/pack/    x_id (m, d) unit rows with native norms, and x_normal, for the control;
+        data/embed/  x_ref (n, d), likewise; the backend's weights; params generate, world
 writes  data/generate/plain-*.arrow             k images of each identity, perturbed
         data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
@@ -21,6 +21,7 @@ from stages.generators import Generator
 from stages.settings.generate import Generate, Noise
 from stages.settings.world import World
 
+Rows = tuple[np.ndarray, np.ndarray]  # unit rows (m, d) and their native norms (m,)
 CHUNK = 20  # identities conditioned together, padded: the unit of work of a rank
 RATIOS = np.arange(21) / 20  # SynFace's grid of mixup ratios
 
@@ -74,16 +75,17 @@ def partners(identities: int, images: int, seed: int) -> tuple[np.ndarray, np.nd
     return partner, ratio
 
 
-def conditions(generator: Generator, name: str, x: np.ndarray, seed: int, folder: Path) -> np.ndarray:
-    """Return the conditions (m, c) of rows x (m, d), computed in chunks by all ranks; done chunks are kept."""
+def conditions(generator: Generator, name: str, rows: Rows, seed: int, folder: Path) -> np.ndarray:
+    """Return the conditions (m, c) of rows, computed in chunks by all ranks; done chunks are kept."""
+    x, norms = rows
     seeds = shards.image_seeds(f"condition-{name}", seed, np.arange(len(x)), np.zeros(len(x), np.int64))
     starts = range(0, len(x), CHUNK)
     files = {folder / f".{name}-{start:07d}.npy": start for start in starts}
     todo = [file for file in files if not file.exists()]
 
     def work(file: Path) -> None:
-        rows = np.minimum(np.arange(files[file], files[file] + CHUNK), len(x) - 1)  # the last row fills the last chunk
-        artifacts.write_array(file, generator.condition(x[rows], seeds[rows])[: len(x) - files[file]])
+        part = np.minimum(np.arange(files[file], files[file] + CHUNK), len(x) - 1)  # the last row fills the last chunk
+        artifacts.write_array(file, generator.condition(x[part], norms[part], seeds[part])[: len(x) - files[file]])
 
     ranks.barrier()  # all ranks have looked before one writes
     ranks.share(todo, work, f"refine {name} rows")
@@ -138,20 +140,22 @@ def main() -> str:
     """Run the stage."""
     cfg, world = params.load("generate", Generate), params.load("world", World)
     needed = max(cfg.identities(), cfg.mixup.identities, cfg.control.identities)
-    x_id = artifacts.read_rows("data/pack", "x_id")[0][:needed]
+    x_id, norms = (part[:needed] for part in artifacts.read_rows("data/pack", "x_id"))
+    d, few = x_id.shape[1], cfg.control.identities
     controls = {
-        "gallery": artifacts.read_rows("data/embed", "x_ref", x_id.shape[1])[0][: cfg.control.identities],
-        "gaussian": artifacts.read_rows("data/pack", "x_normal", x_id.shape[1])[0][: cfg.control.identities],
+        "gallery": artifacts.read_rows("data/embed", "x_ref", d),
+        "gaussian": artifacts.read_rows("data/pack", "x_normal", d),
     }
-    generator = generators.load(cfg.backend, world.size_px, world.studio_spread, cfg.refine_steps)
-    with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path("data/pretrain")) as folder:
-        packed = conditions(generator, "packed", x_id, cfg.seed, folder)
+    generator = generators.load(cfg, world)
+    with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path(cfg.weights)) as folder:
+        packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
         cosine = plain(generator, x_id, packed, cfg, folder)
         if cfg.mixup.identities:
             mixup(generator, x_id, packed, cfg, folder)
         control(generator, "packed", packed, cfg, folder)
-        for name, x in controls.items():
-            control(generator, name, conditions(generator, name, x, cfg.seed, folder), cfg, folder)
+        for name, (x, native) in controls.items():
+            drawn = conditions(generator, name, (x[:few], native[:few]), cfg.seed, folder)
+            control(generator, name, drawn, cfg, folder)
         if ranks.rank() == 0:
             artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
         ranks.publish(folder, "data/generate")

@@ -6,10 +6,9 @@ writes  data/sets/NAME/faces-*.arrow
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from stages.common import images, params, ranks, shards, stage
+from stages.common import images, params, photographs, ranks, shards, stage
 from stages.common.shards import Provenance
 from stages.settings.sets import Sets
 from stages.settings.world import World
@@ -40,22 +39,16 @@ def from_folder(name: str, cfg: Sets, world: World, folder: Path) -> None:
     ]
     who, index = np.array([i for i, _, _ in files]), np.array([j for _, j, _ in files])
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
-    shards.draw("faces", rows, lambda p: _read([file for _, _, file in files[p]], world.size_px), folder)
+    shards.draw("faces", rows, lambda p: _read([file for _, _, file in files[p]], world), folder)
 
 
 def _faces(person: Path, images_: int) -> list[tuple[int, Path]]:
     return list(enumerate(sorted(f for f in person.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)[:images_]))
 
 
-def _read(files: list[Path], size_px: int) -> np.ndarray:
-    return np.concatenate([images.resize(_square(images.decode(f.read_bytes(), str(f))), size_px) for f in files])
-
-
-def _square(face: np.ndarray) -> np.ndarray:
-    side = max(face.shape[:2])
-    below, right = side - face.shape[0], side - face.shape[1]
-    edges = (below // 2, below - below // 2, right // 2, right - right // 2)
-    return cv2.copyMakeBorder(face, *edges, cv2.BORDER_REPLICATE)[None]
+def _read(files: list[Path], world: World) -> np.ndarray:
+    faces = [photographs.framed(images.decode(f.read_bytes(), str(f)), world.photo_frame_px) for f in files]
+    return np.concatenate([images.resize(face[None], world.size_px) for face in faces])
 
 
 def main() -> str:

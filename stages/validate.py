@@ -124,9 +124,13 @@ def find_external(file: Path) -> None:
 
     DVC would say so, too, but only after it has removed the outputs of that stage.
     """
-    for name, entry in params.read(file)["sets"].items():
-        if not Path(entry["path"]).exists():
-            raise ValueError(f"{file}: sets.{name}.path = {entry['path']!r}: no such folder; allowed: one that exists")
+    values = params.read(file)
+    given = {f"sets.{name}.path": entry["path"] for name, entry in values["sets"].items()}
+    for section, key in (("gallery", "path"), ("embed", "weights"), ("embed", "card"), ("generate", "weights")):
+        given[f"{section}.{key}"] = values[section][key]
+    for key, path in given.items():
+        if not (Path(path).exists() or Path(path).is_relative_to("data/pretrain")):  # a stage makes that
+            raise ValueError(f"{file}: {key} = {path!r}: no such file or folder; allowed: one that exists")
     if not BENCHMARKS.is_dir():
         raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from tiny import ROOT, run
 
-from stages.common import artifacts
+from stages.common import artifacts, params
 from stages.common.images import Shards
 from stages.pretrain import RECIPES
 from stages.protocols import embedded, external
@@ -87,17 +87,20 @@ def test_a_set_of_ones_own_is_refused_before_anything_is_drawn(copy: Path):
 
 def test_a_crop_replicates_the_edge():
     photograph = np.arange(6, dtype=np.uint8).reshape(2, 3)[..., None].repeat(3, 2)
-    crop = external.cut(photograph, Crop(side_px=2.0, x_px=0.0, y_px=1.0))[..., 0]
+    crop = external.cut(photograph, Crop(side_px=2.0, x_px=0.0, y_px=1.0), 112)[..., 0]
     assert crop.tolist() == [[0, 0], [3, 3]]
 
 
 def test_an_aligned_face_is_widened_to_the_frame_that_the_world_renders():
     aligned = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
-    whole = external.cut(aligned, None)
+    whole = external.cut(aligned, None, trace.FRAME)
     assert whole.shape == (trace.FRAME, trace.FRAME, 3)
     inner = slice(int(trace.MARGIN), int(trace.MARGIN) + 112)
+    assert params.read()["world"]["photo_frame_px"] == trace.FRAME
     np.testing.assert_array_equal(whole[inner, inner], aligned)
-    np.testing.assert_array_equal(external.cut(aligned[:, 10:102], None)[inner, inner][:, 10:102], aligned[:, 10:102])
+    np.testing.assert_array_equal(
+        external.cut(aligned[:, 10:102], None, trace.FRAME)[inner, inner][:, 10:102], aligned[:, 10:102]
+    )
 
 
 def test_the_real_set_beside_the_project_is_read_when_it_is_there(monkeypatch: pytest.MonkeyPatch):
@@ -107,5 +110,5 @@ def test_the_real_set_beside_the_project_is_read_when_it_is_there(monkeypatch: p
     monkeypatch.setattr(external, "ROOT", folder)
     found = external.read("orl")
     assert len(found.pairs) == 1800 and len(np.unique(found.identity)) == 20
-    faces = external.faces(found.files[:3], None, 64)
+    faces = external.faces(found.files[:3], None, 136, 64)
     assert faces.shape == (3, 64, 64, 3) and faces.std() > 20

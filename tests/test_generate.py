@@ -1,5 +1,6 @@
 """Perturbation, mixup and what the chain's images say of themselves."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from stages.common import artifacts, images, params, shards, sphere
 from stages.common.images import Shards
 from stages.generators import embedded
 from stages.settings.generate import Generate, Noise
+from stages.settings.world import World
 from stages.world.album import portraits
 
 MIXTURE = [Noise(sigma=0.3, share=0.4), Noise(sigma=0.5, share=0.4), Noise(sigma=0.7, share=0.2)]
@@ -66,12 +68,12 @@ def test_images_have_the_depths_that_were_asked_for(chain: Path):
 def test_an_image_does_not_depend_on_the_images_around_it(chain: Path, monkeypatch: pytest.MonkeyPatch):
     """Any image of the set comes out again when it is drawn alone, from its row and its seed."""
     monkeypatch.chdir(chain)
-    cfg, size_px, spread = params.load("generate", Generate), TINY["world.size_px"], 0.35
-    generator = embedded.load(size_px, spread, cfg.refine_steps)
+    cfg = params.load("generate", Generate)
+    generator = embedded.load(cfg, params.load("world", World))
     x_id = artifacts.read_rows("data/pack", "x_id")[0]
     seeds = shards.image_seeds("condition-packed", cfg.seed, np.arange(12), np.zeros(12, np.int64))
     rows = np.minimum(np.arange(generate.CHUNK), 11)
-    condition = generator.condition(x_id[rows], seeds[rows])
+    condition = generator.condition(x_id[rows], np.ones(len(rows)), seeds[rows])
     plain = Shards("data/generate", "plain-*.arrow")
     scale = generate.noise_scale(cfg, plain.column("index"), x_id.shape[1])
     for row in (0, 17, 40):
@@ -96,12 +98,13 @@ def test_images_of_a_packed_identity_stay_when_others_are_added(copy: Path):
 
 def test_refinement_brings_the_faces_nearer_to_their_rows(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)  # the committed networks: the chain's tiny ones hardly tell people apart
-    fit = []
+    fit, cfg = [], params.load("generate", Generate)
+    world = replace(params.load("world", World), studio_spread=0.2)
     for steps in (0, 12):
-        generator = embedded.load(64, 0.2, steps)
+        generator = embedded.load(replace(cfg, refine_steps=steps), world)
         gallery = portraits("test-refine", 0, 6, 1, "studio", 0.2).faces(slice(None), 64)
         x = sphere.unit_rows(generator.recogniser.embed(gallery))
-        faces = generator.generate(np.repeat(generator.condition(x, np.arange(6)), 4, 0), np.arange(24))
+        faces = generator.generate(np.repeat(generator.condition(x, np.ones(6), np.arange(6)), 4, 0), np.arange(24))
         rows = sphere.unit_rows(generator.recogniser.embed(faces))
         fit.append(np.einsum("bd,bd->b", rows, np.repeat(x, 4, 0)).mean())
     assert fit[1] > fit[0] + 0.02

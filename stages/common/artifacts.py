@@ -144,16 +144,20 @@ def write_weights(file: str | Path, tensors: Mapping[str, Any], card: Mapping[st
     write_json(file.with_suffix(".json"), {**card, "sha256": digest(file)})
 
 
-def read_weights(file: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (tensors in float32, card) of a safetensors file; raises ValueError on any disagreement."""
+def read_weights(file: str | Path, card_file: str | Path | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (tensors in float32, card) of a safetensors file; raises ValueError on any disagreement.
+
+    card_file: where the card lies, beside the file of weights unless told otherwise.
+    """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     file = existing(file)
-    card = read_json(file.with_suffix(".json"))
+    card_file = Path(card_file or file.with_suffix(".json"))
+    card = read_json(card_file)
     if not isinstance(card, dict) or digest(file) != card.get("sha256"):
-        raise ValueError(f"{file}: sha256 differs from its card {file.with_suffix('.json').name}")
+        raise ValueError(f"{file}: sha256 differs from its card {card_file.name}")
     try:
         tensors = load_file(file)
     except SafetensorError as error:

@@ -9,14 +9,20 @@ from typing import Protocol
 
 import numpy as np
 
+from stages.settings.generate import Generate
+from stages.settings.world import World
+
 
 class Generator(Protocol):
     """A face generator conditioned on rows of the embedding sphere. Arrays are float32; rows are independent."""
 
     domain: str
 
-    def condition(self, x_id: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Return the conditions (m, c) of identity rows (m, d); seeds (m,) fix what is random in it."""
+    def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return the conditions (m, c) of unit identity rows (m, d).
+
+        norms (m,) are the rows' native ones, for backends that work there; seeds (m,) fix what is random in it.
+        """
         ...
 
     def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -32,9 +38,6 @@ class Generator(Protocol):
         ...
 
 
-def load(backend: str, size_px: int, spread: float, refine_steps: int) -> Generator:
-    """Load the generator `stages/generators/BACKEND.py`.
-
-    size_px: side of its faces; spread: width of its style; refine_steps: bound on the work per identity centre.
-    """
-    return import_module(f"stages.generators.{backend}").load(size_px, spread, refine_steps)
+def load(cfg: Generate, world: World) -> Generator:
+    """Load the generator `stages/generators/BACKEND.py`; raises ValueError when its weights are missing or wrong."""
+    return import_module(f"stages.generators.{cfg.backend}").load(cfg, world)

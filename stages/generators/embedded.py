@@ -12,9 +12,10 @@ from torch import Tensor
 from stages.backbones.inverter import Inverter
 from stages.common import artifacts
 from stages.recognisers import embedded
+from stages.settings.generate import Generate
+from stages.settings.world import World
 from stages.world import identity, render, style
 
-PRETRAINED = Path("data/pretrain")
 REFINE_RATE = 0.25  # Adam's step, in standard deviations of an identity parameter
 PRIOR = 0.001  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
 CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row does not depend on the batch around it
@@ -45,12 +46,12 @@ class EmbeddedGenerator:
                 parts.append(self.inverter(rows)[: len(part)])
         return torch.cat(parts)
 
-    def condition(self, x_id: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return identity parameters (m, IDENTITY_DIM): the inverter's, refined towards cos(F(G(x)), x) = 1.
 
         Each step renders every identity once in a new style drawn from its seed, so that what is fitted is the person
         and not one picture. Adam keeps its state per row: rows stay independent. The mean of the second half of the
-        steps is returned, which averages the styles' noise out.
+        steps is returned, which averages the styles' noise out. Norms carry nothing here.
         """
         z = self.invert(x_id).requires_grad_()
         target = torch.from_numpy(x_id)
@@ -83,10 +84,10 @@ class EmbeddedGenerator:
         return render.photograph(torch.from_numpy(condition), styles, seeds, self.domain, self.size_px)
 
 
-def load(size_px: int, spread: float, refine_steps: int) -> EmbeddedGenerator:
-    """Return the generator built on `data/pretrain`; raises ValueError when a file is missing or does not fit."""
-    recogniser = embedded.load(PRETRAINED / "recogniser.safetensors")
-    file = PRETRAINED / "inverter.safetensors"
+def load(cfg: Generate, world: World) -> EmbeddedGenerator:
+    """Return the generator of the pretrained networks; raises ValueError when a file is missing or does not fit."""
+    recogniser = embedded.load(Path(cfg.weights) / "recogniser.safetensors")
+    file = Path(cfg.weights) / "inverter.safetensors"
     tensors, card = artifacts.read_weights(file)
     try:
         inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
@@ -94,4 +95,4 @@ def load(size_px: int, spread: float, refine_steps: int) -> EmbeddedGenerator:
     except (KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise ValueError(f"{file}: not the inverter of this face world: {reason}") from error
-    return EmbeddedGenerator(recogniser, inverter, size_px, spread, refine_steps)
+    return EmbeddedGenerator(recogniser, inverter, world.size_px, world.studio_spread, cfg.refine_steps)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
-from stages.common import images
+from stages.common import images, photographs
 from stages.protocols import pairs
 from stages.settings.benchmarks import Crop
-from stages.world import trace
 
 ROOT = Path("data/external/benchmarks")
 
@@ -55,26 +53,18 @@ def read(name: str) -> External:
     )
 
 
-def faces(files: list[Path], crop: Crop | None, size_px: int) -> np.ndarray:
+def faces(files: list[Path], crop: Crop | None, frame_px: int, size_px: int) -> np.ndarray:
     """Return the crops of image files, uint8 (b, size_px, size_px, 3) RGB."""
     return np.concatenate(
-        [images.resize(cut(images.decode(f.read_bytes(), str(f)), crop)[None], size_px) for f in files]
+        [images.resize(cut(images.decode(f.read_bytes(), str(f)), crop, frame_px)[None], size_px) for f in files]
     )
 
 
-def cut(photograph: np.ndarray, crop: Crop | None) -> np.ndarray:
-    """Return a square of a photograph (h, w, 3), its edge replicated.
-
-    Without a crop the longer side is taken for the side of ArcFace's template, in which aligned faces come, and the
-    square is as much wider, about the same centre, as the frame that the networks here have learned from.
-    """
-    height, width = photograph.shape[:2]
-    side = round(crop.side_px if crop else max(height, width) * trace.FRAME / trace.TEMPLATE_SIZE)
-    left = round((crop.x_px if crop else width / 2) - side / 2)
-    top = round((crop.y_px if crop else height / 2) - side / 2)
-    pad = max(0, -left, -top, left + side - width, top + side - height)
-    wide = cv2.copyMakeBorder(photograph, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    return wide[top + pad : top + pad + side, left + pad : left + pad + side]
+def cut(photograph: np.ndarray, crop: Crop | None, frame_px: int) -> np.ndarray:
+    """Return a square of a photograph (h, w, 3): the crop, or without one the frame about an aligned face."""
+    if crop is None:
+        return photographs.framed(photograph, frame_px)
+    return photographs.square(photograph, crop.side_px, crop.x_px, crop.y_px)
 
 
 def _ends(file: Path, number: int, line: list[str]) -> list[tuple[str, int]]:

@@ -20,6 +20,10 @@ class Recogniser(Protocol):
         ...
 
 
-def load(backend: str, file: str | Path) -> Recogniser:
-    """Load the weights in `file` with the backend `stages/recognisers/BACKEND.py`."""
-    return import_module(f"stages.recognisers.{backend}").load(file)
+def load(backend: str, weights: str | Path, card: str | Path | None = None) -> Recogniser:
+    """Load a file of weights with the backend `stages/recognisers/BACKEND.py`.
+
+    card: JSON file that says how the network wants its faces; without one, it lies beside the weights.
+    """
+    card = card or Path(weights).with_suffix(".json")
+    return import_module(f"stages.recognisers.{backend}").load(weights, card)

@@ -73,9 +73,9 @@ def save(file: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:
     artifacts.write_weights(file, tensors, {**card, "standardise": "per image, over all colours"})
 
 
-def load(file: str | Path) -> Embedded:
+def load(file: str | Path, card_file: str | Path | None = None) -> Embedded:
     """Return the recogniser in `file`; raises ValueError when file and card do not fit each other."""
-    tensors, card = artifacts.read_weights(file)
+    tensors, card = artifacts.read_weights(file, card_file)
     try:
         net = build(card)
         missing, unexpected = net.load_state_dict(tensors, strict=False)

@@ -47,9 +47,10 @@ class Control:
 
 @settings
 class Generate:
-    """How images are drawn of the packed identities."""
+    """How images are drawn of the packed identities; `weights` is the folder that the backend reads."""
 
     backend: Literal["embedded"]
+    weights: Annotated[str, Field(min_length=1)]
     depths: list[Depth]
     perturbation: Literal["none", "beta", "sigma"]
     beta: NonNegative

@@ -1,12 +1,20 @@
 """The `world` section of params.yaml."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from stages.common.params import SizePx, Spread, settings
 
 
 @settings
 class World:
-    """How the embedded face world is photographed by `gallery`, `generate`, `sets` and `benchmarks`."""
+    """How faces are photographed by `gallery`, `generate`, `sets` and `benchmarks`.
+
+    `photo_frame_px` is what the square of an aligned photograph shows, in pixels of ArcFace's 112 px template.
+    """
 
     size_px: SizePx
+    photo_frame_px: Annotated[int, Field(ge=64, le=224)]
     studio_spread: Spread
     wild_spread: Spread

@@ -89,17 +89,18 @@ def world() -> None:
 def generator() -> None:
     """Print what it costs to find the person behind a row, and to draw that person once."""
     torch.set_num_threads(1)
-    world_cfg, steps = params.load("world", World), params.load("generate", Generate).refine_steps
-    made = embedded.load(world_cfg.size_px, world_cfg.studio_spread, steps)
+    world_cfg, cfg = params.load("world", World), params.load("generate", Generate)
+    made = embedded.load(cfg, world_cfg)
     album = portraits("timing", 0, ROWS, 1, "studio", world_cfg.studio_spread)
     x = sphere.unit_rows(made.recogniser.embed(album.faces(slice(None), made.recogniser.size_px)))
     seeds = np.arange(ROWS)
-    condition = made.condition(x, seeds)
-    found = _best(lambda: made.condition(x, seeds), REPEATS) / ROWS
+    norms = np.ones(ROWS)
+    condition = made.condition(x, norms, seeds)
+    found = _best(lambda: made.condition(x, norms, seeds), REPEATS) / ROWS
     drawn = _best(lambda: made.generate(condition, seeds), REPEATS) / ROWS
     print(f"embedded generator, one thread, {ROWS} rows at once: seconds per identity\n")
     print(f"{'refine_steps':>12} {'invert and refine':>18} {f'draw at {made.size_px} px':>15}")
-    print(f"{steps:>12} {found:>18.3f} {drawn:>15.4f}")
+    print(f"{cfg.refine_steps:>12} {found:>18.3f} {drawn:>15.4f}")
 
 
 def main() -> None:
