@@ -21,7 +21,7 @@ def constant(make: Callable[..., _Made]) -> Callable[..., _Made]:
 
     @cache
     def kept(device: torch.device, *args: Any) -> Any:
-        with torch.device("cpu"):
+        with torch.inference_mode(False), torch.device("cpu"):  # kept for whoever differentiates, too
             made = make(*args)
         return _moved(made, device)
 

@@ -134,7 +134,7 @@ def photograph(z: Tensor, style: Tensor, seeds: np.ndarray, domain: str, size_px
     """
     _check(z, style, domain, size_px)
     images, chunk = [], _CHUNK[_kind(z)]
-    with torch.no_grad(), on(z.device):
+    with torch.inference_mode(), on(z.device):
         for start in range(0, len(z), chunk):
             rows = torch.arange(start, start + chunk).clamp(max=len(z) - 1)
             scene = _scene(z[rows], style[rows], domain)

@@ -146,6 +146,15 @@ def test_gradients_agree_with_finite_differences(people: Tensor, domain: str) ->
         assert abs(slope - 1.0) < 0.03
 
 
+def test_what_photographing_made_serves_gradients_too(people: Tensor) -> None:
+    """Constants of a size that only `photograph` has seen so far are no inference tensors."""
+    s = style.neutral(8)
+    render.photograph(people, s, SEEDS, "wild", 80)
+    z = people.clone().requires_grad_()
+    render.render(z, s.requires_grad_(), "wild", 80).sum().backward()
+    assert z.grad is not None and float(z.grad.abs().sum()) > 0
+
+
 def test_gradients_reach_styles_and_stay_finite(people: Tensor) -> None:
     """Extreme identities and styles give finite gradients, and the light's is not zero."""
     z = (people * 20).requires_grad_()
