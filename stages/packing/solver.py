@@ -55,9 +55,9 @@ class State:
 class Solver:
     """One packing problem: gallery rows x_ref (n, d), the gallery row that each of m rows is held to, settings."""
 
-    def __init__(self, x_ref: Tensor, row: Tensor, cfg: Pack) -> None:
-        """Share the rows over the ranks and set the buffers up."""
-        self.x_ref, self.cfg, self.m, self.d = x_ref, cfg, len(row), x_ref.shape[1]
+    def __init__(self, x_ref: Tensor, row: Tensor, cfg: Pack, step: float = STEP) -> None:
+        """Share the rows over the ranks and set the buffers up; `step`: in units of 1 / each row's curvature."""
+        self.x_ref, self.cfg, self.m, self.d, self.step = x_ref, cfg, len(row), x_ref.shape[1], step
         self.exchange = Exchange(self.m)
         self.row = row[self.exchange.own]
         self.weights = torch.empty(min(TILE, self.m), self.m, dtype=fast_dtype(self.m), device=x_ref.device)
@@ -143,7 +143,7 @@ class Solver:
             square = weights.norm(dim=1, dtype=torch.float32).square_().clamp_(min=1e-20)
             contacts = 4 / 3 * total.square() / square  # exact where overlaps are uniform, at most 4 / 3 of the count
             rayleigh = 2 * gradient.square().sum(1) / square  # large where the neighbours lie in one direction
-            state.rate[tile, 0] = STEP / torch.maximum((1 + (contacts / self.d).sqrt()).square(), rayleigh)
+            state.rate[tile, 0] = self.step / torch.maximum((1 + (contacts / self.d).sqrt()).square(), rayleigh)
         if self.cfg.alpha > 0:
             gradient.sub_(self.x_ref[self.row[tile]], alpha=self.cfg.alpha / slope)
         x, velocity = state.x[tile], state.velocity[tile]

@@ -1,201 +1,133 @@
 """Set the packing solver against the paper's loop: J and CPU seconds, on instances that neither was tuned on.
 
-Instances: `clustered`, from `face_like` below, and `world`, wild people of the face world embedded by the committed
-recogniser. The loop and its twin (`stages.packing.reference`) choose among the RATES of learning, tried by the twin on
-tuning instances of the same kind and size; the solver has none to choose, its constants are those of the code. The
-published loop of the closest pair hardly moves, so that for the reading `closest` the loop is the better of the
-published one and of that of `mean`. Every method then runs on held-out seeds, in turn within one process, on one
-thread; J is computed exactly, outside the clock.
+`stages.tools.packing_runs` says what runs and how both are tuned. The front shows what alpha trades: the cosine of the
+closest pair against the distance to the gallery. Files are written anew after every comparison, so that a run which is
+stopped leaves what it has measured.
 
-writes   reports/timing/pack.md   the table        reports/timing/pack.png   J against CPU seconds
+writes  reports/timing/pack.md    the tables
+        reports/timing/pack.png   J against CPU seconds, first seed of each case
+        reports/timing/front.png  closest pair against distance to the gallery as alpha grows, mean over the seeds
 """
 
 import resource
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from stages.common import artifacts, sphere
-from stages.packing import reference
-from stages.packing.objective import objective
-from stages.packing.select import select
+from stages.common import artifacts
 from stages.packing.solver import Solver, State
-from stages.packing.start import random_rows
-from stages.recognisers.embedded import load
-from stages.settings.pack import Pack
-from stages.world.album import portraits
+from stages.tools.packing_runs import CFG, RATES, STEPS, TUNING_SEED, Case, Comparison, compare, face_like
 
 FOLDER = Path("reports/timing")
-RATES = (0.003, 0.01, 0.03)
-TUNING_SEED = 900
-CLUSTERS, SHARE, DECAY = 200, 0.3, 50.0
-POINTS = 20  # of a curve of J
 LARGE = (3_000, 10_000, 30_000, 100_000)  # identities of the cost model
-CFG = Pack(
-    method="hyperface", identities=2, alpha=0.5, separation="mean", start="random", iterations=600, tolerance=2e-4,
-    max_cosine=1, crowded_cosine=0.5, seed=0,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row of the table for each method: m identities from a gallery of n, held-out seeds."""
-
-    kind: str
-    m: int
-    n: int
-    alphas: tuple[float, ...]
-    seeds: tuple[int, ...]
-    iterations: int = 1000
-
-
-SHORT = [Case("clustered", 300, 1200, (0.25, 0.5, 1.0), (1, 2)), Case("world", 150, 600, (0.5,), (1,))]
+SHORT = [Case("clustered", 300, 1200, (0.125, 0.25, 0.5, 1.0, 2.0), (1,)), Case("world", 150, 600, (0.5,), (1,))]
 FULL = [
     Case("clustered", 1000, 4000, (0.25, 0.5, 1.0), (1, 2, 3, 4, 5)),
-    Case("clustered", 3000, 12_000, (0.5,), (1,)),
     Case("world", 420, 1500, (0.5,), (1, 2, 3)),
+    Case("clustered", 3000, 12_000, (0.5,), (1,)),
 ]
+FRONTS = {"reference": 0, "same": 2, "own": 3}  # places of the runs that the front shows
+INTRODUCTION = f"""# Packing: the solver against the published loop
+
+Written by `python -m stages.tools.timing pack`, which says how. CPU seconds of one thread. `reference` is Adam by
+autograd in float32, `twin` the same steps by analytic gradient and bfloat16 products; both run from random gallery
+rows. `same` is the solver from the same rows, `own` from those that it selects. Loop and solver were tuned in
+{2 * len(RATES)} and {2 * len(STEPS)} trials on other instances. The ratios are CPU seconds of the loop, whole, over
+those of the solver until its exact J is at most the loop's; 0 where it never is.
+"""
+ROW = ["instance", "m", "alpha", "reading"]
+RUNS = ["reference", "twin", "same", "own"]
+RATIOS = [f"{base} / {run}" for base in RUNS[:2] for run in RUNS[2:]]
 
 
-@dataclass
-class Run:
-    """What one method did: CPU seconds and exact J by reading, at points of its course."""
+def main(full: bool, seeds: Sequence[int] = ()) -> None:
+    """Compare on every case, print the rows and write tables and figures; `full` takes the large sizes.
 
-    name: str
-    seconds: list[float] = field(default_factory=list)
-    values: list[dict[str, float]] = field(default_factory=list)
-
-    def end(self, reading: str) -> float:
-        """Return the least J of the course."""
-        return min(value[reading] for value in self.values)
-
-    def reaches(self, reading: str, goal: float) -> float:
-        """Return the CPU seconds until J is at most `goal`, infinite where it never is."""
-        done = (s for s, value in zip(self.seconds, self.values, strict=True) if value[reading] <= goal)
-        return next(done, float("inf"))
-
-
-class Clock:
-    """CPU seconds of this process without those spent within `paused`."""
-
-    def __init__(self) -> None:
-        """Start."""
-        self.begun, self.stopped = time.process_time(), 0.0
-
-    def seconds(self) -> float:
-        """Return the seconds so far."""
-        return time.process_time() - self.begun - self.stopped
-
-    def paused(self, work: Callable[[], None]) -> None:
-        """Do something that does not count."""
-        before = time.process_time()
-        work()
-        self.stopped += time.process_time() - before
-
-
-def face_like(n: int, d: int, seed: int) -> np.ndarray:
-    """Return unit rows (n, d) in clusters: sqrt(SHARE) of a centre and the rest around it.
-
-    Centres and rests are Gaussian directions with coordinates that fall by exp(-k / (2 DECAY)): cosines of unrelated
-    rows have a standard deviation of 0.10, the nearest of 1,000 rows is at 0.39 on average.
+    `seeds` stand in for the held-out ones, as many as a case has. Raises ValueError where one is the tuning instance's.
     """
-    rng = np.random.default_rng([TUNING_SEED, seed])
-    size = np.exp(-np.arange(d) / (2 * DECAY))
-    centres = sphere.unit_rows(rng.standard_normal((CLUSTERS, d)) * size)
-    x = np.empty((n, d), np.float32)
-    for begin in range(0, n, 10_000):
-        rest = sphere.unit_rows(rng.standard_normal((min(10_000, n - begin), d)) * size)
-        x[begin : begin + 10_000] = SHARE**0.5 * centres[rng.integers(CLUSTERS, size=len(rest))]
-        x[begin : begin + 10_000] += (1 - SHARE) ** 0.5 * rest
-    return sphere.unit_rows(x)
+    if TUNING_SEED in seeds:
+        raise ValueError(f"--seeds {TUNING_SEED}: the instance that both are tuned on; allowed: any other")
+    torch.set_num_threads(1)
+    costs = scaling() if full else []
+    done: list[Comparison] = []
+    for case in FULL if full else SHORT:
+        for one in compare(replace(case, seeds=tuple(seeds or case.seeds)[: len(case.seeds)])):
+            done.append(one)
+            print(_line(_row(one)), flush=True)
+            write(done, costs)
 
 
-def world(n: int, seed: int) -> np.ndarray:
-    """Return rows (n, d) of wild people of the face world, one photograph each, by the committed recogniser."""
-    recogniser = load("data/pretrain/recogniser.safetensors")
-    album = portraits("timing", seed, n, 1, "wild", 0.5)
-    return sphere.unit_rows(recogniser.embed(album.faces(slice(None), recogniser.size_px)))
+def write(done: list[Comparison], costs: list[str]) -> None:
+    """Write the tables and the figures of the comparisons so far."""
+    blocks = [INTRODUCTION, "## Every comparison\n", *_table([*ROW, "seed", *_columns()], map(_row, done)), ""]
+    blocks += ["## Over the seeds, least and most\n", *_table([*ROW, "seeds", *RATIOS], _ranges(done)), ""]
+    blocks += ["## Chosen on the tuning instance\n", *_table([*ROW, *CHOSEN], _choices(done)), ""]
+    fronts = [[*key[:2], *_cells(point)] for key, points in front(done).items() for point in points]
+    if fronts:
+        blocks += ["## The front, reading `closest`, mean over the seeds\n", *_table(FRONT, fronts), ""]
+        draw_front(done, FOLDER / "front.png")
+    with artifacts.output_file(FOLDER / "pack.md") as fresh:
+        fresh.write_text("\n".join([*blocks, *costs]).rstrip() + "\n")
+    draw(done, FOLDER / "pack.png")
 
 
-def instance(case: Case, seed: int) -> np.ndarray:
-    """Return the gallery (n, d) of a case."""
-    return world(case.n, seed) if case.kind == "world" else face_like(case.n, 512, seed)
+CHOSEN = ["loop descends", "its rate", "solver descends", "its step"]
+FRONT = ["instance", "m", "alpha", *(f"{what} {run}" for what in ("closest pair", "gallery term") for run in FRONTS)]
 
 
-def scores(x: Tensor, x_ref: np.ndarray, alpha: float) -> dict[str, float]:
-    """Return the exact J of both readings."""
-    found = objective(x.numpy(), x_ref, alpha, "mean")
-    return {"mean": found.value, "closest": float(found.nearest.max()) + alpha * found.gallery_term}
+def _columns() -> list[str]:
+    return [*(f"J {run}" for run in RUNS), *(f"s {run}" for run in RUNS), *RATIOS]
 
 
-def loop(
-    which: str, reading: str, x_ref: np.ndarray, row: np.ndarray, alpha: float, iterations: int, rate: float
-) -> Run:
-    """Run the reference or its twin from gallery rows `row`."""
-    run, ref = Run(which), torch.from_numpy(x_ref)
-    clock = Clock()
-
-    def each(step: int, x: Tensor) -> None:
-        if step % max(iterations // POINTS, 1) == 0:
-            run.seconds.append(clock.seconds())
-            clock.paused(lambda: run.values.append(scores(x, x_ref, alpha)))
-
-    method = reference.reference if which == "reference" else reference.twin
-    method(ref[torch.from_numpy(row)], ref, alpha, reading, iterations, rate, each)
-    return run
+def _key(one: Comparison) -> tuple[str, ...]:
+    return (one.case.kind, f"{one.case.m}", f"{one.alpha:g}", one.reading)
 
 
-@torch.inference_mode()
-def solver(x_ref: np.ndarray, row: np.ndarray | None, alpha: float, reading: str, seed: int, m: int) -> Run:
-    """Run the solver from gallery rows `row`, or from those that it selects, which then count."""
-    run = Run("solver" if row is not None else "solver, own start")
-    clock, cfg = Clock(), replace(CFG, alpha=alpha, separation=reading, seed=seed)
-    row = select(x_ref, m, seed) if row is None else row
-    ref = torch.from_numpy(x_ref)
-    problem = Solver(ref, torch.from_numpy(row), cfg)
-
-    def each(state: State) -> None:
-        seconds, shown = clock.seconds(), state.best if state.step % 25 == 0 else None
-        if shown is not None:
-            run.seconds.append(seconds)
-            clock.paused(lambda: run.values.append(scores(shown, x_ref, alpha)))
-
-    problem.run(problem.begin(ref[torch.from_numpy(row)]), each)
-    return run
+def _row(one: Comparison) -> list[str]:
+    cells = [*_key(one), f"{one.seed}", *(f"{run.end(one.reading):.4f}" for run in one.runs)]
+    cells += [f"{run.seconds[-1]:.2f}" for run in one.runs]
+    return cells + [f"{ratio:.1f}" for base in (0, 1) for ratio in one.ratios(base)]
 
 
-def tuned(case: Case, alpha: float) -> dict[str, tuple[str, float]]:
-    """Return, for each reading, which loop and rate end lowest on the tuning instance."""
-    x_ref = instance(case, TUNING_SEED)
-    row = random_rows(case.n, case.m, TUNING_SEED)
-    trials = {
-        (which, rate): loop("twin", which, x_ref, row, alpha, case.iterations, rate)
-        for which in ("mean", "closest") for rate in RATES
-    }  # fmt: skip
-    allowed = {"mean": [key for key in trials if key[0] == "mean"], "closest": list(trials)}
-    return {reading: min(keys, key=lambda key: trials[key].end(reading)) for reading, keys in allowed.items()}
+def _ranges(done: list[Comparison]) -> Iterator[list[str]]:
+    for key in dict.fromkeys(map(_key, done)):
+        alike = [one for one in done if _key(one) == key]
+        ratios = np.array([[*one.ratios(0), *one.ratios(1)] for one in alike])  # (seeds, 4)
+        spans = zip(ratios.min(0), ratios.max(0), strict=True)
+        yield [*key, f"{len(alike)}", *(f"{least:.1f} to {most:.1f}" for least, most in spans)]
 
 
-def compare(case: Case) -> Iterator[tuple[float, int, str, list[Run]]]:
-    """Yield alpha, seed, reading and the four runs."""
-    for alpha in case.alphas:
-        chosen = tuned(case, alpha)
-        for seed in case.seeds:
-            x_ref, row = instance(case, seed), random_rows(case.n, case.m, seed)
-            loops: dict[tuple[str, float], list[Run]] = {}
-            for reading in ("mean", "closest"):
-                which, rate = chosen[reading]
-                if (which, rate) not in loops:  # the loop of `mean` often serves both readings
-                    args = (which, x_ref, row, alpha, case.iterations, rate)
-                    loops[which, rate] = [loop("reference", *args), loop("twin", *args)]
-                own = [solver(x_ref, start, alpha, reading, seed, case.m) for start in (row, None)]
-                yield alpha, seed, reading, [*loops[which, rate], *own]
+def _choices(done: list[Comparison]) -> Iterator[list[str]]:
+    for key, one in {_key(one): one for one in done}.items():
+        yield [*key, one.loop[0], f"{one.loop[1]:g}", one.solver[0], f"{one.solver[1]:g}"]
+
+
+def front(done: list[Comparison]) -> dict[tuple[str, str], list[tuple[float, np.ndarray]]]:
+    """Return, for each instance and m with several alphas, alpha and (2, 3): pair and gallery term of FRONTS' runs."""
+    found: dict[tuple[str, str], dict[float, list[np.ndarray]]] = {}
+    for one in done:
+        if one.reading == "closest" and len(one.case.alphas) > 1:
+            ends = [one.runs[place].best("closest") for place in FRONTS.values()]
+            point = np.array([[end[what] for end in ends] for what in ("pair", "gallery_term")])
+            found.setdefault((one.case.kind, f"{one.case.m}"), {}).setdefault(one.alpha, []).append(point)
+    return {key: [(a, np.mean(points, 0)) for a, points in by_alpha.items()] for key, by_alpha in found.items()}
+
+
+def _cells(point: tuple[float, np.ndarray]) -> list[str]:
+    return [f"{point[0]:g}", *(f"{value:.4f}" for value in point[1].ravel())]
+
+
+def _table(header: list[str], rows: Iterator[list[str]] | list[list[str]]) -> list[str]:
+    return [_line(header), "|" + " --- |" * len(header), *map(_line, rows)]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def cost(m: int, d: int = 512, iterations: int = 3) -> tuple[float, float]:
@@ -212,67 +144,53 @@ def cost(m: int, d: int = 512, iterations: int = 3) -> tuple[float, float]:
     return (time.process_time() - before) / iterations, peak
 
 
-def main(full: bool) -> None:
-    """Compare on every case, print and write the table and the figure; `full` adds the large sizes."""
-    torch.set_num_threads(1)
-    text, panels = [HEADER], []
-    for case in FULL if full else SHORT:
-        for alpha, seed, reading, runs in compare(case):
-            line = row_of(case, alpha, seed, reading, runs)
-            print(line, flush=True)
-            text.append(line)
-            if seed == case.seeds[0]:
-                panels.append((f"{case.kind}, m = {case.m}, alpha = {alpha:g}, {reading}", reading, runs))
-    if full:
-        text += ["", *scaling()]
-    with artifacts.output_file(FOLDER / "pack.md") as fresh:
-        fresh.write_text(f"{INTRODUCTION}\n" + "\n".join(text) + "\n")
-    draw(panels, FOLDER / "pack.png")
-
-
-INTRODUCTION = f"""# Packing: the solver against the published loop
-
-Written by `python -m stages.tools.timing pack`, which says how. CPU seconds of one thread. `reference` is Adam by
-autograd in float32, `twin` the same steps by analytic gradient and bfloat16 products; both run from random gallery rows
-with the best of {len(RATES)} learning rates. `same` is the solver from the same rows, `own` from those that it selects.
-The ratios are CPU seconds of the loop, whole, over those of the solver until its exact J is at most the loop's.
-"""
-HEADER = (
-    "| instance | m | alpha | reading | seed | J reference | J twin | J same | J own | s reference | s twin | s same "
-    "| s own | reference / same | reference / own | twin / same | twin / own |\n|" + " --- |" * 17
-)
-
-
-def row_of(case: Case, alpha: float, seed: int, reading: str, runs: list[Run]) -> str:
-    """Return a row of the table."""
-    cells = [case.kind, f"{case.m}", f"{alpha:g}", reading, f"{seed}"]
-    cells += [f"{run.end(reading):.4f}" for run in runs] + [f"{run.seconds[-1]:.2f}" for run in runs]
-    for base in runs[:2]:
-        ratios = [base.seconds[-1] / run.reaches(reading, base.end(reading)) for run in runs[2:]]
-        cells += [f"{ratio:.1f}" if ratio else "never" for ratio in ratios]
-    return f"| {' | '.join(cells)} |"
-
-
 def scaling() -> list[str]:
     """Return the table of the cost model a m^2 + b m: products and what is done to each row, fitted at both ends."""
-    measured = {m: cost(m) for m in LARGE}
+    measured = {m: cost(m) for m in LARGE}  # ascending, before all else: the peak is then this size's
     (m, (few, _)), *_, (n, (many, _)) = measured.items()
     a, b = np.linalg.solve([[m**2, m], [n**2, n]], [few, many])
-    lines = ["| m | s per iteration | model | peak GB |", "| --- | --- | --- | --- |"]
-    lines += [f"| {m} | {s:.3f} | {a * m**2 + b * m:.3f} | {peak:.2f} |" for m, (s, peak) in measured.items()]
-    print("\n".join(lines))
-    return [*lines, "", f"Model: {a:.3g} m^2 + {b:.3g} m seconds at d = 512, fitted at the first size and the last."]
+    rows = [[f"{m}", f"{s:.3f}", f"{a * m**2 + b * m:.3f}", f"{peak:.2f}"] for m, (s, peak) in measured.items()]
+    lines = ["## Cost of an iteration\n", *_table(["m", "s per iteration", "model", "peak GB"], rows)]
+    lines += ["", f"Model: {a:.3g} m^2 + {b:.3g} m seconds at d = 512, fitted at the first size and the last."]
+    print("\n".join(lines), flush=True)
+    return lines
 
 
-def draw(panels: list[tuple[str, str, list[Run]]], file: Path) -> None:
-    """Draw J against CPU seconds, one panel a case."""
-    figure = Figure(figsize=(10, 2.6 * -(-len(panels) // 2)), layout="constrained")
-    axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).ravel()
-    for ax, (title, reading, runs) in zip(axes, panels, strict=False):
-        for run in runs:
-            ax.plot(run.seconds, [value[reading] for value in run.values], marker=".", label=run.name)
+def draw(done: list[Comparison], file: Path) -> None:
+    """Draw J against CPU seconds, one panel for each alpha and reading of a case's first seed."""
+    first = [one for one in done if one.seed == one.case.seeds[0]]
+    figure = Figure(figsize=(10, 2.6 * -(-len(first) // 2)), layout="constrained")
+    axes = figure.subplots(-(-len(first) // 2), 2, squeeze=False).ravel()
+    for ax, one in zip(axes, first, strict=False):
+        for run in one.runs:
+            ax.plot(run.seconds, [score[one.reading] for score in run.scores], marker=".", label=run.name)
+        title = f"{one.case.kind}, m = {one.case.m}, alpha = {one.alpha:g}, {one.reading}"
         ax.set(xscale="log", title=title, xlabel="CPU seconds", ylabel="J")
-        ax.set_ylim(top=1.6 * max(run.end(reading) for run in runs))
+        ax.set_ylim(top=1.6 * max(run.end(one.reading) for run in one.runs))
         ax.legend(fontsize=7)
+    for ax in axes[len(first) :]:
+        ax.remove()
+    _save(figure, file)
+
+
+def draw_front(done: list[Comparison], file: Path) -> None:
+    """Draw the closest pair's cosine against the distance to the gallery, a point an alpha, a line a method."""
+    fronts = front(done)
+    figure = Figure(figsize=(5.2 * len(fronts), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(fronts), squeeze=False).ravel()
+    names = ("reference", "solver", "solver, own start")
+    for ax, ((kind, m), points) in zip(axes, fronts.items(), strict=True):
+        pair, distance = np.stack([values for _, values in points], 1)  # each (alphas, runs)
+        for name, x, y in zip(names, distance.T, pair.T, strict=True):
+            ax.plot(x, y, marker="o", label=name)
+            for (alpha, _), *at in zip(points, x, y, strict=True):
+                ax.annotate(f"{alpha:g}", tuple(at), (4, 4), textcoords="offset points", fontsize=7)
+        ax.set(title=f"{kind}, m = {m}; numbers: alpha", xlabel="mean distance to the gallery, 1 - cosine")
+        ax.set_ylabel("cosine of the closest pair")
+        ax.legend(fontsize=7)
+    _save(figure, file)
+
+
+def _save(figure: Figure, file: Path) -> None:
     with artifacts.output_file(file) as fresh:
         figure.savefig(fresh, dpi=120, metadata={"Software": None})

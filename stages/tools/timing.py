@@ -2,11 +2,12 @@
 
 world       faces photographed and differentiated a second
 generator   seconds that the embedded generator takes to find the person behind a row
-pack        J against CPU seconds, the packing solver and the paper's loop: minutes, with `--full` hours
+pack        J against CPU seconds and the front over alpha, the packing solver and the paper's loop: minutes, with
+            `--full` hours
 
-Prints one table; `pack` writes it to reports/timing and says in `stages.tools.packing_timing` how it measures. The
-other figures are the best of several runs, since a shared machine only ever makes them worse, and are kept out of the
-tests for the same reason.
+Prints one table; `pack` writes to reports/timing and says in `stages.tools.packing_runs` how it measures. The other
+figures are the best of several runs, since a shared machine only ever makes them worse, and are kept out of the tests
+for the same reason.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -109,8 +111,10 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("what", choices=["world", "generator", "pack"])
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and seeds")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: held-out seeds to take instead")
     given = parser.parse_args()
-    {"world": world, "generator": generator, "pack": lambda: packing_timing.main(given.full)}[given.what]()
+    pack = partial(packing_timing.main, given.full, given.seeds)
+    {"world": world, "generator": generator, "pack": pack}[given.what]()
 
 
 if __name__ == "__main__":

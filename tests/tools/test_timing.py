@@ -1,11 +1,13 @@
 """The timing tool prints its tables; how fast anything is, is not tested."""
 
+from itertools import groupby
 from pathlib import Path
 
 import pytest
 from tiny import ROOT
 
-from stages.tools import packing_timing, timing
+from stages.tools import packing_runs, packing_timing, timing
+from stages.tools.packing_runs import READINGS
 
 
 def test_the_world_has_a_row_of_rates_for_every_size(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
@@ -27,15 +29,53 @@ def test_the_generator_is_timed_with_the_networks_of_the_repository(
     assert min(steps, refined, drawn) > 0
 
 
-def test_the_packing_table_has_a_row_for_every_instance_and_reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    cases = [packing_timing.Case(kind, 12, 40, (0.5,), (1,), iterations=20) for kind in ("clustered", "world")]
+def test_the_packing_tables_have_a_row_for_every_instance_and_reading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    cases = [packing_runs.Case("clustered", 12, 40, (0.25, 1.0), (1, 2), iterations=20)]
+    cases.append(packing_runs.Case("world", 12, 40, (0.5,), (1,), iterations=20))
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(packing_timing, "FULL", cases)
     monkeypatch.setattr(packing_timing, "LARGE", (20, 40))
     monkeypatch.setattr(packing_timing, "FOLDER", tmp_path)
-    packing_timing.main(full=True)
-    rows = [line.split(" | ") for line in (tmp_path / "pack.md").read_text().splitlines() if line.startswith("| ")]
-    compared = [row for row in rows if row[0] in ("| clustered", "| world")]
-    assert [row[3] for row in compared] == ["mean", "closest"] * 2
-    assert all(float(row[8]) <= float(row[5]) for row in compared)
-    assert len(rows) == 2 + 4 + 2 + 2 and (tmp_path / "pack.png").stat().st_size > 10_000
+    packing_timing.main(full=True, seeds=(8, 7))
+    every, ranges, choices, front, costs = _tables((tmp_path / "pack.md").read_text())
+    assert [(row[2], row[3], row[4]) for row in every[:4]] == [(a, r, "8") for a in ("0.25", "1") for r in READINGS]
+    assert [row[4] for row in every] == ["8"] * 4 + ["7"] * 4 + ["8"] * 2
+    assert all(float(row[8]) <= float(row[5]) for row in every)
+    assert [row[4] for row in ranges] == ["2"] * 4 + ["1"] * 2
+    assert len(choices) == 6 and {row[4] for row in choices if row[3] == "mean"} == {"mean"}
+    assert [row[:3] for row in front] == [["clustered", "12", "0.25"], ["clustered", "12", "1"]]
+    assert [row[0] for row in costs] == ["20", "40"]
+    assert min((tmp_path / name).stat().st_size for name in ("pack.png", "front.png")) > 10_000
+
+
+def _tables(text: str) -> list[list[list[str]]]:
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    bodies = [list(rows) for is_table, rows in groupby(lines, lambda line: len(line) > 1) if is_table]
+    return [rows[2:] for rows in bodies]
+
+
+def test_both_methods_have_as_many_trials_and_the_lowest_is_taken():
+    tried: list[tuple[str, float]] = []
+
+    def trial(choice: tuple[str, float]) -> packing_runs.Run:
+        tried.append(choice)
+        end = {("mean", 1.0): 0.3, ("mean", 2.0): 0.2, ("closest", 1.0): 0.1, ("closest", 2.0): 0.4}[choice]
+        return packing_runs.Run("", [1.0], [{"mean": end, "closest": end + 0.01}])
+
+    assert packing_runs.tuned(trial, (1.0, 2.0)) == {"mean": ("mean", 2.0), "closest": ("closest", 1.0)}
+    assert len(tried) == 4 and len(packing_runs.RATES) == len(packing_runs.STEPS)
+
+
+def test_a_ratio_counts_the_seconds_until_the_solver_is_as_low_as_the_loop():
+    def run(*ends: float) -> packing_runs.Run:
+        return packing_runs.Run("", [1.0, 2.0, 4.0], [{"mean": end} for end in ends])
+
+    runs = [run(0.5, 0.4, 0.3), run(0.5, 0.4, 0.1), run(0.5, 0.3, 0.2), run(0.5, 0.5, 0.4)]
+    case = packing_runs.Case("clustered", 2, 2, (1.0,), (1,))
+    found = packing_runs.Comparison(case, 1, 1.0, "mean", ("mean", 1.0), ("mean", 1.0), runs)
+    assert found.ratios(0) == [2.0, 0.0] and found.ratios(1) == [0.0, 0.0]
+
+
+def test_the_tuning_instance_is_no_held_out_one():
+    with pytest.raises(ValueError, match=r"--seeds 900"):
+        packing_timing.main(full=False, seeds=[1, packing_runs.TUNING_SEED])
