@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from tiny import TINY, run, write_params
 
-from stages import audit
-from stages.audit import Faces
+from stages.auditing import measures
+from stages.auditing.faces import Faces, centres
 from stages.common import artifacts, sphere
 from stages.common.images import Shards
 from stages.settings.audit import Audit, Capacity
@@ -27,32 +27,32 @@ def clusters(people: int, images: int, noise: float, d: int = 32, seed: int = 0)
 
 def test_fidelity_is_one_without_noise_and_falls_with_it():
     exact, x_id = clusters(10, 4, 0.0)
-    assert audit.fidelity(exact, x_id, 0)["image"]["value"] == pytest.approx(1)
+    assert measures.fidelity(exact, x_id, 0)["image"]["value"] == pytest.approx(1)
     noisy, x_id = clusters(10, 4, 0.2)
-    found = audit.fidelity(noisy, x_id, 0)
+    found = measures.fidelity(noisy, x_id, 0)
     assert (
         found["image"]["low"] < found["image"]["value"] < found["image"]["high"] < 0.9 < found["centre"]["value"] + 0.1
     )
     assert found["top1"]["value"] == 1
     wrong = Faces(noisy.x, (noisy.identity + 1) % 10)
-    assert audit.fidelity(wrong, x_id, 0)["top1"]["value"] == 0
+    assert measures.fidelity(wrong, x_id, 0)["top1"]["value"] == 0
 
 
 def test_enrolment_compares_with_the_first_half_of_the_images():
     faces, _ = clusters(10, 4, 0.1)
     index = np.tile(np.arange(4), 10)
-    assert audit.enrolled_top1(faces, index, 0)["value"] == 1
+    assert measures.enrolled_top1(faces, index, 0)["value"] == 1
     shuffled = faces.x.copy()
     shuffled[index >= 2] = np.roll(shuffled[index >= 2], 2, axis=0)  # probes show the neighbour
-    assert audit.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
+    assert measures.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
 
 
 def test_an_image_is_compared_with_the_others_of_its_identity_and_not_with_itself():
     x = np.eye(4, dtype=np.float32)
     identity = np.array([0, 0, 1, 1])
-    assert audit.to_the_others(Faces(x, identity), 0)["value"] == pytest.approx(0)
+    assert measures.to_the_others(Faces(x, identity), 0)["value"] == pytest.approx(0)
     pair = sphere.unit_rows(np.array([[1, 0], [1, 1], [0, 1], [0, 1]], np.float32))
-    assert audit.to_the_others(Faces(pair, identity), 0)["value"] == pytest.approx((np.sqrt(0.5) + 1) / 2)
+    assert measures.to_the_others(Faces(pair, identity), 0)["value"] == pytest.approx((np.sqrt(0.5) + 1) / 2)
 
 
 def test_spread_is_the_mean_cosine_within_identities():
@@ -61,56 +61,69 @@ def test_spread_is_the_mean_cosine_within_identities():
         faces.x[a] @ faces.x[b]
         for a in range(30) for b in range(a) if faces.identity[a] == faces.identity[b]
     ]  # fmt: skip
-    assert audit.spread(faces, 0)["value"] == pytest.approx(np.mean(pairs), abs=1e-5)
+    assert measures.spread(faces, 0)["value"] == pytest.approx(np.mean(pairs), abs=1e-5)
 
 
 def test_separation_finds_the_nearest_other_identity():
     faces, x_id = clusters(6, 3, 0.0)
     cos = x_id @ x_id.T - 2 * np.eye(6)
-    assert audit.separation(faces)["max"] == pytest.approx(cos.max(), abs=1e-5)
-    assert audit.separation(faces)["mean"] == pytest.approx(cos.max(1).mean(), abs=1e-5)
+    assert measures.separation(faces)["max"] == pytest.approx(cos.max(), abs=1e-5)
+    assert measures.separation(faces)["mean"] == pytest.approx(cos.max(1).mean(), abs=1e-5)
 
 
 def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
     gallery, _ = clusters(40, 1, 0.0, seed=1)
     unrelated, _ = clusters(40, 4, 0.1, seed=2)
     copied = Faces(gallery.x, np.arange(40))
-    leak = audit.leakage(copied, gallery.x, unrelated, CFG)
+    leak = measures.leakage(copied, gallery.x, unrelated, CFG)
     assert leak["rate"]["value"] == 1 and leak["unrelated_rate"]["value"] < 0.6
-    fresh = audit.leakage(clusters(40, 1, 0.0, seed=3)[0], gallery.x, unrelated, CFG)
+    fresh = measures.leakage(clusters(40, 1, 0.0, seed=3)[0], gallery.x, unrelated, CFG)
     assert fresh["rate"]["value"] < 0.6
 
 
-def test_capacity_of_each_kind_stands_beside_that_of_unrelated_people(tmp_path: Path):
+def test_capacity_of_each_kind_is_of_its_own_images():
     index = np.tile(np.arange(4), 12)
     apart, _ = clusters(12, 4, 0.02)
     alike = Faces(sphere.unit_rows(apart.x + 3 * np.eye(32)[0]), apart.identity)
     unrelated, _ = clusters(12, 4, 0.02, seed=2)
-    found = audit.capacities({"packed": (apart, index), "gallery": (alike, index)}, unrelated, CFG, tmp_path)
-    assert found["packed"] == {"drawn": 12, "identities": {"value": 12, "low": 12, "high": 12}}
+    found, curves = measures.capacities({"packed": (apart, index), "gallery": (alike, index)}, unrelated, CFG)
+    packed = found["packed"]
+    assert packed["drawn"] == 12 and packed["identities"] == {"value": 12, "low": 12, "high": 12}
+    assert packed["caps"] == measures.caps(apart, found["threshold"], 0.05)
     assert found["gallery"]["identities"]["value"] == 1
     assert found["true_match_rate"] == 1
-    share = artifacts.read_array(tmp_path / "confused-gallery.npy")
-    assert share.shape == (11, 3) and (share == 1).all()
+    assert curves["gallery"].shape == (11, 3) and (curves["gallery"] == 1).all()
+
+
+def test_caps_are_as_wide_as_most_images_ask_for():
+    about_deg = np.array([10, -10] * 9 + [30, -30])  # of 20 images a tenth lies further out
+    angle = np.radians(np.concatenate([about_deg, 180 + about_deg]))
+    faces = Faces(np.stack([np.cos(angle), np.sin(angle)], 1), np.repeat([0, 1], 20))
+    tau = float(np.cos(np.radians(40)))
+    found = measures.caps(faces, tau, 0.2)  # on the circle 360 / (40 + 2 * 10) caps fit
+    assert found.pop("rho_deg") == pytest.approx(10) and found.pop("d") == 2 and found.pop("tau") == tau
+    assert found == {"fewest_log10": pytest.approx(np.log10(6)), "most_log10": pytest.approx(np.log10(6))}
+    wide = measures.caps(faces, tau, 0.0)  # two images of one cap may be 60 degrees apart and need not match
+    assert wide["rho_deg"] == pytest.approx(30) and wide["fewest_log10"] is wide["most_log10"] is None
 
 
 @pytest.mark.parametrize("tile", [5, 1024])
 def test_near_duplicates_are_pairs_of_different_identities(tile: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sphere, "TILE", tile)
     faces, _ = clusters(8, 2, 0.0)  # two equal images of one identity are no duplicates
-    assert audit.near_duplicates(faces, 0.98)["pairs"] == 0
+    assert measures.near_duplicates(faces, 0.98)["pairs"] == 0
     x = faces.x.copy()
     x[15] = x[0]
-    assert audit.near_duplicates(Faces(x, faces.identity), 0.98) == {"pairs": 2, "rate": 2 / 112}
+    assert measures.near_duplicates(Faces(x, faces.identity), 0.98) == {"pairs": 2, "rate": 2 / 112}
 
 
 def test_the_filter_drops_what_is_far_from_its_centre():
     faces, _ = clusters(5, 6, 0.05)
     x = faces.x.copy()
     x[7] = -x[7]
-    kept = audit.kept(Faces(x, faces.identity), 0.3)
+    kept = measures.kept(Faces(x, faces.identity), 0.3)
     assert not kept[7] and kept.sum() == 29
-    assert audit.kept(faces, -1).all()
+    assert measures.kept(faces, -1).all()
 
 
 def test_the_chain_is_audited_whole(chain: Path):
@@ -126,7 +139,7 @@ def test_the_chain_is_audited_whole(chain: Path):
 def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):
     x = sphere.unit_rows(artifacts.read_array(copy / "data/audit/judge.npy"))
     who = Shards(copy / "data/generate", "plain-*.arrow").column("identity")
-    to_centre = np.einsum("bd,bd->b", x, audit.centres(Faces(x, who), who.max() + 1)[who])
+    to_centre = np.einsum("bd,bd->b", x, centres(Faces(x, who), who.max() + 1)[who])
     write_params(copy, {**TINY, "audit.min_centre_cosine": float(np.median(to_centre))})
     run("audit")
     kept = artifacts.read_array(copy / "data/audit/kept_plain.npy")

@@ -115,6 +115,11 @@ def test_results_are_those_of_evaluate(made: Path):
             )
 
 
+def test_the_closest_pair_stands_beside_its_bound(made: Path):
+    text = (made / "reports/report.md").read_text().partition("## Identities before")[2].partition("![cosines]")[0]
+    assert re.findall(r"\d+\.\d+", text) == ["71.50", "30.04", "101.54", "0.5", "25.0", "0.5"]
+
+
 def test_metrics_are_few_and_those_of_the_stages(made: Path):
     metrics = artifacts.read_json(made / "reports/metrics.json")
     assert list(metrics) == [*project.VARIANTS, "pack", "audit"]

@@ -195,9 +195,22 @@ def identities(found: Inputs) -> list[Block]:
     return [
         Heading("Identities before and after rendering"),
         Text(how),
+        Text(_to_the_bound(found.pack, cfg)),
         Figures(drawn),
         Folded("Figures of the packing", [tables.tree(found.pack)]),
     ]
+
+
+def _to_the_bound(pack: dict[str, Any], cfg: Pack) -> str:
+    """Say how far the closest pair stays behind what any arrangement could reach."""
+    closest = pack["nearest_deg"]["min"]
+    return (
+        f"The closest two of the {pack['identities']:,} packed rows are {closest:.2f}° apart, {pack['gap_deg']:.2f}° "
+        f"less than the {closest + pack['gap_deg']:.2f}° that no such number of rows in {pack['embedding_size']} "
+        "dimensions can exceed (Rankin's and Levenshtein's bounds, which know of no gallery; "
+        f"alpha = {cfg.alpha:g} holds the rows near one). {100 * pack['crowded']:.1f} % of them have a neighbour above "
+        f"a cosine of {cfg.crowded_cosine:g}."
+    )
 
 
 def _nearest_deg(x: np.ndarray) -> np.ndarray:
@@ -261,7 +274,16 @@ def capacities(found: Inputs) -> list[Block]:
     )
     drawn = figures.capacity(curves, rate, allowed, found.folder / "capacity.png")
     caption = "Band: 95 % interval over identities. Unrelated: people of the face world as they are sampled."
-    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Figures([(drawn, caption)])]
+    d = limit["unrelated"]["caps"]["d"]
+    room = (
+        "Caps that fit: how many caps, each about an identity's centre and as wide as its spread "
+        f"(which {100 * (1 - allowed):g} % of its images keep to), can lie on the sphere in {d} dimensions with no two "
+        "images of different ones above the threshold: surely the first number, never more than the second (Razeghi, "
+        "arXiv 2604.10641). That is geometry, of the worst case and of directions that no face may reach; the capacity "
+        "counts confusions among faces, and neither bounds the other. No such caps exist (–) where the spread exceeds "
+        "half the threshold's angle."
+    )
+    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Text(room), Figures([(drawn, caption)])]
 
 
 def audit(found: Inputs) -> list[Block]:

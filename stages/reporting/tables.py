@@ -1,5 +1,6 @@
 """The report's tables, each built once; `page` writes them as Markdown and as HTML."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -120,13 +121,22 @@ def phenomena(made: Sequence[Contrast]) -> Table:
 
 
 def capacity(found: Mapping[str, Any]) -> Table:
-    """Return how many identities of each kind of row fit, beside how many were drawn."""
-    table = Table(["rows", "identities that fit", "drawn"])
+    """Return how many identities of each kind of row fit, beside how many were drawn and how many caps would fit."""
+    table = Table(["rows", "identities that fit", "drawn", "spread, degrees", "caps that fit"])
     for name, entry in found.items():
         if isinstance(entry, Mapping):
-            fits = number(entry["identities"], scale=1, places=0)
-            table.rows.append([Cell(name), fits, Cell(str(entry["drawn"]))])
+            fits, caps = number(entry["identities"], scale=1, places=0), entry["caps"]
+            ends = [caps["fewest_log10"], caps["most_log10"]]
+            room = "–" if None in ends else " to ".join(map(_count, ends))
+            table.rows.append(
+                [Cell(name), fits, Cell(str(entry["drawn"])), Cell(digits(caps["rho_deg"], 1)), Cell(room)]
+            )
     return table
+
+
+def _count(log10: float) -> str:
+    """Return a whole number of things given its log10 to six digits, or the power of ten of a large one."""
+    return f"{math.floor(10**log10 + 0.3)}" if log10 < 4 else f"10^{digits(log10, 1)}"
 
 
 def tree(found: Mapping[str, Any]) -> Table:

@@ -17,6 +17,8 @@ from stages.recognisers import embedded
 CONTROL = ("packed", "gallery", "gaussian", "unrelated")
 D = 16
 FARS = [0.01, 0.001]
+CAPS = {"tau": 0.51, "rho_deg": 9.87, "d": D, "fewest_log10": 2.0, "most_log10": 12.345}
+NO_CAPS = {"tau": 0.51, "rho_deg": 33.3, "d": D, "fewest_log10": None, "most_log10": None}
 PROTOCOLS = {"lfw": "wild", "cfp-fp": "wild", "syn-lfw": "studio"}
 PLAIN = {
     "source": "audit", "width": 6, "depth": 4, "identity_mixup": False, "augment": False,
@@ -129,7 +131,9 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
 def pack_report() -> dict:
     """Return figures in the shape of reports/pack.json."""
     terms = {"objective": 0.51, "separation": -0.61, "gallery_term": 0.2}
-    return {"method": "hyperface", "identities": 6, **terms, "nearest_deg": {"min": 71.5, "p50": 74.0}, "start": terms}
+    bound = {"embedding_size": D, "bound": -0.2, "gap_deg": 30.037, "crowded": 0.25}
+    near = {"min": 71.5, "p50": 74.0}
+    return {"method": "hyperface", "identities": 6, **terms, **bound, "nearest_deg": near, "start": terms}
 
 
 def audit_report() -> dict:
@@ -149,7 +153,8 @@ def audit_report() -> dict:
             "true_match_rate": 0.9,
             "false_match_rate": 0.001,
             "confused": 0.05,
-            **{name: {"drawn": 6, "identities": {"value": 4, "low": 3, "high": 6}} for name in CONTROL},
+            **{name: {"drawn": 6, "identities": {"value": 4, "low": 3, "high": 6}, "caps": CAPS} for name in CONTROL},
+            "gaussian": {"drawn": 6, "identities": {"value": 4, "low": 3, "high": 6}, "caps": NO_CAPS},
         },
     }
 

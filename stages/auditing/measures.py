@@ -1,0 +1,147 @@
+"""What is measured on embedded images of people: each function returns one branch of reports/audit.json."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from stages.auditing.faces import Faces, Numbered, centres
+from stages.common import sphere
+from stages.metrics import capacity, clustered
+from stages.metrics.dimension import participation_ratio
+from stages.packing.bounds import capacity as caps_log10
+from stages.settings.audit import Audit
+
+
+def fidelity(faces: Faces, x_id: np.ndarray, seed: int) -> dict[str, Any]:
+    """Return cos(F(G(x)), x) per image and of identity centres, and top-1 among all rows, with intervals."""
+    cosine = np.einsum("bd,bd->b", faces.x, x_id[faces.identity])
+    x_centre = centres(faces, len(x_id))
+    top1 = (faces.x @ x_id.T).argmax(1) == faces.identity
+    return {
+        "image": clustered.mean(cosine, faces.identity, seed),
+        "centre": clustered.mean(np.einsum("md,md->m", x_centre, x_id), np.arange(len(x_id)), seed),
+        "top1": clustered.mean(top1, faces.identity, seed),
+    }
+
+
+def judged(faces: Faces, index: np.ndarray, seed: int) -> dict[str, Any]:
+    """Return how surely the judge, who does not know the rows that were asked for, sees one person in each."""
+    return {"to_the_others": to_the_others(faces, seed), "top1": enrolled_top1(faces, index, seed)}
+
+
+def enrolled_top1(faces: Faces, index: np.ndarray, seed: int) -> dict[str, float]:
+    """Return top-1 among the identities when the first half of each one's images is enrolled, the rest probes."""
+    first = index < (index.max() + 1) // 2
+    x_enrolled = centres(Faces(faces.x[first], faces.identity[first]), int(faces.identity.max()) + 1)
+    right = (faces.x[~first] @ x_enrolled.T).argmax(1) == faces.identity[~first]
+    return clustered.mean(right, faces.identity[~first], seed)
+
+
+def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
+    """Return the mean cosine of an image to the centre of its identity's other images.
+
+    This is how surely the judge sees one person in what was drawn of a row that it does not know itself.
+    """
+    total = np.zeros((int(faces.identity.max()) + 1, faces.x.shape[1]))
+    np.add.at(total, faces.identity, faces.x)
+    others = sphere.unit_rows(total[faces.identity] - faces.x)
+    return clustered.mean(np.einsum("bd,bd->b", faces.x, others), faces.identity, seed)
+
+
+def separation(faces: Faces) -> dict[str, float]:
+    """Return how near the nearest other identity's centre is: mean, 95th percentile and maximum of the cosine."""
+    _, cosine = sphere.nearest(centres(faces, int(faces.identity.max()) + 1))
+    return {"mean": cosine.mean(), "p95": np.quantile(cosine, 0.95), "max": cosine.max()}
+
+
+def dimension(faces: Faces) -> float:
+    """Return the participation ratio of the identities' centres."""
+    return participation_ratio(centres(faces, int(faces.identity.max()) + 1))
+
+
+def spread(faces: Faces, seed: int) -> dict[str, float]:
+    """Return the mean cosine between two images of one identity."""
+    m = int(faces.identity.max()) + 1
+    count = np.bincount(faces.identity, minlength=m)
+    total = np.zeros((m, faces.x.shape[1]))
+    np.add.at(total, faces.identity, faces.x)
+    several = count > 1
+    norm = np.square(total[several]).sum(1)
+    mean = (norm - count[several]) / (count[several] * (count[several] - 1))
+    return clustered.mean(mean, np.flatnonzero(several), seed)
+
+
+def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) -> dict[str, Any]:
+    """Return the share of images that the judge takes for someone of the gallery, beside that of unrelated people.
+
+    Unrelated people are unseen ones of the same domain. On one half of them the threshold is set such that
+    `false_match_rate` of the images come nearer than that to someone of the whole gallery (a threshold for single
+    pairs would say little: the nearest of many is near); the other half gives the rate beside which to read the
+    generated images'.
+    """
+    first = unrelated.identity < (unrelated.identity.max() + 1) // 2
+    nearest = sphere.nearest(unrelated.x, gallery)[1]
+    threshold = float(np.quantile(nearest[first], 1 - cfg.false_match_rate))
+    leaked = sphere.nearest(judged.x, gallery)[1] > threshold
+    return {
+        "threshold": threshold,
+        "false_match_rate": cfg.false_match_rate,
+        "rate": clustered.mean(leaked, judged.identity, cfg.seed),
+        "unrelated_rate": clustered.mean(nearest[~first] > threshold, unrelated.identity[~first], cfg.seed),
+    }
+
+
+def capacities(
+    faces: Mapping[str, Numbered], unrelated: Faces, cfg: Audit
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return how many identities of each kind of row fit, of those that were drawn, and the curves behind it.
+
+    A curve (N - 1, 3) is the share of confused probes among N = 2, 3, ... identities, its low and high. The threshold
+    is that of unrelated people. What `caps` says of the same images stands beside each measured number.
+    """
+    limit = cfg.capacity
+    cosine, accepted = capacity.threshold(unrelated.x, unrelated.identity, limit.false_match_rate)
+    found: dict[str, Any] = {"threshold": cosine, "true_match_rate": accepted, **asdict(limit)}
+    curves: dict[str, np.ndarray] = {}
+    for name, (shown, index) in faces.items():
+        count, probe = capacity.confusions(shown.x, shown.identity, index, cosine)
+        people = int(shown.identity.max()) + 1
+        curves[name] = capacity.curve(count, probe, people, cfg.seed)
+        value, low, high = curves[name].T
+        fits = {key: capacity.fitting(c, limit.confused) for key, c in (("value", value), ("low", high), ("high", low))}
+        found[name] = {"drawn": people, "identities": fits, "caps": caps(shown, cosine, limit.confused)}
+    return found, curves
+
+
+def caps(faces: Faces, tau: float, outside: float) -> dict[str, Any]:
+    """Return how many caps fit on the sphere so that no two identities can match above tau (`bounds.capacity`).
+
+    A cap of rho_deg degrees about an identity's centre holds all but a share `outside` of the images; centres of few
+    images make it somewhat narrow. `fewest_log10` surely fit, more than `most_log10` cannot; both are None where images
+    in one cap need not match, so that no arrangement of caps tells identities apart and keeps each together.
+    """
+    x_centre = centres(faces, int(faces.identity.max()) + 1)
+    away_deg = sphere.angle_deg(np.einsum("bd,bd->b", faces.x, x_centre[faces.identity]))
+    rho_deg, d = float(np.quantile(away_deg, 1 - outside)), faces.x.shape[1]
+    fit = caps_log10(tau, rho_deg, d) if 2 * rho_deg <= sphere.angle_deg(np.array(tau)) else (None, None)
+    return {"tau": tau, "rho_deg": rho_deg, "d": d, "fewest_log10": fit[0], "most_log10": fit[1]}
+
+
+def near_duplicates(faces: Faces, cosine: float) -> dict[str, float]:
+    """Return how many pairs of images of different identities are closer than `cosine`, and their share."""
+    found = 0
+    for start in range(0, len(faces.x), sphere.TILE):
+        part = slice(start, start + sphere.TILE)
+        close = faces.x[part] @ faces.x[start:].T > cosine  # (tile, rest)
+        found += int(np.triu(close & (faces.identity[part, None] != faces.identity[None, start:]), 1).sum())
+    size = np.bincount(faces.identity).astype(np.float64)
+    pairs = (len(faces.x) ** 2 - np.square(size).sum()) / 2
+    return {"pairs": found, "rate": found / pairs}
+
+
+def kept(faces: Faces, minimum: float) -> np.ndarray:
+    """Return which images (b,) are at least `minimum` near their identity's centre."""
+    x_centre = centres(faces, int(faces.identity.max()) + 1)
+    return np.einsum("bd,bd->b", faces.x, x_centre[faces.identity]) >= minimum
