@@ -1,19 +1,35 @@
-"""Closed forms: arrangements of few rows whose closest pair is proven to be as far apart as possible (Rankin 1955)."""
+"""Closed forms: arrangements of few rows whose closest pair is as far apart as possible, or as is known.
+
+Proven: simplex and orthoplex (Rankin 1955), polygon, and of the root systems D4 (de Laat, Leijenhorst and de Muinck
+Keizer, arXiv 2404.18794) and E8 (Levenshtein's bound is attained). The roots of D5, E6 and E7 are the best known, no
+more: for their 40, 72 and 126 rows no proof forbids a cosine below 1/2, and at 1/2 none forbids 44, 77 and 134 rows
+(Mittelmann and Vallentin 2010; for 77 the paper above).
+"""
+
+from itertools import combinations, product
 
 import numpy as np
 
 from stages.common import sphere
 
+ROOTS = {4: 24, 5: 40, 6: 72, 7: 126, 8: 240}  # rows by dimension: D4, D5, E6, E7, E8
+
 
 def known(m: int, d: int) -> bool:
     """Return whether `optimum` holds m rows in d dimensions."""
-    return m <= 2 * d or d == 2
+    return m <= 2 * d or d == 2 or ROOTS.get(d) == m
 
 
 def optimum(m: int, d: int, seed: int) -> np.ndarray:
-    """Return m unit rows (m, d) float32 that attain `bounds.lower_bound`, at a random rotation."""
+    """Return m unit rows (m, d) float32, at a random rotation."""
     assert known(m, d)
-    rows = simplex(m) if m <= d + 1 else polygon(m) if d == 2 else orthoplex(m, d)
+    if m <= d + 1:
+        return rotated(simplex(m), d, seed)
+    return rotated(polygon(m) if d == 2 else orthoplex(m, d) if m <= 2 * d else roots(d), d, seed)
+
+
+def rotated(rows: np.ndarray, d: int, seed: int) -> np.ndarray:
+    """Return rows (m, d or fewer) as unit rows (m, d) float32, turned by a random element of the orthogonal group."""
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))
     return sphere.unit_rows(rows @ (q * np.sign(np.diag(r)))[: rows.shape[1]])
 
@@ -36,3 +52,19 @@ def polygon(m: int) -> np.ndarray:
     """Return the corners (m, 2) float64 of a regular polygon."""
     angle = 2 * np.pi * np.arange(m) / m
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def roots(d: int) -> np.ndarray:
+    """Return the roots of D4, D5, E6, E7 or E8 as unit rows (ROOTS[d], d) float64; pairwise cosines are halves.
+
+    Those of E8 are +-e_i +- e_j and all (+-1/2, ..., +-1/2) with an even number of minus signs. Among them E7, E6 and
+    D5 are those whose coordinates are equal from the d-th on, and D4 those that are zero from the fifth on.
+    """
+    axes, signs = np.eye(8), np.array(list(product((-1, 1), repeat=8)))
+    pairs = [a * axes[i] + b * axes[j] for i, j in combinations(range(8), 2) for a, b in product((-1, 1), repeat=2)]
+    e8 = np.concatenate([pairs, signs[signs.prod(1) == 1] / 2]) / np.sqrt(2)
+    if d == 4:
+        return e8[(e8[:, 4:] == 0).all(1), :4]
+    rows = e8[(e8[:, d - 1 :] == e8[:, -1:]).all(1), :d]
+    rows[:, -1] *= np.sqrt(9 - d)  # the equal coordinates as one of the same length
+    return rows

@@ -1,23 +1,23 @@
 """Spread few rows in few dimensions as far apart as can be found: many restarts at once, then an exact polish.
 
 The maximum over pairs is replaced by log(sum exp(beta cos)) / beta with beta rising from 4: so soft a beginning lets
-rows flow past each other into the basin of the optimum, which a squared hinge misses (24 rows in 4 dimensions).
-Half of the restarts keep rows in opposite pairs, as many optima have them (24-cell, 600-cell, roots of
-E8): their space is half as large, and 240 rows in 8 dimensions are found in no other way that was tried.
+rows flow past each other into the basin of the optimum, which a squared hinge misses. Even so it misses root systems
+and what is left of one when few rows are taken away, which therefore stand among the restarts where they have so many.
 """
 
 import numpy as np
 from scipy.optimize import minimize
 
 from stages.common import sphere
+from stages.packing import closed
 
 BETA = (4.0, 1000.0)  # of the anneal, first and last
 STEPS = 300
 STRIDE = 100.0  # times 1 / beta: how far the most crowded row is pushed in a step, in cosine
 MOMENTUM = 0.9
 SHARP = (1e3, 1e4, 1e5)  # beta of the polish; the last leaves an error of about log(pairs) / beta in cosine
-RESTARTS = (4, 32)  # of each kind, fewest and most
-PAIRS = 300_000  # cosines a step over the restarts of a kind, which bounds the time
+RESTARTS = (4, 32)  # fewest and most
+PAIRS = 300_000  # cosines a step over the restarts, which bounds the time
 POLISHED = 40_000  # cosines a step over the restarts that are polished, the best one at least, four at most
 
 
@@ -30,28 +30,28 @@ def optimum(m: int, d: int, seed: int) -> np.ndarray:
     """Return m unit rows (m, d) float32, of all restarts those whose closest pair is farthest apart."""
     rng = np.random.default_rng(seed)
     restarts = int(np.clip(PAIRS // m**2, *RESTARTS))
-    found = list(_anneal(rng.standard_normal((restarts, m, d)), paired=False))
-    if m % 2 == 0:
-        found += list(_anneal(rng.standard_normal((restarts, m // 2, d)), paired=True))
+    found = list(_anneal(rng.standard_normal((restarts, m, d))))
+    if m <= closed.ROOTS.get(d, 0):
+        found.append(closed.rotated(closed.roots(d)[:m], d, seed).astype(np.float64))
     found = sorted(found, key=_closest)[: np.clip(POLISHED // m**2, 1, 4)]
     return sphere.unit_rows(min([*found, *map(_polish, found)], key=_closest))
 
 
-def _anneal(y: np.ndarray, paired: bool) -> np.ndarray:
-    """Return the rows (restarts, m, d) that y (restarts, rows, d) flow to; paired: each with its opposite.
+def _anneal(y: np.ndarray) -> np.ndarray:
+    """Return the rows (restarts, m, d) that y (restarts, m, d) flow to.
 
     Gradient descent with momentum on the log-sum-exp, in steps of STRIDE / beta.
     """
-    y, velocity = _unit(y), np.zeros_like(y)
+    y, velocity, rows = _unit(y), np.zeros_like(y), np.arange(y.shape[1])
     for beta in np.geomspace(*BETA, STEPS):
-        cos = y @ _all(y, paired).swapaxes(1, 2)
-        _forbid_self(cos)
-        weight = np.exp(beta * (cos - cos.max(axis=(1, 2), keepdims=True)))  # (restarts, rows, m)
-        force = weight @ _all(y, paired) / weight.sum(axis=2).max(axis=1)[:, None, None]
+        cos = y @ y.swapaxes(1, 2)
+        cos[:, rows, rows] = -np.inf
+        weight = np.exp(beta * (cos - cos.max(axis=(1, 2), keepdims=True)))  # (restarts, m, m)
+        force = weight @ y / weight.sum(axis=2).max(axis=1)[:, None, None]
         velocity = MOMENTUM * velocity - (1 - MOMENTUM) * STRIDE / beta * force
         velocity -= (velocity * y).sum(axis=2, keepdims=True) * y
         y = _unit(y + velocity)
-    return _all(y, paired)
+    return y
 
 
 def _polish(x: np.ndarray) -> np.ndarray:
@@ -78,17 +78,6 @@ def _polish(x: np.ndarray) -> np.ndarray:
 
 def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _all(y: np.ndarray, paired: bool) -> np.ndarray:
-    return np.concatenate([y, -y], axis=1) if paired else y
-
-
-def _forbid_self(cos: np.ndarray) -> None:
-    """Take each row's cosine to itself, and to its fixed opposite, out of cos (restarts, rows, m or 2 m) in place."""
-    rows = np.arange(cos.shape[1])
-    for begin in range(0, cos.shape[2], cos.shape[1]):
-        cos[:, rows, begin + rows] = -np.inf
 
 
 def _closest(x: np.ndarray) -> float:

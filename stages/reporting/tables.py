@@ -136,7 +136,7 @@ def capacity(found: Mapping[str, Any]) -> Table:
 
 def _count(log10: float) -> str:
     """Return a whole number of things given its log10 to six digits, or the power of ten of a large one."""
-    return f"{math.floor(10**log10 + 0.3)}" if log10 < 4 else f"10^{digits(log10, 1)}"
+    return f"{math.floor(10**log10 * (1 + 1.2e-5))}" if log10 < 4 else f"10^{digits(log10, 1)}"
 
 
 def tree(found: Mapping[str, Any]) -> Table:
