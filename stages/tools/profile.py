@@ -1,0 +1,95 @@
+"""Take the parameters of a published experiment: stages/profiles/NAME.yaml, laid over params.yaml.
+
+python -m stages.tools.profile                                list the profiles
+dvc exp run $(python -m stages.tools.profile NAME)            one experiment; further -S options win over the profile
+python -m stages.tools.profile NAME --apply && dvc repro      sticky: params.yaml is changed, `git checkout` undoes it
+
+A profile holds what differs, with the sources of the numbers as comments. Under `sets` and `variants` it names all that
+there are: others are removed.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stages.common import params
+
+PROFILES = Path(__file__).parent.parent / "profiles"
+REPLACED = ("sets", "variants")  # mappings of names: a profile's takes the place of the whole
+
+
+def names() -> list[str]:
+    """Return the names of the profiles."""
+    return sorted(file.stem for file in PROFILES.glob("*.yaml"))
+
+
+def overrides(name: str) -> list[str]:
+    """Return a profile as overrides of params.yaml in the words of `dvc exp run -S`.
+
+    Raises ValueError for a profile that there is not, and for a key that params.yaml does not have.
+    """
+    if name not in names():
+        raise ValueError(f"no profile {name!r}; allowed: {', '.join(names())}")
+    file = PROFILES / f"{name}.yaml"
+    return list(_laid_over(params.read(file), params.read(), "", file))
+
+
+def _laid_over(node: dict[str, Any], current: dict[str, Any], path: str, file: Path) -> Iterator[str]:
+    named = path in REPLACED
+    if named:
+        yield from (f"~{path}.{key}" for key in current if key not in node)
+    for key, value in node.items():
+        where = f"{path}.{key}" if path else key
+        if key not in current:
+            if not named:
+                raise ValueError(f"{file}: {where} is not a key of {params.FILE}; allowed: {', '.join(current)}")
+            yield f"+{where}={_worded(value)}"
+        elif isinstance(value, dict) and isinstance(current[key], dict):
+            yield from _laid_over(value, current[key], where, file)
+        else:
+            yield f"{where}={_worded(value)}"
+
+
+def _worded(value: Any) -> str:
+    """Return a value in Hydra's grammar, without blanks, so that a shell takes it for one word."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_worded(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_worded, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def title(name: str) -> str:
+    """Return the first line of a profile's file."""
+    return (PROFILES / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
+
+
+def apply(name: str) -> None:
+    """Change params.yaml as the profile says; its comments stay."""
+    from dvc.utils.hydra import apply_overrides  # slow, and only this needs it
+
+    apply_overrides(str(params.FILE), overrides(name))
+
+
+def main(arguments: list[str]) -> str:
+    """Return what the command line prints."""
+    parser = argparse.ArgumentParser("python -m stages.tools.profile", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("name", nargs="?", help="of a profile; without one they are listed")
+    parser.add_argument("--apply", action="store_true", help="change params.yaml instead of printing options")
+    args = parser.parse_args(arguments)
+    if args.name is None:
+        return "\n".join(f"{name:16} {title(name)}" for name in names())
+    if not args.apply:
+        return " ".join(f"-S {override}" for override in overrides(args.name))
+    apply(args.name)
+    return f"{params.FILE} holds {args.name}; `git diff {params.FILE}` shows it, `dvc repro` runs it"
+
+
+if __name__ == "__main__":
+    try:
+        print(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(f"error: {error}")
