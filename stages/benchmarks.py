@@ -8,13 +8,12 @@ writes  data/benchmarks/PROTOCOL/faces-*.arrow  image shards
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.shards import Provenance
+from stages.formats.paired import Benchmark
 from stages.protocols import embedded, external
-from stages.protocols.external import External
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
 
@@ -34,26 +33,26 @@ def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict
     return index
 
 
-def external_protocol(name: str, found: External, cfg: Benchmarks, world: World, folder: Path) -> dict[str, object]:
+def external_protocol(name: str, own: Benchmark, cfg: Benchmarks, world: World, folder: Path) -> dict[str, object]:
     """Crop the images of one of the user's sets; returns its index entry."""
-    seeds = shards.image_seeds(name, 0, found.identity, found.index)
-    rows = Provenance("external", found.identity, found.index, seeds)
+    seeds = shards.image_seeds(name, 0, own.identity, own.index)
+    rows = Provenance("external", own.identity, own.index, seeds)
     crop = cfg.crops.get(name)
 
-    def faces(part: slice) -> np.ndarray:
-        return external.faces(found.files[part], crop, world.photo_frame_px, world.size_px)
+    def faces(part: slice) -> list[bytes]:
+        return external.faces(own, part, crop, world.photo_frame_px, world.size_px)
 
     shards.draw("faces", rows, faces, folder / name)
-    _write_pairs(folder / name, found.pairs)
-    return _entry(name, "external", len(found.pairs))
+    _write_pairs(folder / name, own.pairs)
+    return _entry(name, "external", len(own.pairs))
 
 
-def _external() -> dict[str, External]:
-    names = external.found()
-    for name in names:
-        if name in (*embedded.PROTOCOLS, "syn-lfw"):
-            raise ValueError(f"{external.ROOT / name}: the name of an embedded protocol; rename the folder")
-    return {name: external.read(name) for name in names}
+def _external() -> dict[str, Benchmark]:
+    """Return the user's own sets; one called like an embedded protocol joins as NAME-external."""
+    taken = (*embedded.PROTOCOLS, "syn-lfw")
+    return {
+        f"{name}-external" if name in taken else name: external.read(path) for name, path in external.found().items()
+    }
 
 
 def _write_pairs(folder: Path, compared: pa.Table) -> None:
@@ -70,7 +69,7 @@ def main() -> str:
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
     own = _external()  # first: what is wrong there should not wait for the drawing
     with ranks.scratch("benchmarks", cfg, world, external.ROOT) as folder:
-        added = [external_protocol(name, found, cfg, world, folder) for name, found in own.items()]
+        added = [external_protocol(name, each, cfg, world, folder) for name, each in own.items()]
         index = [*embedded_protocols(cfg, world, folder), *added]
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})

@@ -1,6 +1,6 @@
 """Make one training set that the generator did not make.
 
-reads   params sets.NAME, world; for backend `folder` the user's images: one folder per person
+reads   params sets.NAME, world; for backends other than `embedded` the user's set
 writes  data/sets/NAME/faces-*.arrow
 """
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, params, photographs, ranks, shards, stage
+from stages import formats
+from stages.common import params, photographs, ranks, shards, stage
 from stages.common.shards import Provenance
+from stages.formats import training
 from stages.settings.sets import Sets
 from stages.settings.world import World
 from stages.world import album
-
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
 def embedded(name: str, cfg: Sets, world: World, folder: Path) -> None:
@@ -23,40 +23,37 @@ def embedded(name: str, cfg: Sets, world: World, folder: Path) -> None:
     faces.write("faces", folder, world.size_px)
 
 
-def from_folder(name: str, cfg: Sets, world: World, folder: Path) -> None:
-    """Read the user's aligned faces: the first `images` of the first `identities` folders, in the order of names.
+def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
+    """Read the user's aligned faces: the first `images` of the first `identities` people, in the order of the format.
 
-    Raises ValueError when the folder is missing, holds fewer people than asked for or an unreadable image.
+    Raises ValueError when the set is missing or broken, holds fewer people than asked for or an unreadable image.
     """
-    root = Path(cfg.path)
-    if not root.is_dir():
-        raise ValueError(f"params.yaml: sets.{name}.path = {cfg.path!r}: no such folder")
-    people = sorted(person for person in root.iterdir() if person.is_dir())
-    if len(people) < cfg.identities:
-        raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {root} holds {len(people)} folders")
-    files = [
-        (i, j, file) for i, person in enumerate(people[: cfg.identities]) for j, file in _faces(person, cfg.images)
-    ]
-    who, index = np.array([i for i, _, _ in files]), np.array([j for _, j, _ in files])
+    faces = training.READERS[cfg.backend](Path(cfg.path))
+    people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
+    if people < cfg.identities:
+        raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {cfg.path} holds {people} people")
+    taken = np.flatnonzero((faces.identity < cfg.identities) & (number < cfg.images))
+    taken = taken[np.argsort(faces.identity[taken], kind="stable")]
+    who, index = faces.identity[taken], number[taken]
+
+    def drawn(part: slice) -> list[bytes]:
+        return [
+            photographs.stored(faces.encoded(row), faces.source(row), framed, world.size_px, faces.size)
+            for row in taken[part].tolist()
+        ]
+
+    def framed(photograph: np.ndarray) -> np.ndarray:
+        return photographs.framed(photograph, world.photo_frame_px)
+
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
-    shards.draw("faces", rows, lambda p: _read([file for _, _, file in files[p]], world), folder)
-
-
-def _faces(person: Path, images_: int) -> list[tuple[int, Path]]:
-    return list(enumerate(sorted(f for f in person.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)[:images_]))
-
-
-def _read(files: list[Path], world: World) -> np.ndarray:
-    faces = [photographs.framed(images.decode(f.read_bytes(), str(f)), world.photo_frame_px) for f in files]
-    return np.concatenate([images.resize(face[None], world.size_px) for face in faces])
+    shards.draw("faces", rows, drawn, folder)
 
 
 def main() -> str:
     """Run the stage for the set named on the command line."""
     name = stage.argument("NAME, a key of `sets`")
     cfg, world = params.load(f"sets.{name}", Sets), params.load("world", World)
-    make = {"embedded": embedded, "folder": from_folder}[cfg.backend]
-    inputs = [Path(cfg.path)] if cfg.backend == "folder" else []
+    make, inputs = (embedded, []) if cfg.backend == "embedded" else (on_disk, [Path(cfg.path)])
     with ranks.scratch(f"sets-{name}", cfg, world, *inputs) as folder:
         make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")

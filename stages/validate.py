@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common import artifacts, params, stage
+from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
 from stages.settings.benchmarks import Benchmarks
@@ -131,8 +132,15 @@ def find_external(file: Path) -> None:
     for key, path in given.items():
         if not (Path(path).exists() or Path(path).is_relative_to("data/pretrain")):  # a stage makes that
             raise ValueError(f"{file}: {key} = {path!r}: no such file or folder; allowed: one that exists")
+    for name, entry in values["sets"].items():
+        try:
+            layouts.check_set(entry["backend"], entry["path"])
+        except ValueError as error:
+            raise ValueError(f"{file}: sets.{name}.path = {entry['path']!r}: {error}") from error
     if not BENCHMARKS.is_dir():
         raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
+    for path in layouts.benchmarks(BENCHMARKS).values():
+        layouts.benchmark(path)
 
 
 def main() -> str:

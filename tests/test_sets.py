@@ -39,8 +39,8 @@ def test_a_folder_of_ones_own_is_read_in_the_order_of_names(copy: Path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"path": "data/external/sets/none"}, "sets.own.path = 'data/external/sets/none': no such folder"),
-        ({"identities": 9}, "sets.own.identities = 9; data/external/sets/own holds 3 folders"),
+        ({"path": "data/external/sets/none"}, "data/external/sets/none: no folder of images in it"),
+        ({"identities": 9}, "sets.own.identities = 9; data/external/sets/own holds 3 people"),
     ],
 )
 def test_a_folder_that_is_not_there_or_too_small_is_refused(copy: Path, change: dict, said: str):

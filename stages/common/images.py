@@ -54,7 +54,7 @@ def resize(faces: np.ndarray, size_px: int) -> np.ndarray:
 
 def write_shard(
     file: str | Path,
-    faces: Sequence[np.ndarray],
+    faces: Sequence[np.ndarray | bytes],
     *,
     identity: np.ndarray,
     index: np.ndarray,
@@ -63,9 +63,9 @@ def write_shard(
     partner: np.ndarray | None = None,
     ratio: np.ndarray | None = None,
 ) -> None:
-    """Write faces (b, h, w, 3) uint8 RGB and their provenance columns, each (b,), as one Arrow IPC file."""
+    """Write faces (b, h, w, 3) uint8 RGB, or encoded ones as they are, with their provenance (b,) as an Arrow file."""
     columns = {
-        "image": [encode(face) for face in faces],
+        "image": [face if isinstance(face, bytes) else encode(face) for face in faces],
         "identity": identity,
         "index": index,
         "seed": seed,

@@ -1,7 +1,11 @@
-"""Photographs from outside: the square of one that the networks here see."""
+"""Photographs from outside: the square of one that the networks here see, and how it is stored."""
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
+
+from stages.common import images
 
 TEMPLATE_PX = 112  # side of a face that is aligned as for ArcFace
 
@@ -23,3 +27,30 @@ def framed(face: np.ndarray, frame_px: float) -> np.ndarray:
     """
     height, width = face.shape[:2]
     return square(face, max(height, width) * frame_px / TEMPLATE_PX, width / 2, height / 2)
+
+
+def stored(
+    encoded: bytes,
+    source: str,
+    cut: Callable[[np.ndarray], np.ndarray],
+    size_px: int,
+    declared: tuple[int, int] | None = None,
+) -> bytes:
+    """Return a photograph as a face of size_px: its own bytes where no pixel changes, lossless PNG otherwise.
+
+    cut: gives the square (s, s, 3) of a photograph (h, w, 3). Raises ValueError naming `source` when the image is
+    broken or of another height and width than declared.
+    """
+    photograph = images.decode(encoded, source)
+    if declared not in (None, photograph.shape[:2]):
+        height, width = photograph.shape[:2]
+        raise ValueError(f"{source}: {height} x {width} pixels; allowed: {declared[0]} x {declared[1]}, as declared")
+    face = images.resize(cut(photograph)[None], size_px)[0]
+    return encoded if np.array_equal(face, photograph) else lossless(face)
+
+
+def lossless(face: np.ndarray) -> bytes:
+    """Return an RGB face (h, w, 3) uint8 as PNG bytes."""
+    done, buffer = cv2.imencode(".png", cv2.cvtColor(face, cv2.COLOR_RGB2BGR))
+    assert done
+    return buffer.tobytes()

@@ -11,11 +11,11 @@ from stages.common.params import Count, Seed, settings
 class Sets:
     """A training set that the generator did not make.
 
-    `embedded` renders the `wild` domain; `folder` reads one folder of images per person at `path`, which is a
-    dependency of the stage (for `embedded` any file that never changes). At most `identities` x `images` are taken.
+    `embedded` renders the `wild` domain; the others are formats of sets on disk, which lie at `path`, a dependency of
+    the stage (for `embedded` any file that never changes). At most `identities` x `images` are taken, the first ones.
     """
 
-    backend: Literal["embedded", "folder"]
+    backend: Literal["embedded", "folder", "rec", "lmdb", "parquet", "arrow", "webdataset"]
     path: Annotated[str, Field(min_length=1)]
     identities: Count
     images: Count

@@ -1,0 +1,74 @@
+"""Formats in which the field keeps its faces, one a file. Rows are read when asked for, never a whole set.
+
+`folder`, `rec`, `lmdb`, `parquet`, `arrow` and `webdataset` hold training sets (`Faces`); `bin`, `npy`, `memfile`,
+`pairs` and `arrow` hold benchmarks (`paired.Benchmark`); `ijb` and `tinyface` are lists of templates and names.
+"""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+class Faces(Protocol):
+    """A training set on disk.
+
+    identity (n,): whom each row shows, people numbered from 0 in the order of the format's own labels.
+    """
+
+    identity: np.ndarray
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Return height and width of every face where the set declares them, None where it does not."""
+        ...
+
+    def encoded(self, row: int) -> bytes:
+        """Return the encoded image of a row, byte for byte as the set holds it."""
+        ...
+
+    def source(self, row: int) -> str:
+        """Return how messages name a row: its file and place."""
+        ...
+
+
+def people(labels: Any) -> np.ndarray:
+    """Return labels (n,), numbers or names, as people numbered from 0 in the labels' own order (n,) int64."""
+    return np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64).ravel()
+
+
+def index_within(identity: np.ndarray) -> np.ndarray:
+    """Return the number of each image within its person (n,), in the order of the rows."""
+    order = np.argsort(identity, kind="stable")
+    index = np.empty(len(identity), np.int64)
+    index[order] = np.arange(len(identity)) - np.searchsorted(identity[order], identity[order])
+    return index
+
+
+def suffix(encoded: bytes, source: str) -> str:
+    """Return the file suffix of an encoded image, by its first bytes; raises ValueError for what is no image."""
+    signatures = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp"}
+    for signature, name in signatures.items():
+        if encoded.startswith(signature):
+            return name
+    if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
+        return ".webp"
+    raise ValueError(f"{source}: starts with {encoded[:4]!r}; allowed: JPEG, PNG, BMP or WebP")
+
+
+def progress(rows: Iterable[T], label: str) -> Iterable[T]:
+    """Return `rows` with a progress bar that shows beyond a second."""
+    return tqdm(rows, label, mininterval=1, delay=1, ncols=80, file=sys.stdout)
+
+
+def library(name: str) -> Any:
+    """Return an optional library; raises ValueError saying how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(f"{name} is not installed; pip install -e '.[published]'") from error

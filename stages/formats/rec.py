@@ -1,0 +1,139 @@
+"""insightface's training sets: train.rec, train.idx and property, read and written without MXNet.
+
+A payload is `flag u32 | label f32 | id u64 | id2 u64`, then `flag` labels f32, then the encoded image (MXNet's
+image_recordio). Record 0 has two labels, [images + 1, images + 1 + people]; the images are keys 1 to images, and from
+there on one record per person has the labels [first key, last key + 1] and no image. Sets written by im2rec or CVLface
+lack record 0 and those of the people. Labels beyond 2^24 are not exact in f32, so records are told apart by whether
+they hold an image, not by what record 0 says.
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from stages import formats
+from stages.common import images
+from stages.formats import Faces, layouts, recordio
+
+HEADER = struct.Struct("<IfQQ")
+HEAD = 8 + HEADER.size + 4  # bytes of a record up to the first of several labels
+EXACT = 1 << 24  # whole numbers beyond are not exact in float32
+CHUNK = 65536
+
+
+class Rec:
+    """The faces of a .rec file, by its index or, without one, by going through it once."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read keys and labels of the .rec file at `path` or in it.
+
+        Raises ValueError when the file is truncated, disagrees with its index or record 0, or a label is no number of a
+        person.
+        """
+        self.file = layouts.record_file(layouts.files(path, ".rec"))
+        self._records = recordio.Records(self.file)
+        keys, offsets = self._index()
+        several, label, length = self._heads(offsets)
+        faces = length > HEADER.size + 4 * several
+        self._check_count(keys, several, label, faces)
+        self._key, self._offset = keys[faces], offsets[faces]
+        label = label[faces]
+        if not len(label) or not ((label >= 0) & (label == np.floor(label))).all():
+            raise ValueError(f"{self.file}: no images, or a label that is no whole number from 0 on")
+        self.identity = formats.people(label)
+        self.size = self._declared()
+
+    def encoded(self, row: int) -> bytes:
+        """Return the encoded image of a row."""
+        payload = self._records.read(int(self._offset[row]))
+        (several,) = struct.unpack_from("<I", payload)
+        return payload[HEADER.size + 4 * several :]
+
+    def source(self, row: int) -> str:
+        """Return the file and the key of a row."""
+        return f"{self.file}: record {self._key[row]}"
+
+    def _index(self) -> tuple[np.ndarray, np.ndarray]:
+        file = self.file.with_suffix(".idx")
+        if not file.is_file():
+            offsets = np.array(self._records.offsets())
+            return np.arange(len(offsets)), offsets
+        try:
+            keys, offsets = np.loadtxt(file, np.int64, ndmin=2).T
+        except ValueError as error:
+            raise ValueError(f"{file}: expected a key and a byte per line: {error}") from error
+        return keys, offsets
+
+    def _heads(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return of the record at each byte: how many labels follow, the (first) label, the length of the payload."""
+        data = np.frombuffer(self._records.bytes, np.uint8)
+        wrong = (offsets < 0) | (offsets > len(data) - 8 - HEADER.size)
+        if wrong.any():
+            self._records.read(int(offsets[wrong.argmax()]))
+            raise ValueError(f"{self.file}: a record shorter than the {HEADER.size} bytes of a header")
+        parts = []
+        for start in range(0, len(offsets), CHUNK):
+            at = offsets[start : start + CHUNK, None] + np.arange(HEAD)
+            parts.append(data[np.minimum(at, len(data) - 1)])
+        words = np.concatenate(parts).view("<u4")  # magic, flag and length, several, label, id, id2, labels
+        floats = words.view("<f4")
+        bad = np.flatnonzero((words[:, 0] != np.frombuffer(recordio.MAGIC, "<u4")) | (words[:, 1] >> 29 > 1))
+        if len(bad):
+            raise ValueError(f"{self.file}: byte {offsets[bad[0]]}: no RecordIO record begins here; another index?")
+        several = words[:, 2].astype(np.int64)
+        return several, np.where(several > 0, floats[:, 8], floats[:, 3]), self._lengths(offsets, words[:, 1])
+
+    def _lengths(self, offsets: np.ndarray, word: np.ndarray) -> np.ndarray:
+        length = (word % recordio.LIMIT).astype(np.int64)
+        beyond = np.flatnonzero(offsets + 8 + length > len(self._records.bytes))
+        if len(beyond):
+            raise ValueError(f"{self.file}: the record at byte {offsets[beyond[0]]} is truncated")
+        for i in np.flatnonzero(word >> 29):  # split: rare, and the first part may end before the image begins
+            length[i] = len(self._records.read(int(offsets[i])))
+        return length
+
+    def _check_count(self, keys: np.ndarray, several: np.ndarray, label: np.ndarray, faces: np.ndarray) -> None:
+        first = np.flatnonzero((keys == 0) & (several == 2) & ~faces)
+        if len(first) and 0 < label[first[0]] < EXACT and label[first[0]] != faces.sum() + 1:
+            said = int(label[first[0]]) - 1
+            raise ValueError(f"{self.file}: record 0 says {said} images, the index lists {faces.sum()}; truncated?")
+
+    def _declared(self) -> tuple[int, int] | None:
+        file = self.file.with_name("property")
+        if not file.is_file():
+            return None
+        words = file.read_text().split("\n")[0].split(",")  # people, height, width
+        if len(words) != 3 or not all(word.strip().isdigit() for word in words):
+            raise ValueError(f"{file}: {','.join(words)!r}; allowed: people,height,width")
+        return int(words[1]), int(words[2])
+
+
+def write(folder: Path, faces: Faces) -> None:
+    """Write train.rec, train.idx and property as insightface lays them out, people one after the other.
+
+    Raises ValueError when the faces differ in size.
+    """
+    order = np.argsort(faces.identity, kind="stable")
+    first = np.searchsorted(faces.identity[order], np.arange(int(faces.identity.max()) + 2)) + 1  # key of each person
+    n, people = len(order), len(first) - 1
+    size = images.decode(faces.encoded(int(order[0])), faces.source(int(order[0]))).shape[:2]
+    offsets = []
+    with (folder / "train.rec").open("wb") as stream:
+
+        def record(label: float, several: list[int], encoded: bytes) -> None:
+            head = HEADER.pack(len(several), label, len(offsets), 0)
+            offsets.append(stream.tell())
+            recordio.write(stream, head + struct.pack(f"<{len(several)}f", *several) + encoded)
+
+        record(0, [n + 1, n + 1 + people], b"")
+        for row in formats.progress(order, "write train.rec"):
+            encoded, source = faces.encoded(int(row)), faces.source(int(row))
+            shape = images.decode(encoded, source).shape[:2]
+            if shape != size:
+                raise ValueError(f"{source}: {shape[0]} x {shape[1]} pixels; allowed: {size[0]} x {size[1]}, as others")
+            record(float(faces.identity[row]), [], encoded)
+        for i in range(people):
+            record(0, [int(first[i]), int(first[i + 1])], b"")
+    (folder / "train.idx").write_text("".join(f"{key}\t{offset}\n" for key, offset in enumerate(offsets)))
+    (folder / "property").write_text(f"{people},{size[0]},{size[1]}\n")

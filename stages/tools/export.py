@@ -1,0 +1,134 @@
+"""Hand faces of ours to other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
+
+SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), a set
+(data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, unless --size-px asks for
+another size; then they are stored losslessly.
+
+rec         arcface_torch, AdaFace (--use_mxrecord), CVLface: train.rec, train.idx, property
+folder      one folder per person, as torchvision's ImageFolder reads them
+webdataset  tars of images and labels
+parquet     Hugging Face `datasets`
+bin         benchmarks for arcface_torch and AdaFace's convert.py
+arrow       benchmarks for CVLface (`Dataset.load_from_disk`)
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from stages import formats, variants
+from stages.common import artifacts, images, photographs, stage, tables
+from stages.formats import Faces, bin, folder, parquet, rec, saved, webdataset
+
+DATA = Path("data")
+SETS: dict[str, Callable[[Path, Faces], None]] = {
+    "rec": rec.write,
+    "folder": folder.write,
+    "webdataset": webdataset.write,
+    "parquet": parquet.write,
+}
+BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin": bin.write, "arrow": saved.write}
+
+
+class Chosen:
+    """Rows of image shards: file, row and person of each (n,); at size_px, or as they are where that is None."""
+
+    size = None
+
+    def __init__(self, files: Sequence[str], rows: np.ndarray, identity: np.ndarray, size_px: int | None) -> None:
+        """Map the shards; raises ValueError when one is missing or broken."""
+        self._tables = {file: tables.read(DATA / file, images.SCHEMA) for file in sorted(set(files))}
+        self._files, self._rows, self._size_px = list(files), rows, size_px
+        self.identity = formats.people(identity)
+
+    def encoded(self, row: int) -> bytes:
+        """Return the encoded image of a row."""
+        encoded = self._tables[self._files[row]]["image"][int(self._rows[row])].as_py()
+        return encoded if self._size_px is None else resized(encoded, self.source(row), self._size_px)
+
+    def source(self, row: int) -> str:
+        """Return the shard and the row within it."""
+        return f"{DATA / self._files[row]}: row {self._rows[row]}"
+
+
+def resized(encoded: bytes, source: str, size_px: int) -> bytes:
+    """Return an image at size_px: its own bytes where it has that size, lossless PNG otherwise."""
+    return photographs.stored(encoded, source, lambda photograph: photograph, size_px)
+
+
+def chosen(source: Path, size_px: int | None) -> Faces:
+    """Return the faces of a variant, of data/generate as audited, or of a set; raises ValueError for anything else."""
+    if (source / "manifest.arrow").is_file():
+        manifest = tables.read(source / "manifest.arrow", tables.MANIFEST)
+        return Chosen(_files(source / "manifest.arrow", manifest), *_labels(source, manifest), size_px)
+    if source.parent not in (DATA, DATA / "sets") or not any(source.glob("*.arrow")):
+        raise ValueError(
+            f"{source}: no images; allowed: data/variants/NAME, data/generate, data/sets/NAME, data/gallery"
+        )
+    name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
+    rows = variants.rows_of(name, mixed=False)
+    return Chosen([f"{rows.set}/{shard}" for shard in rows.shard], rows.row, rows.identity, size_px)
+
+
+def _files(file: Path, manifest: pa.Table) -> list[str]:
+    names = zip(manifest["set"].to_pylist(), manifest["shard"].to_pylist(), strict=True)
+    files = [f"{folder}/{shard}" for folder, shard in names]
+    digests = json.loads((manifest.schema.metadata or {}).get(b"variant", b"{}")).get("digests", {})
+    for name in sorted(set(files)):
+        if artifacts.digest(artifacts.existing(DATA / name)) != digests.get(name):
+            raise ValueError(f"{DATA / name}: sha256 differs from the one in {file}; `dvc repro` makes both anew")
+    return files
+
+
+def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    if not (manifest["weight"].to_numpy() == 1).all():
+        raise ValueError(f"{source}: faces of two people each; allowed: variants without identity_mixup")
+    return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
+
+
+def export_set(source: Path, kind: str, out: Path, size_px: int | None) -> str:
+    """Write a training set in a format; returns what was written in words."""
+    faces = chosen(source, size_px)
+    with artifacts.output_folder(out) as fresh:
+        SETS[kind](fresh, faces)
+    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people"
+
+
+def export_benchmark(source: Path, kind: str, out: Path, size_px: int | None) -> str:
+    """Write a benchmark in a format; returns what was written in words."""
+    shards = images.Shards(source, "*-[0-9]*.arrow")  # not pairs.arrow
+    pairs = tables.read(source / "pairs.arrow", tables.PAIRS)
+    rows = np.stack([pairs["a"].to_numpy(), pairs["b"].to_numpy()], 1).ravel()
+    encoded = [image.as_py() for image in shards.table["image"]]
+    if size_px is not None:
+        encoded = [resized(image, f"{source}: row {row}", size_px) for row, image in enumerate(encoded)]
+    output = artifacts.output_folder if kind == "arrow" else artifacts.output_file
+    with output(out) as fresh:
+        BENCHMARKS[kind](fresh, [encoded[row] for row in rows], pairs["same"].to_numpy())
+    return f"{len(pairs)} pairs of {len(encoded)} images"
+
+
+def main(words: Sequence[str] | None = None) -> str:
+    """Run the command."""
+    parser = argparse.ArgumentParser("export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--to", required=True, choices=[*SETS, *BENCHMARKS])
+    parser.add_argument("--size-px", type=int, help="side of the faces, 112 for the backbones of most; default: as is")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args(words)
+    if given.out.exists():
+        raise ValueError(f"{given.out}: exists already; allowed: a new path")
+    benchmark = (given.source / "pairs.arrow").is_file()
+    allowed = BENCHMARKS if benchmark else SETS
+    if given.to not in allowed:
+        raise ValueError(f"export --to {given.to} {given.source}; allowed for what lies there: {', '.join(allowed)}")
+    export = export_benchmark if benchmark else export_set
+    return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
+
+
+if __name__ == "__main__":
+    stage.run(main)

@@ -1,0 +1,71 @@
+"""Turn what others keep into plain files once: `python -m stages.tools.ingest --from rec PATH OUT`.
+
+A training set becomes image shards (`sets.NAME.backend: arrow`) or, with --to folder, one folder per person; a
+benchmark (bin, npy, memfile) becomes an Arrow folder that lies in data/external/benchmarks as it is. Images keep their
+bytes, and no later run has to read a pickle.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stages import formats
+from stages.common import artifacts, images, shards, stage
+from stages.formats import Faces, bin, folder, memfile, npy, saved, training
+
+BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
+
+
+def write_shards(out: Path, faces: Faces) -> None:
+    """Write faces as image shards, people one after the other, every image with its own bytes."""
+    order = np.argsort(faces.identity, kind="stable")
+    who, index = faces.identity[order], formats.index_within(faces.identity)[order]
+    seeds = shards.image_seeds("ingest", 0, who, index)
+    starts = range(0, len(order), images.ROWS_PER_SHARD)
+    for number, start in enumerate(formats.progress(starts, "write shards")):
+        part = slice(start, start + images.ROWS_PER_SHARD)
+        encoded = [faces.encoded(row) for row in order[part].tolist()]
+        provenance = {"identity": who[part], "index": index[part], "seed": seeds[part], "domain": "external"}
+        images.write_shard(out / f"faces-{number:05d}.arrow", encoded, **provenance)
+
+
+def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
+    """Write a training set as shards or folders; returns what was written in words."""
+    faces = training.READERS[kind](path)
+    with artifacts.output_folder(out) as fresh:
+        {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
+    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people"
+
+
+def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
+    """Write a benchmark as an Arrow folder; returns what was written in words."""
+    benchmark = BENCHMARKS[kind](path)
+    a, b, same = (benchmark.pairs[name].to_numpy() for name in ("a", "b", "same"))
+    with artifacts.output_folder(out) as fresh:
+        saved.write(fresh, [benchmark.encoded(int(row)) for row in np.stack([a, b], 1).ravel()], same)
+    return f"{len(same)} pairs of {len(benchmark.identity)} images"
+
+
+def main(words: Sequence[str] | None = None) -> str:
+    """Run the command."""
+    parser = argparse.ArgumentParser("ingest", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--from", required=True, choices=[*training.READERS, *BENCHMARKS], dest="kind")
+    parser.add_argument("--to", choices=["shards", "folder"], default="shards", help="of a training set")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("out", type=Path)
+    given = parser.parse_args(words)
+    if given.out.exists():
+        raise ValueError(f"{given.out}: exists already; allowed: a new path")
+    if not given.path.exists():
+        raise ValueError(f"{given.path}: no such file or folder")
+    if given.kind in BENCHMARKS:
+        said = ingest_benchmark(given.kind, given.path, given.out)
+    else:
+        said = ingest_set(given.kind, given.path, given.out, given.to)
+    return f"ingest: {said} -> {given.out}"
+
+
+if __name__ == "__main__":
+    stage.run(main)

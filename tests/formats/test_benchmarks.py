@@ -1,0 +1,310 @@
+"""Benchmarks in every format: pairs, folds and people; pickles that carry code are refused."""
+
+import io
+import json
+import lzma
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formats.faces import encoded
+from sklearn.model_selection import KFold
+from tiny import run, working_in, write_params
+
+from stages.common.images import Shards, decode
+from stages.formats import bin, layouts, paired, pickles, saved
+from stages.formats.paired import Benchmark
+from stages.protocols import external
+from stages.validate import find_external
+
+# 4 images in 3 genuine and 3 impostor pairs: a0 a1, a1 a2, b0 b1 | a0 b0, a2 b1, a1 c0
+A0, A1, A2, B0, B1, C0 = (encoded(i, ".png") for i in range(6))
+IMAGES = [A0, A1, A0, B0, A1, A2, A2, B1, B0, B1, A1, C0]
+SAME = np.array([True, False] * 3)
+ROWS = [0, 1, 0, 2, 1, 3, 3, 4, 2, 4, 1, 5]
+PEOPLE = [0, 0, 1, 0, 1, 2]
+
+
+def pixels() -> np.ndarray:
+    return np.stack([decode(image) for image in IMAGES]).transpose(0, 3, 1, 2)
+
+
+def write_bin(root: Path) -> Path:
+    bin.write(root / "some.bin", IMAGES, SAME)
+    return root / "some.bin"
+
+
+def write_xz(root: Path) -> Path:
+    write_bin(root)
+    (root / "some.xz").write_bytes(lzma.compress((root / "some.bin").read_bytes()))
+    (root / "some.bin").unlink()
+    return root / "some.xz"
+
+
+def write_npy(root: Path) -> Path:
+    (root / "some").mkdir()
+    np.save(root / "some/some.npy", pixels())
+    np.savetxt(root / "some/issame.txt", SAME.astype(int), fmt="%s")
+    return root / "some"
+
+
+def write_memfile(root: Path) -> Path:
+    """Write as AdaFace does: BGR, normalised, the list of labels beside the folder."""
+    (root / "some/memfile").mkdir(parents=True)
+    values = ((pixels()[:, ::-1] / 255 - 0.5) / 0.5).astype(np.float32)
+    (root / "some/memfile/mem_file.dat").write_bytes(values.tobytes())
+    (root / "some/memfile/mem_file.dat.conf").write_text(json.dumps({"shape": values.shape, "dtype": "float32"}))
+    np.save(root / "some_list.npy", SAME)
+    return root / "some"
+
+
+def write_saved(root: Path) -> Path:
+    (root / "some").mkdir()
+    saved.write(root / "some", IMAGES, SAME)
+    return root / "some"
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "bin": write_bin, "xz": write_xz, "npy": write_npy, "memfile": write_memfile, "arrow": write_saved,
+}  # fmt: skip
+
+
+def assert_is_some(benchmark: Benchmark) -> None:
+    assert np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1).ravel().tolist() == ROWS
+    assert benchmark.pairs["same"].to_pylist() == SAME.tolist()
+    assert benchmark.pairs["fold"].to_pylist() == [0, 0, 1, 1, 2, 2]
+    assert benchmark.identity.tolist() == PEOPLE
+    for row, image in zip(ROWS, IMAGES, strict=True):
+        np.testing.assert_array_equal(decode(benchmark.encoded(row)), decode(image))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_pairs_people_and_pixels_come_back(tmp_path: Path, kind: str):
+    path = WRITERS[kind](tmp_path)
+    assert layouts.benchmarks(tmp_path) == {"some": path}
+    assert_is_some(external.read(path))
+
+
+@pytest.mark.parametrize("kind", ["bin", "xz", "arrow"])
+def test_encoded_images_keep_their_bytes(tmp_path: Path, kind: str):
+    benchmark = external.read(WRITERS[kind](tmp_path))
+    assert [benchmark.encoded(row) for row in ROWS] == IMAGES
+
+
+def test_an_impostor_pair_that_genuine_pairs_contradict_keeps_its_label():
+    images = [A0, A1, A1, A2, A0, A2, A0, B0]
+    same = np.array([True, True, False, False])
+    benchmark = paired.by_content(8, images.__getitem__, str, same)
+    a, b = benchmark.pairs["a"].to_numpy(), benchmark.pairs["b"].to_numpy()
+    assert np.array_equal(benchmark.identity[a] == benchmark.identity[b], same)
+    assert benchmark.identity[b[2]] not in np.delete(benchmark.identity, b[2]) and benchmark.encoded(b[2]) == A2
+
+
+@pytest.mark.parametrize("count", [40, 57])
+def test_folds_are_those_of_scikit_learn(count: int):
+    same = np.arange(count) % 2 == 0
+    expected = np.empty(count, int)
+    for i, (_, test) in enumerate(KFold(10).split(same)):
+        expected[test] = i
+    assert np.array_equal(paired.folds(same, "some"), expected)
+
+
+def test_folds_of_a_list_with_all_genuine_pairs_first_hold_both_kinds():
+    fold = paired.folds(np.repeat([True, False], [3000, 3000]), "some")
+    assert np.array_equal(fold, np.tile(np.repeat(np.arange(10), 300), 2))
+    with pytest.raises(ValueError, match="some: 6 genuine and 1 impostor pairs; allowed: two or more"):
+        paired.folds(np.arange(7) > 0, "some")
+
+
+def loaded(content: bytes) -> object:
+    return pickles.load(io.BytesIO(content), "some.bin")
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_bytes_and_arrays_of_every_protocol_are_read(protocol: int):
+    held = ([A0, A1], [True, np.True_], np.array([1, 0]), np.asfortranarray([[1.5, 2], [3, 4]]), np.array([b"ab"]))
+    for numpy_1 in (False, True):
+        content = pickle.dumps(held, protocol)
+        if numpy_1 and protocol < 4:  # beyond, names are counted
+            content = content.replace(b"numpy._core", b"numpy.core")
+        images, same, *arrays = loaded(content)  # pyright: ignore
+        assert images == held[0] and [bool(s) for s in same] == [True, True]
+        for array, expected in zip(arrays, held[2:], strict=True):
+            np.testing.assert_array_equal(array, expected)
+            assert array.dtype == expected.dtype
+
+
+def test_a_pickle_of_python_2_is_read(tmp_path: Path):
+    strings = b"".join(b"T" + struct.pack("<I", len(image)) + image for image in (A0, A1, A0, B0) * 2)
+    (tmp_path / "some.bin").write_bytes(b"\x80\x02](" + strings + b"e](\x88\x89\x88\x89e\x86.")
+    benchmark = external.read(tmp_path / "some.bin")
+    assert [benchmark.encoded(row) for row in (0, 1, 2)] == [A0, A1, B0]
+    assert benchmark.pairs["same"].to_pylist() == [True, False] * 2
+
+
+class Code:
+    """Something that runs when it is unpickled."""
+
+    def __init__(self, *call: object) -> None:
+        self.call = call
+
+    def __reduce__(self) -> tuple:
+        return self.call[0], self.call[1:]  # pyright: ignore
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("kind", ["bin", "xz"])
+def test_a_pickle_that_carries_code_is_refused_and_not_run(tmp_path: Path, protocol: int, kind: str):
+    import os
+
+    file = tmp_path / f"some.{kind}"
+    content = pickle.dumps(([Code(os.system, f"touch {tmp_path}/run")], [True]), protocol)
+    file.write_bytes(lzma.compress(content) if kind == "xz" else content)
+    with pytest.raises(ValueError) as error:
+        external.read(file)
+    assert f"{file}: a pickle that names posix.system; allowed: bytes and NumPy arrays" == str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (pickle.dumps(Code(eval, "1")), "names builtins.eval"),
+        (pickle.dumps(Code(np.load, "a.npy", None, True)), "names numpy.load"),
+        (pickle.dumps(np.array([object])), "names builtins.object"),
+        (pickle.dumps(np.array([1, 2])).replace(b"i8", b"O8"), "holds an array of O8"),  # addresses for objects
+        (pickle.dumps(np.array(["2026"], "M8[Y]")), "holds an array of M8"),
+        (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x05\x00\x00\x00rot13\x86R.", "encodes text as rot13"),
+        (b"\x80\x02X\x01\x00\x00\x00aQ.", "not a readable pickle"),
+        (pickle.dumps([A0])[:-9], "not a readable pickle"),
+        (b"", "not a readable pickle: EOFError"),
+        (b"\xff\xd8 not at all", "not a readable pickle"),
+    ],
+)  # fmt: skip
+def test_what_is_not_bytes_and_arrays_is_refused_in_one_line(content: bytes, said: str):
+    with pytest.raises(ValueError, match=f"some.bin: .*{said}") as error:
+        loaded(content)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ([1, 2, 3], "holds list; allowed: .images, labels"),
+        ((["text"] * 4, [True, False]), "image 0 is str; allowed: encoded bytes"),
+        (([A0] * 3, [True, False]), "3 images, 2 labels; allowed: two images a label"),
+        (([A0] * 4, [True, 7]), "labels; allowed: as many times true or false"),
+        (([A0] * 4, [True, True]), "2 genuine and 0 impostor pairs"),
+    ],
+)
+def test_a_pickle_of_something_else_is_refused(tmp_path: Path, held: object, said: str):
+    file = tmp_path / "some.bin"
+    file.write_bytes(pickle.dumps(held))
+    with pytest.raises(ValueError, match=f"some.bin: {said}"):
+        external.read(file)
+
+
+def test_arrays_and_tables_that_are_broken_are_refused_in_one_line(tmp_path: Path):
+    npy, memfile = write_npy(tmp_path), tmp_path / "b/some"
+    memfile.parent.mkdir()
+    write_memfile(memfile.parent)
+    data, conf = memfile / "memfile/mem_file.dat", memfile / "memfile/mem_file.dat.conf"
+    broken: list[tuple[Path, Path, bytes, str]] = [
+        (npy, npy / "issame.txt", b"0 1 2", "issame.txt: missing, or not a 0 or 1"),
+        (npy, npy / "some.npy", (npy / "some.npy").read_bytes()[:-1], "some.npy: not a readable .npy"),
+        (memfile, data, data.read_bytes()[:-4], "mem_file.dat: missing or truncated"),
+        (memfile, conf, b'{"shape": [2, 2], "dtype": "float32"}', "conf: .*allowed: dtype float32"),
+    ]
+    for path, file, content, said in broken:
+        whole = file.read_bytes()
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=said) as error:
+            external.read(path)
+        assert "\n" not in str(error.value)
+        file.write_bytes(whole)
+    np.save(npy / "some.npy", pixels().astype(np.float32))
+    with pytest.raises(ValueError, match=r"float32 \(12, 3, 32, 32\); allowed: uint8"):
+        external.read(npy)
+    data.write_bytes((np.frombuffer(data.read_bytes(), np.float32) * 2).tobytes())
+    with pytest.raises(ValueError, match="image 0: values outside -1 to 1"):
+        external.read(memfile).encoded(0)
+
+
+def write_pairs(folder: Path, name: str, lines: list[str], files: list[str]) -> Path:
+    for i, file in enumerate(files):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(encoded(i))
+    (folder / name).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_two_lines_a_pair_are_read_and_their_folds_rebuilt(tmp_path: Path):
+    names = [[f"{person}_{i:04d}.jpg" for i in (1, 2)] for person in ("A_B", "C", "D_2_E")]
+    genuine = [f"{name} {fold}" for fold, person in enumerate(names, 1) for name in person]
+    impostor = [f"{names[i][j]} 0" for i, j in ((0, 0), (1, 0), (1, 1), (2, 1), (2, 0), (0, 1))]
+    files = [f"aligned images/{name}" for person in names for name in person]
+    benchmark = external.read(write_pairs(tmp_path / "calfw", "pairs_CALFW.txt", genuine + impostor, files))
+    assert benchmark.identity.tolist() == [0, 0, 1, 1, 2, 2] and benchmark.index.tolist() == [1, 2] * 3
+    assert benchmark.pairs["fold"].to_pylist() == [0, 1, 2] * 2
+    assert np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1)[3:].tolist() == [[0, 2], [3, 5], [4, 1]]
+    assert [benchmark.encoded(row) for row in range(6)] == [encoded(i) for i in range(6)]
+    for lines, said in (
+        ([*genuine[:-1], *impostor], "line 5: two lines with one label"),
+        ([*genuine, "A_B_0001.jpg"], "line 7: 'A_B_0001.jpg'; allowed: NAME_1.jpg"),
+        ([*genuine, *impostor[:-2], "C_0009.jpg 0", impostor[-1]], "C_0009.png"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            external.read(write_pairs(tmp_path / "calfw", "pairs_CALFW.txt", lines, []))
+
+
+def test_a_list_without_a_header_is_read(tmp_path: Path):
+    lines = ["a\t1\t2", "a\t1\tb\t1", "b\t1\t2", "a\t2\tb\t2"]
+    files = [f"images/{person}/{person}_{i:04d}.jpg" for person in "ab" for i in (1, 2)]
+    benchmark = external.read(write_pairs(tmp_path / "rfw", "pairs.txt", lines, files))
+    assert benchmark.pairs["fold"].to_pylist() == [0, 0, 1, 1] and benchmark.identity.tolist() == [0, 0, 1, 1]
+
+
+def test_what_is_no_benchmark_or_there_twice_is_refused(tmp_path: Path):
+    write_bin(tmp_path)
+    (tmp_path / "README.md").touch()
+    (tmp_path / "some").mkdir()
+    with pytest.raises(ValueError, match="some and some.bin are both called some; keep one"):
+        layouts.benchmarks(tmp_path)
+    with pytest.raises(ValueError, match="some: no benchmark in it; allowed: NAME.bin"):
+        layouts.benchmark(tmp_path / "some")
+    for name in ("pairs.txt", "pairs_b.txt"):
+        (tmp_path / "some" / name).touch()
+    with pytest.raises(ValueError, match="pairs.txt, pairs_b.txt; allowed: one list of pairs"):
+        external.read(tmp_path / "some")
+
+
+def test_a_pickle_joins_by_being_there_and_keeps_its_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from stages import benchmarks
+
+    write_params(tmp_path, {"world.size_px": 32, "world.photo_frame_px": 112})
+    root = tmp_path / "data/external/benchmarks"
+    root.mkdir(parents=True)
+    for name in ("lfw", "own"):
+        write_bin(root).rename(root / f"{name}.bin")
+    monkeypatch.setattr(benchmarks, "embedded_protocols", lambda *_: [])  # they take 30 s and are in test_benchmarks
+    with working_in(tmp_path):
+        assert "lfw-external, own" in run("benchmarks")
+        shards = Shards("data/benchmarks/lfw-external", "faces-*.arrow")
+    assert [shards.table["image"].to_pylist()[row] for row in ROWS] == IMAGES
+    assert shards.column("identity").tolist() == PEOPLE
+
+
+def test_validate_finds_what_is_no_benchmark(tmp_path: Path):
+    write_params(tmp_path, {})
+    for folder in ("sets", "weights", "benchmarks/some"):
+        (tmp_path / "data/external" / folder).mkdir(parents=True)
+        (tmp_path / "data/external" / folder / "README.md").touch()
+    with working_in(tmp_path):
+        with pytest.raises(ValueError, match="data/external/benchmarks/some: no benchmark in it"):
+            find_external(Path("params.yaml"))
+        write_npy(Path("data/external/benchmarks/some"))
+        (Path("data/external/benchmarks/some/some/some.npy")).rename("data/external/benchmarks/some/some.npy")
+        find_external(Path("params.yaml"))

@@ -1,0 +1,155 @@
+"""Sets and benchmarks of ours, handed to others and taken in again."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from formats.faces import Some
+from tiny import working_in, write_params
+
+from stages import variants
+from stages.common import artifacts, images, tables
+from stages.common.images import Shards, decode
+from stages.formats import paired, parquet, rec, webdataset
+from stages.formats.training import READERS
+from stages.protocols import external
+from stages.protocols.pairs import table
+from stages.tools import export, ingest
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    """Work in a folder with a set and a generated set of which the audit kept all but image 1, and a variant of it."""
+    write_params(tmp_path, {"variants.base.width": 2, "variants.base.depth": 1})
+    generated = tmp_path / "data/generate"
+    ingest.write_shards(tmp_path / "data/sets/some", Some())
+    ingest.write_shards(generated, Some())
+    (generated / "faces-00000.arrow").rename(generated / "plain-00000.arrow")
+    artifacts.write_array(tmp_path / "data/audit/kept_plain.npy", np.arange(6) != 1)
+    with working_in(tmp_path):
+        cfg = variants.params.load("variants.base", variants.Variants)
+        tables.write("data/variants/base/manifest.arrow", variants.manifest(cfg, "base"))
+        yield tmp_path
+
+
+def by_person(path: str, kind: str) -> list[list[bytes]]:
+    faces = READERS[kind](Path(path))
+    people = range(int(faces.identity.max()) + 1)
+    return [[faces.encoded(int(row)) for row in np.flatnonzero(faces.identity == person)] for person in people]
+
+
+@pytest.mark.parametrize("kind", export.SETS)
+def test_a_set_goes_out_byte_for_byte(project: Path, kind: str):
+    assert export.main(["--to", kind, "data/sets/some", "out"]) == "export: 6 faces of 3 people -> out"
+    assert by_person("out", kind) == Some().by_person()
+
+
+def test_generated_images_go_out_as_audited_and_a_variant_as_chosen(project: Path):
+    first, second, third = Some().by_person()
+    export.main(["--to", "rec", "data/generate", "kept"])
+    assert by_person("kept", "rec") == [[first[0], first[2]], second, third]
+    export.main(["--to", "folder", "data/variants/base", "base"])
+    assert by_person("base", "folder") == [[first[0]], [second[0]]]
+
+
+def test_faces_of_another_size_are_stored_losslessly(project: Path):
+    export.main(["--to", "rec", "--size-px", "112", "data/sets/some", "out"])
+    assert (project / "out/property").read_text() == "3,112,112\n"
+    faces = rec.Rec(Path("out"))
+    assert faces.encoded(0).startswith(b"\x89PNG") and decode(faces.encoded(0)).shape == (112, 112, 3)
+
+
+def make_benchmark(folder: Path) -> list[bytes]:
+    """Write data/benchmarks/some with six images and four pairs; returns the images of the pairs."""
+    some, rows = Some(), np.array([[1, 3], [0, 2], [2, 4], [5, 0]])
+    same = some.identity[rows[:, 0]] == some.identity[rows[:, 1]]
+    about = {"identity": some.identity, "index": np.arange(6), "seed": np.arange(6), "domain": "external"}
+    images.write_shard(folder / "faces-00000.arrow", some.images, **about)
+    tables.write(folder / "pairs.arrow", table(rows[:, 0], rows[:, 1], same, np.arange(4) // 2))
+    return [some.images[row] for row in rows.ravel()]
+
+
+@pytest.mark.parametrize("kind", export.BENCHMARKS)
+def test_a_benchmark_goes_out_and_comes_back(project: Path, kind: str):
+    expected = make_benchmark(project / "data/benchmarks/some")
+    out = Path("some.bin" if kind == "bin" else "some")
+    assert export.main(["--to", kind, "data/benchmarks/some", str(out)]).startswith("export: 4 pairs of 6 images")
+    assert in_pairs(external.read(out)) == expected
+    if kind == "bin":
+        assert ingest.main(["--from", "bin", "some.bin", "plain/some"]) == "ingest: 4 pairs of 6 images -> plain/some"
+        again = external.read(Path("plain/some"))
+        assert in_pairs(again) == expected and again.pairs.equals(external.read(out).pairs)
+
+
+def in_pairs(benchmark: paired.Benchmark) -> list[bytes]:
+    rows = np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1).ravel()
+    return [benchmark.encoded(int(row)) for row in rows]
+
+
+@pytest.mark.parametrize("to", ["shards", "folder"])
+def test_a_foreign_set_is_taken_in_with_its_bytes(project: Path, to: str):
+    export.main(["--to", "rec", "data/sets/some", "theirs"])
+    assert ingest.main(["--from", "rec", "--to", to, "theirs", "ours"]) == "ingest: 6 faces of 3 people -> ours"
+    assert by_person("ours", "arrow" if to == "shards" else "folder") == Some().by_person()
+    if to == "shards":
+        assert Shards("ours").column("index").tolist() == [0, 1, 2, 0, 0, 1]
+
+
+def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: Path):
+    make_benchmark(project / "data/benchmarks/some")
+    manifest = tables.read("data/variants/base/manifest.arrow")
+    mixed = manifest.set_column(5, "weight", [np.array([1, 0.5], np.float32)])
+    tables.write("data/variants/mixed/manifest.arrow", mixed)
+    for words, said in (
+        (["--to", "rec", "data/sets/none", "out"], "data/sets/none: no images; allowed: data/variants/NAME"),
+        (["--to", "rec", "data/variants/mixed", "out"], "faces of two people each; allowed: variants without"),
+        (["--to", "rec", "data/benchmarks/some", "out"], "allowed for what lies there: bin, arrow"),
+        (["--to", "bin", "data/sets/some", "out"], "allowed for what lies there: rec, folder, webdataset, parquet"),
+        (["--to", "rec", "data/sets/some", "data"], "data: exists already; allowed: a new path"),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            export.main(words)
+        assert "\n" not in str(error.value) and not Path("out").exists()
+    for words, said in (
+        (["--from", "rec", "none", "out"], "none: no such file or folder"),
+        (["--from", "rec", "data", "data"], "data: exists already"),
+        (["--from", "rec", "data/generate", "out"], "no .rec file in it"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ingest.main(words)
+    shard = Path("data/generate/plain-00000.arrow")
+    shard.write_bytes(shard.read_bytes() + b"\n")
+    with pytest.raises(ValueError, match="plain-00000.arrow: sha256 differs from the one in data/variants/base"):
+        export.main(["--to", "rec", "data/variants/base", "out"])
+
+
+def test_hugging_face_opens_what_is_written(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    datasets.disable_progress_bars()
+    (project / "parquet").mkdir()
+    parquet.write(project / "parquet", Some())
+    found = datasets.load_dataset("parquet", data_dir=str(project / "parquet"), split="train", cache_dir=str(project))
+    assert found["label"][:] == Some.identity.tolist()
+    for row, image in enumerate(Some.images):
+        np.testing.assert_array_equal(np.asarray(found[row]["image"]), decode(image))
+    expected = make_benchmark(project / "data/benchmarks/some")
+    export.main(["--to", "arrow", "data/benchmarks/some", "some"])
+    loaded = datasets.Dataset.load_from_disk("some")
+    assert (
+        loaded["index"][:] == list(range(8))
+        and loaded["is_same"][:] == [True] * 2 + [False] * 2 + [True] * 2 + [False] * 2
+    )
+    np.testing.assert_array_equal(np.asarray(loaded[3]["image"]), decode(expected[3]))
+    loaded.save_to_disk("again")
+    assert in_pairs(external.read(Path("again"))) == expected
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves its file open
+def test_webdataset_opens_what_is_written(project: Path):
+    wds = pytest.importorskip("webdataset")
+    webdataset.write(project, Some())
+    found = list(wds.WebDataset(str(project / "000000.tar"), shardshuffle=False))
+    assert [int(sample["cls"]) for sample in found] == Some.identity.tolist()
+    assert [sample.get("jpg", sample.get("png")) for sample in found] == list(Some.images)
