@@ -48,7 +48,8 @@ WRITERS: dict[str, Callable[[Path, Faces], None]] = {
 
 def by_person(faces: Faces) -> list[list[bytes]]:
     return [
-        [faces.encoded(row) for row in np.flatnonzero(faces.identity == p)] for p in range(faces.identity.max() + 1)
+        [faces.encoded(int(row)) for row in np.flatnonzero(faces.identity == p)]
+        for p in range(faces.identity.max() + 1)
     ]
 
 
