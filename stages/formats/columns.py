@@ -11,6 +11,7 @@ import pyarrow as pa
 from stages import formats
 
 LABELS = ("label", "identity")
+KINDS = {"iuUS": "whole numbers or names", "iu": "whole numbers", "biu": "true or false"}
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])  # the `Image` feature
 
 
@@ -40,7 +41,7 @@ class Labelled:
     def __init__(self, path: str | Path, tables: Tables) -> None:
         """Read the labels; raises ValueError when there are none."""
         self._tables = tables
-        self.identity = formats.people(tables.column(common(path, tables, *LABELS)))
+        self.identity = formats.people(values(path, tables, "iuUS", *LABELS))
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
@@ -51,11 +52,17 @@ class Labelled:
         return self._tables.source(row)
 
 
-def common(path: str | Path, tables: Tables, *names: str) -> str:
-    """Return the first of `names` that all files have beside `image`; raises ValueError when there is none."""
+def values(path: str | Path, tables: Tables, kinds: str, *names: str) -> np.ndarray:
+    """Return the first column of `names` that all files have beside `image` (n,).
+
+    Raises ValueError when there is none or it does not hold values of `kinds`, NumPy's letters, throughout.
+    """
     for name in names:
         if all({name, "image"} <= found for found in tables.names):
-            return name
+            column = tables.column(name)
+            if column.dtype.kind not in kinds:
+                raise ValueError(f"{path}: {name}: a missing or unsuitable value; allowed: {KINDS[kinds]}")
+            return column
     found = ", ".join(sorted(set.intersection(*tables.names)))
     raise ValueError(f"{path}: columns {found}; allowed: image, and {' or '.join(names)}")
 

@@ -28,7 +28,7 @@ def read(folder: Path) -> Benchmark:
     lines = [(number, line.split()) for number, line in enumerate(file.read_text().splitlines(), 1) if line.strip()]
     if not lines:
         raise ValueError(f"{file}: line 1: empty; allowed: folds and half of the pairs a fold, or pairs")
-    two_lines = len(lines[0][1]) == 2 and not lines[0][1][0].isdigit()
+    two_lines = len(lines[0][1]) == 2 and not lines[0][1][0].isdecimal()
     found, same, fold = _two_lines(file, lines) if two_lines else _lfw(file, lines)
     row_of: dict[End, int] = {}
     a, b = np.array([[row_of.setdefault(end, len(row_of)) for end in pair] for pair in found]).T
@@ -49,7 +49,7 @@ def _lfw(file: Path, lines: list[tuple[int, list[str]]]) -> tuple[list[tuple[End
     folds, each = header if len(header) == 2 else ("", "")
     listed = len(header) in (3, 4)  # RFW has no header
     pairs = lines if listed else lines[1:]
-    if not listed and not (folds.isdigit() and each.isdigit() and len(pairs) == 2 * int(folds) * int(each)):
+    if not listed and not (folds.isdecimal() and each.isdecimal() and len(pairs) == 2 * int(folds) * int(each)):
         raise ValueError(
             f"{file}: line {number} says {' '.join(header)!r}; "
             f"allowed: folds, then half of the {len(pairs)} pairs / folds"
@@ -61,9 +61,9 @@ def _lfw(file: Path, lines: list[tuple[int, list[str]]]) -> tuple[list[tuple[End
 
 def _ends(file: Path, number: int, line: list[str]) -> tuple[End, End]:
     match line:
-        case [person, a, b] if a.isdigit() and b.isdigit():
+        case [person, a, b] if a.isdecimal() and b.isdecimal():
             return _end(person, a), _end(person, b)
-        case [person, a, other, b] if a.isdigit() and b.isdigit():
+        case [person, a, other, b] if a.isdecimal() and b.isdecimal():
             return _end(person, a), _end(other, b)
     raise ValueError(f"{file}: line {number}: {' '.join(line)!r}; allowed: NAME 1 2, or NAME 1 OTHER 2")
 
@@ -76,7 +76,7 @@ def _two_lines(file: Path, lines: list[tuple[int, list[str]]]) -> tuple[list[tup
     ends, labels = [], []
     for number, line in lines:
         name = re.fullmatch(r"(.+)_(\d+)\.\w+", line[0])
-        if len(line) != 2 or not line[1].isdigit() or name is None:
+        if len(line) != 2 or not line[1].isdecimal() or name is None:
             raise ValueError(
                 f"{file}: line {number}: {' '.join(line)!r}; allowed: NAME_1.jpg, then a label, 0 or above"
             )

@@ -104,7 +104,7 @@ class Rec:
         if not file.is_file():
             return None
         words = file.read_text().split("\n")[0].split(",")  # people, height, width
-        if len(words) != 3 or not all(word.strip().isdigit() for word in words):
+        if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
             raise ValueError(f"{file}: {','.join(words)!r}; allowed: people,height,width")
         return int(words[1]), int(words[2])
 

@@ -58,7 +58,7 @@ def _label(tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo], file: Path
     member = members.get(str(Path(name).with_suffix(".cls")))
     stream = tar.extractfile(member) if member else None
     text = stream.read().decode(errors="replace").strip() if stream else ""
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"{file}: {name}: label {text!r}; allowed: a whole number in a .cls of the same name")
     return int(text)
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from formats.faces import encoded
 from sklearn.model_selection import KFold
@@ -231,6 +233,27 @@ def test_arrays_and_tables_that_are_broken_are_refused_in_one_line(tmp_path: Pat
     data.write_bytes((np.frombuffer(data.read_bytes(), np.float32) * 2).tobytes())
     with pytest.raises(ValueError, match="image 0: values outside -1 to 1"):
         external.read(memfile).encoded(0)
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"is_same": [True] * 4}, "allowed: image, and index"),
+        ({"index": range(4), "is_same": [True, None, True, True]}, "is_same: a missing or unsuitable value"),
+        ({"index": range(4), "is_same": [True, False, True, True]}, "is_same; allowed: equal on both rows"),
+    ],
+)
+def test_a_table_that_is_no_benchmark_is_refused(tmp_path: Path, columns: dict, said: str):
+    pq.write_table(pa.table({"image": IMAGES[:4], **columns}), tmp_path / "some.parquet")
+    with pytest.raises(ValueError, match=said):
+        external.read(tmp_path)
+
+
+def test_the_order_of_a_table_is_that_of_its_index(tmp_path: Path):
+    order = np.random.default_rng(0).permutation(12)
+    columns = {"image": [IMAGES[i] for i in order], "index": order, "is_same": SAME[order // 2].astype(int)}
+    pq.write_table(pa.table(columns), tmp_path / "some.parquet")
+    assert_is_some(external.read(tmp_path))
 
 
 def write_pairs(folder: Path, name: str, lines: list[str], files: list[str]) -> Path:

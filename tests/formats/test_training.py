@@ -92,6 +92,9 @@ def test_an_lmdb_with_features_and_one_without_a_list_of_keys_are_read(tmp_path:
     with lmdb.open(str(tmp_path / "some.lmdb"), subdir=False) as env, env.begin(write=True) as view:
         view.delete(b"__keys__")
     assert by_person(READERS["lmdb"](tmp_path)) == Some().by_person()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "some.lmdb").rename(tmp_path / "folder/data.mdb")  # as LMDB names it in a folder
+    assert by_person(READERS["lmdb"](tmp_path / "folder")) == Some().by_person()
 
 
 def test_an_arrow_stream_with_a_struct_of_bytes_is_read(tmp_path: Path):
@@ -134,6 +137,7 @@ def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path: Path):
     ("columns", "said"),
     [
         ({"image": [b"x"]}, "columns image; allowed: image, and label or identity"),
+        ({"image": [b"x"] * 2, "label": [0, None]}, "label: a missing or unsuitable value; allowed: whole numbers"),
         ({"image": [{"bytes": None, "path": "a.jpg"}], "label": [0]}, "row 0: no image bytes"),
     ],
 )
