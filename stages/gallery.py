@@ -1,32 +1,25 @@
 """Make the initial faces.
 
-reads   params gallery, world
+reads   params gallery, world; what the backend reads; the world's face detector, if there is one
 writes  data/gallery/faces-*.arrow   n image shards rows, one face of each identity
 """
 
 from pathlib import Path
 
-from stages.common import params, ranks, stage
+from stages import galleries
+from stages.common import alignment, params, ranks, shards, stage
 from stages.settings.gallery import Gallery
 from stages.settings.world import World
-from stages.world import album
-
-SPLIT = "gallery"  # a population of its own: nobody here is in a set, a benchmark or pretraining
-
-
-def gallery(cfg: Gallery, world: World, folder: Path) -> None:
-    """Render one studio portrait of each of n people into `folder`."""
-    faces = album.portraits(SPLIT, cfg.seed, cfg.identities, 1, "studio", world.studio_spread)
-    faces.write("faces", folder, world.size_px)
 
 
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("gallery", Gallery), params.load("world", World)
-    with ranks.scratch("gallery", cfg, world) as folder:
-        gallery(cfg, world, folder)
+    initial = galleries.load(cfg, world)
+    with ranks.scratch("gallery", cfg, world, Path(cfg.path), Path(world.detector)) as folder:
+        shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    return f"gallery: {cfg.identities} initial faces -> data/gallery"
+    return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')} -> data/gallery"
 
 
 if __name__ == "__main__":

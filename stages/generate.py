@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from stages import generators
-from stages.common import artifacts, params, ranks, shards, sphere, stage
-from stages.common.shards import Provenance
+from stages.common import alignment, artifacts, params, ranks, shards, sphere, stage
+from stages.common.shards import Drawn, Provenance
 from stages.generators import Generator
 from stages.settings.generate import Generate, Noise
 from stages.settings.world import World
@@ -101,9 +101,9 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
     x = perturb(x_id[who], seeds, noise_scale(cfg, index, x_id.shape[1]))
     rows = Provenance(generator.domain, who, index, seeds)
 
-    def faces(part: slice) -> np.ndarray:
+    def faces(part: slice) -> Drawn:
         moved = generator.perturbed(condition[who[part]], x_id[who[part]], x[part])
-        return generator.generate(moved, seeds[part])
+        return generators.draw(generator, moved, seeds[part])
 
     shards.draw("plain", rows, faces, folder)
     return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
@@ -122,8 +122,9 @@ def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
         x = x_id[person[part]]
         return generator.perturbed(condition[person[part]], x, perturb(x, seeds[part], scale[part]))
 
-    def faces(part: slice) -> np.ndarray:
-        return generator.generate(generator.mixed(parent(who, part), parent(partner, part), ratio[part]), seeds[part])
+    def faces(part: slice) -> Drawn:
+        between = generator.mixed(parent(who, part), parent(partner, part), ratio[part])
+        return generators.draw(generator, between, seeds[part])
 
     shards.draw("mixup", rows, faces, folder)
 
@@ -133,7 +134,7 @@ def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generat
     who, index = (grid.ravel() for grid in np.mgrid[: cfg.control.identities, : cfg.control.images])
     seeds = shards.image_seeds(f"control-{name}", cfg.seed, who, index)
     rows = Provenance(generator.domain, who, index, seeds)
-    shards.draw(f"control-{name}", rows, lambda p: generator.generate(condition[who[p]], seeds[p]), folder)
+    shards.draw(f"control-{name}", rows, lambda p: generators.draw(generator, condition[who[p]], seeds[p]), folder)
 
 
 def main() -> str:
@@ -147,7 +148,8 @@ def main() -> str:
         "gaussian": artifacts.read_rows("data/pack", "x_normal", d),
     }
     generator = generators.load(cfg, world)
-    with ranks.scratch("generate", cfg, world, Path("data/pack"), Path("data/embed"), Path(cfg.weights)) as folder:
+    inputs = [Path(path) for path in ("data/pack", "data/embed", cfg.weights, world.detector)]
+    with ranks.scratch("generate", cfg, world, *inputs) as folder:
         packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
         cosine = plain(generator, x_id, packed, cfg, folder)
         if cfg.mixup.identities:
@@ -160,7 +162,8 @@ def main() -> str:
             artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
         ranks.publish(folder, "data/generate")
     expected = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
-    return f"generate: {len(cosine)} images of {cfg.identities()} identities, {expected} -> data/generate"
+    fixed = alignment.fixed_crops("data/generate")
+    return f"generate: {len(cosine)} images of {cfg.identities()} identities, {expected}{fixed} -> data/generate"
 
 
 if __name__ == "__main__":

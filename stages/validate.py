@@ -127,7 +127,13 @@ def find_external(file: Path) -> None:
     """
     values = params.read(file)
     given = {f"sets.{name}.path": entry["path"] for name, entry in values["sets"].items()}
-    for section, key in (("gallery", "path"), ("embed", "weights"), ("embed", "card"), ("generate", "weights")):
+    for section, key in (
+        ("world", "detector"),
+        ("gallery", "path"),
+        ("embed", "weights"),
+        ("embed", "card"),
+        ("generate", "weights"),
+    ):
         given[f"{section}.{key}"] = values[section][key]
     for key, path in given.items():
         if not (Path(path).exists() or Path(path).is_relative_to("data/pretrain")):  # a stage makes that

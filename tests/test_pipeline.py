@@ -17,10 +17,11 @@ STAGES = sorted(PIPELINE)
 # What a stage loads by the name of a backend, from a card or from params.yaml, is not an import statement.
 LOADED = {
     "stages.recognisers": ["stages/recognisers/embedded.py"],
-    "stages.generators": ["stages/generators/embedded.py"],
     "stages.packing": [f"stages/packing/{PARAMS['pack']['method']}.py"],
     "stages.heads": [f"stages/heads/{PARAMS['train']['head']}.py"],
 }
+# What any backend of a family imports is a dependency, and of the backends themselves the one that is chosen.
+FAMILIES = {"stages.generators": PARAMS["generate"]["backend"], "stages.galleries": PARAMS["gallery"]["backend"]}
 BACKBONES = {stage: ["compact", "plain"] for stage in ("pretrain", "audit", "baselines")}
 
 
@@ -46,6 +47,14 @@ def expanded(dep: str) -> list[str]:
     return sorted(str(f.relative_to(ROOT)) for f in path.glob("*.py") if f.read_text()) if path.is_dir() else [dep]
 
 
+def backends(family: str) -> set[Path]:
+    return set(package(family).parent.glob("*.py")) - {package(family)}
+
+
+def package(family: str) -> Path:
+    return ROOT / family.replace(".", "/") / "__init__.py"
+
+
 @cache
 def imports(file: Path) -> frozenset[Path]:
     found: set[Path] = set()
@@ -67,14 +76,18 @@ def imports(file: Path) -> frozenset[Path]:
 
 
 def closure(stage: str) -> list[str]:
-    todo, seen = [ROOT / f"stages/{stage}.py"], set()
+    todo, seen, written = [ROOT / f"stages/{stage}.py"], set(), set()
     if "stages.tools.launch" in body(stage)["cmd"]:
         todo.append(ROOT / "stages/tools/launch.py")
     while todo:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
+            written |= imports(file)
             todo += imports(file)
+            todo += [backend for name in FAMILIES if package(name) in imports(file) for backend in backends(name)]
+    chosen = {package(name).with_name(f"{backend}.py") for name, backend in FAMILIES.items()}
+    seen -= {file for name in FAMILIES for file in backends(name)} - chosen - written
     if ROOT / "stages/recognisers/embedded.py" in seen:
         seen |= {ROOT / f"stages/backbones/{name}.py" for name in BACKBONES.get(stage, [PARAMS["train"]["backbone"]])}
     return sorted(str(file.relative_to(ROOT)) for file in seen if file.read_text())

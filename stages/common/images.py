@@ -59,7 +59,7 @@ def write_shard(
     identity: np.ndarray,
     index: np.ndarray,
     seed: np.ndarray,
-    domain: str,
+    domain: str | list[str],
     partner: np.ndarray | None = None,
     ratio: np.ndarray | None = None,
 ) -> None:
@@ -71,7 +71,7 @@ def write_shard(
         "seed": seed,
         "partner": identity if partner is None else partner,
         "ratio": np.ones(len(faces), np.float32) if ratio is None else ratio,
-        "domain": [domain] * len(faces),
+        "domain": [domain] * len(faces) if isinstance(domain, str) else domain,
     }
     tables.write(file, tables.of(SCHEMA, columns))
 

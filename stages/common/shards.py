@@ -9,6 +9,9 @@ import numpy as np
 
 from stages.common import images, ranks
 
+Faces = np.ndarray | Sequence[bytes]  # (b, h, w, 3) uint8 RGB, or b encoded ones
+Drawn = Faces | tuple[Faces, list[str]]  # with each one's domain where that varies
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -31,9 +34,6 @@ def image_seeds(split: str, seed: int, who: np.ndarray, index: np.ndarray) -> np
     return np.array([int.from_bytes(hashlib.sha256(key).digest()[:8]) >> 2 for key in keys], np.int64)
 
 
-Drawn = np.ndarray | Sequence[bytes]  # faces (b, h, w, 3) uint8 RGB, or b encoded ones
-
-
 def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn], folder: Path) -> None:
     """Write the faces that `faces_of` returns for each slice of rows into `folder`/PREFIX-00000.arrow and so on.
 
@@ -48,13 +48,15 @@ def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn], fold
 
 def _draw_shard(file: Path, start: int, rows: Provenance, faces_of: Callable[[slice], Drawn]) -> None:
     part = slice(start, start + images.ROWS_PER_SHARD)
+    drawn = faces_of(part)
+    faces, domain = drawn if isinstance(drawn, tuple) else (drawn, rows.domain)
     images.write_shard(
         file,
-        list(faces_of(part)),
+        list(faces),
         identity=rows.identity[part],
         index=rows.index[part],
         seed=rows.seed[part],
         partner=None if rows.partner is None else rows.partner[part],
         ratio=None if rows.ratio is None else rows.ratio[part],
-        domain=rows.domain,
+        domain=domain,
     )

@@ -5,10 +5,11 @@ conditions, `generate` draws faces of conditions.
 """
 
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from stages.common.shards import Drawn
 from stages.settings.generate import Generate
 from stages.settings.world import World
 
@@ -36,6 +37,22 @@ class Generator(Protocol):
     def generate(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return faces uint8 (b, h, w, 3) RGB; face i depends on condition i and seed i alone."""
         ...
+
+
+@runtime_checkable
+class Photographer(Protocol):
+    """A generator of full-size pictures, which have to be aligned: that may fail, and each says so by its domain."""
+
+    def drawn(self, condition: np.ndarray, seeds: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return what `generate` does, and the domain of each face: `NAME`, or `NAME-fixed-crop`."""
+        ...
+
+
+def draw(generator: Generator, condition: np.ndarray, seeds: np.ndarray) -> Drawn:
+    """Return the faces of conditions, with each one's domain where a generator tells them apart."""
+    if isinstance(generator, Photographer):
+        return generator.drawn(condition, seeds)
+    return generator.generate(condition, seeds)
 
 
 def load(cfg: Generate, world: World) -> Generator:

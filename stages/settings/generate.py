@@ -46,10 +46,20 @@ class Control:
 
 
 @settings
+class Diffusion:
+    """How `arc2face` denoises; `batch` pictures at once, always so many, whatever is asked for."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    guidance: Annotated[float, Field(ge=0, le=100)]
+    lcm: bool
+    batch: Annotated[int, Field(ge=1, le=1024)]
+
+
+@settings
 class Generate:
     """How images are drawn of the packed identities; `weights` is the folder that the backend reads."""
 
-    backend: Literal["embedded"]
+    backend: Literal["embedded", "arc2face"]
     weights: Annotated[str, Field(min_length=1)]
     depths: list[Depth]
     perturbation: Literal["none", "beta", "sigma"]
@@ -57,6 +67,7 @@ class Generate:
     sigma: list[Noise]
     mixup: Mixup
     refine_steps: Annotated[int, Field(ge=0, le=1000)]
+    diffusion: Diffusion
     control: Control
     seed: Seed
 

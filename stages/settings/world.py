@@ -12,9 +12,11 @@ class World:
     """How faces are photographed by `gallery`, `generate`, `sets` and `benchmarks`.
 
     `photo_frame_px` is what the square of an aligned photograph shows, in pixels of ArcFace's 112 px template.
+    `detector` finds the faces of pictures that have to be aligned; a file that does not end in .onnx stands for none.
     """
 
     size_px: SizePx
     photo_frame_px: Annotated[int, Field(ge=64, le=224)]
+    detector: Annotated[str, Field(min_length=1)]
     studio_spread: Spread
     wild_spread: Spread

@@ -4,12 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import ENVIRONMENT, TINY, working_in, write_params
+from tiny import ENVIRONMENT, ROOT, TINY, working_in, write_params
 
-from stages.common import ranks
+from stages.common import params, ranks
 from stages.settings.gallery import Gallery
 
 
@@ -101,18 +102,18 @@ def _alive(pid: int) -> bool:
 
 
 def test_two_runs_do_not_share_a_scratch_folder(tmp_path: Path):
-    cfg = Gallery(backend="embedded", path="-", identities=3, seed=0)
+    cfg = params.load("gallery", Gallery, ROOT / "params.yaml")
     with working_in(tmp_path):
         with ranks.scratch("gallery", cfg) as folder:
             with pytest.raises(ValueError, match="another run of this stage"), ranks.scratch("gallery", cfg):
                 pass
-            with ranks.scratch("gallery", Gallery(backend="embedded", path="-", identities=4, seed=0)) as other:
+            with ranks.scratch("gallery", replace(cfg, identities=4)) as other:
                 assert other != folder
         assert not folder.exists()
 
 
 def test_a_stage_that_fails_keeps_what_it_has_for_the_next_try(tmp_path: Path):
-    cfg = Gallery(backend="embedded", path="-", identities=3, seed=0)
+    cfg = params.load("gallery", Gallery, ROOT / "params.yaml")
     with working_in(tmp_path):
         with pytest.raises(RuntimeError, match="killed"), ranks.scratch("gallery", cfg) as folder:
             (folder / "done").write_text("half")

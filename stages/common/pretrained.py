@@ -1,0 +1,59 @@
+"""Published networks from local folders: loaded offline, completely or not at all, onto this rank's device."""
+
+import os
+from importlib import import_module
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+
+
+def library(name: str, extra: str = "published") -> Any:
+    """Return a library that only published networks need; raises ValueError saying how to install it."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hugging Face libraries when they are imported
+    try:
+        found = import_module(name)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"{error.name} is not installed; pip install -e '.[{extra}]' brings it") from error
+    if name in ("diffusers", "transformers"):
+        found.utils.logging.set_verbosity_error()  # what they warn of is refused here
+        found.utils.logging.disable_progress_bar()
+    return found
+
+
+def device() -> torch.device:
+    """Return this rank's GPU where there is one, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+
+
+def fast_dtype() -> torch.dtype:
+    """Return float16 on a GPU, as the published scripts use, and float32 on the CPU."""
+    return torch.float16 if device().type == "cuda" else torch.float32
+
+
+def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """Return a network of diffusers or transformers, from the folder of its config.json and weights, on the device.
+
+    Pickled weights (.bin) are taken where there are no safetensors, and may hold tensors only. Raises ValueError when a
+    file is missing or broken, and when the tensors are not exactly those of the network: these libraries only log that,
+    and fill the rest with random numbers.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder}/config.json: no such file; allowed: the folder of a {cls.__name__}, as published")
+    options = {"use_safetensors": any(folder.glob("*.safetensors")), "local_files_only": True}
+    if cls.__module__.startswith("transformers"):
+        options["ignore_mismatched_sizes"] = True  # named in `info` then; diffusers says it clearly by itself
+    try:
+        net, info = cls.from_pretrained(folder, output_loading_info=True, **options)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
+        said = " ".join(str(error).split())
+        reason = "a pickle that holds more than tensors" if "Weights only load failed" in said else said[:200]
+        raise ValueError(f"{folder}: not a readable {cls.__name__}: {reason}") from error
+    wrong = {kind.removesuffix("_keys"): sorted(map(str, keys)) for kind, keys in info.items() if keys}
+    if wrong:
+        said = "; ".join(f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items())
+        raise ValueError(f"{folder}: not the tensors of this {cls.__name__}: {said}")
+    return net.eval().requires_grad_(False).to(device(), dtype)

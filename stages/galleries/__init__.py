@@ -1,0 +1,23 @@
+"""Initial faces: where the gallery's images come from. One backend a file, named as in params.yaml."""
+
+from importlib import import_module
+from typing import Protocol
+
+from stages.common.shards import Drawn, Provenance
+from stages.settings.gallery import Gallery
+from stages.settings.world import World
+
+
+class Initial(Protocol):
+    """Faces of n identities, one image each; `rows` says beforehand who is on which."""
+
+    rows: Provenance
+
+    def faces(self, part: slice) -> Drawn:
+        """Return the faces uint8 (b, size_px, size_px, 3) RGB of a slice of rows; face i depends on row i alone."""
+        ...
+
+
+def load(cfg: Gallery, world: World) -> Initial:
+    """Load `stages/galleries/BACKEND.py`; raises ValueError when what it reads is missing or wrong."""
+    return import_module(f"stages.galleries.{cfg.backend}").load(cfg, world)

@@ -1,0 +1,93 @@
+"""Faces of an unconditional diffusion model: `gallery.path` is a folder in the layout of diffusers.
+
+Such as CompVis/ldm-celebahq-256 (latent diffusion, Rombach et al., CVPR 2022; HyperFace's initial faces) or a DDPM. Its
+pictures are full-size, and aligned with the world's detector or a fixed crop.
+"""
+
+from dataclasses import dataclass
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stages.common import alignment, artifacts, pretrained, ranks, shards
+from stages.common.alignment import Aligner
+from stages.common.shards import Drawn, Provenance
+from stages.settings.gallery import Denoising, Gallery
+from stages.settings.world import World
+
+
+@dataclass(frozen=True)
+class Unconditional:
+    """Draws pictures in batches of one size, padded, so that a picture does not depend on the others of its batch."""
+
+    pipeline: Any
+    rows: Provenance
+    aligner: Aligner
+    cfg: Denoising
+
+    def faces(self, part: slice) -> Drawn:
+        """Return the faces of a slice of rows, and the domain of each, which says whether a detector found it."""
+        seeds, faces, domains = self.rows.seed[part], [], []
+        for start in tqdm(range(0, len(seeds), self.cfg.batch), "batches", leave=False, disable=ranks.rank() != 0):
+            aligned = self.aligner.align(self.pictures(seeds[start : start + self.cfg.batch]), self.rows.domain)
+            faces.append(aligned[0])
+            domains += aligned[1]
+        return np.concatenate(faces), domains
+
+    @torch.inference_mode()
+    def pictures(self, seeds: np.ndarray) -> np.ndarray:
+        """Return at most a batch of pictures uint8 (b, h, w, 3) RGB."""
+        rows = np.minimum(np.arange(self.cfg.batch), len(seeds) - 1)  # the last fills the batch
+        noise = [torch.Generator().manual_seed(int(seed)) for seed in seeds[rows]]  # on the CPU, whatever the device
+        options = {"generator": noise, "num_inference_steps": self.cfg.steps, "output_type": "np"}
+        images = self.pipeline(batch_size=len(rows), **options).images
+        return (images[: len(seeds)] * 255).round().astype(np.uint8)
+
+
+def load(cfg: Gallery, world: World) -> Unconditional:
+    """Return the gallery of a folder of weights; raises ValueError when a file is missing or does not fit."""
+    who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
+    rows = Provenance("diffusers", who, first, shards.image_seeds("gallery-diffusers", cfg.seed, who, first))
+    return Unconditional(_pipeline(Path(cfg.path)), rows, alignment.load(world), cfg.diffusion)
+
+
+def _pipeline(folder: Path) -> Any:
+    """Return the pipeline that model_index.json names, its networks loaded strictly, in float32 (it makes such noise).
+
+    It may name classes of diffusers and nothing else: no code that came with the weights is run.
+    """
+    diffusers = pretrained.library("diffusers")
+    file = folder / "model_index.json"
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file; gallery.path = '{folder}'; allowed: a pipeline as diffusers saves it")
+    index = artifacts.read_json(file)
+    parts = {name: given for name, given in index.items() if not name.startswith("_")}
+    made = {name: _part(diffusers, file, name, given) for name, given in parts.items()}
+    cls = getattr(diffusers, str(index.get("_class_name")), None)
+    if cls is None or not {"batch_size", "generator", "num_inference_steps"} <= set(signature(cls.__call__).parameters):
+        raise ValueError(
+            f"{file}: _class_name = {index.get('_class_name')!r}; allowed: an unconditional one such as LDMPipeline"
+        )
+    try:
+        pipeline = cls(**made).to(pretrained.device())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{file}: not the parts of a {cls.__name__}: {' '.join(str(error).split())}") from error
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _part(diffusers: Any, file: Path, name: str, given: Any) -> Any:
+    cls = getattr(diffusers, str(given[-1]), None) if isinstance(given, list) and given[0] == "diffusers" else None
+    if cls is None:
+        raise ValueError(f"{file}: {name} = {given!r}; allowed: a class of diffusers")
+    folder = file.parent / name
+    if issubclass(cls, diffusers.ModelMixin):
+        return pretrained.model(cls, folder, torch.float32)
+    try:
+        return cls.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: not a readable {cls.__name__}: {' '.join(str(error).split())[:200]}") from error

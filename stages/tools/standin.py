@@ -1,0 +1,152 @@
+"""Write random weights in a published layout: `python -m stages.tools.standin arc2face FOLDER --size tiny`.
+
+arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA; `--size full` is as large as published (5 GB)
+unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
+
+They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
+of tensors are those of the published files, old spellings included.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.common import pretrained
+
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": {"hidden": 512, "layers": 1, "heads": 8, "vocabulary": 64, "unet": (16, 32), "vae": (8, 16), "px": 32},
+    "small": {"hidden": 768, "layers": 2, "heads": 12, "vocabulary": 64, "unet": (64, 128, 256, 256),
+              "vae": (32, 64, 64, 64), "px": 256},
+    "full": {"hidden": 768, "layers": 12, "heads": 12, "vocabulary": 49408, "unet": (320, 640, 1280, 1280),
+             "vae": (128, 256, 512, 512), "px": 512},
+}  # fmt: skip
+OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # as in SD 1.5's vae
+RANK = 4  # of the LoRA
+
+
+def arc2face(folder: Path, size: str) -> None:
+    """Write Arc2Face's encoder and UNet, Stable Diffusion's vae, tokenizer and scheduler, and LCM-LoRA."""
+    torch.manual_seed(0)
+    diffusers, transformers = pretrained.library("diffusers"), pretrained.library("transformers")
+    s = SIZES[size]
+    text = transformers.CLIPTextConfig(
+        vocab_size=s["vocabulary"], hidden_size=s["hidden"], intermediate_size=4 * s["hidden"],
+        num_hidden_layers=s["layers"], num_attention_heads=s["heads"], projection_dim=s["hidden"],
+        **tokenizer(folder / "tokenizer", s["vocabulary"]),
+    )  # fmt: skip
+    encoder = transformers.CLIPTextModel(text)
+    (folder / "encoder").mkdir(parents=True)
+    text.save_pretrained(folder / "encoder")
+    tensors = {f"text_model.{key}": value for key, value in encoder.state_dict().items()}  # before transformers 5
+    torch.save(tensors, folder / "encoder/pytorch_model.bin")
+    blocks = len(s["unet"]) - 1
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=s["px"] // 2 ** (len(s["vae"]) - 1), block_out_channels=s["unet"],
+        layers_per_block=2 if size == "full" else 1, cross_attention_dim=s["hidden"],
+        attention_head_dim=8, norm_num_groups=min(s["unet"][0], 32),
+        down_block_types=(*["CrossAttnDownBlock2D"] * blocks, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *["CrossAttnUpBlock2D"] * blocks),
+    )  # fmt: skip
+    unet.save_pretrained(folder / "arc2face")
+    lora(unet, folder / "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors")
+    levels = len(s["vae"])
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=s["vae"], latent_channels=4, norm_num_groups=min(s["vae"][0], 32), sample_size=s["px"],
+        layers_per_block=2 if size == "full" else 1, down_block_types=["DownEncoderBlock2D"] * levels,
+        up_block_types=["UpDecoderBlock2D"] * levels,
+    )  # fmt: skip
+    vae.save_pretrained(folder / "vae")
+    write_tensors(folder / "vae/diffusion_pytorch_model.safetensors", old_attention(vae.state_dict()))
+    diffusers.PNDMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1
+    ).save_pretrained(folder / "scheduler")
+
+
+def tokenizer(folder: Path, vocabulary: int) -> dict[str, int]:
+    """Write CLIP's tokenizer with the few tokens that Arc2Face's prompt has; returns the special ones' numbers."""
+    letters = sorted(set("photo of a id person") - {" "})
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "id</w>"]
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    folder.mkdir(parents=True)
+    numbers = {word: i for i, word in enumerate(words)} | {start: vocabulary - 2, end: vocabulary - 1}
+    (folder / "vocab.json").write_text(json.dumps(numbers))
+    (folder / "merges.txt").write_text("#version: 0.2\ni d</w>\n")
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, "bos_token": start, "eos_token": end,
+              "unk_token": end, "pad_token": end}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return {"bos_token_id": numbers[start], "eos_token_id": numbers[end], "pad_token_id": numbers[end]}
+
+
+def lora(unet: Any, file: Path) -> None:
+    """Write a LoRA of a UNet's attention, spelt as latent-consistency/lcm-lora-sdv1-5 is (kohya's way)."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in unet.named_modules():
+        if isinstance(module, torch.nn.Linear) and name.rsplit(".", 1)[-1] in ("to_q", "to_k", "to_v"):
+            key = f"lora_unet_{name.replace('.', '_')}"
+            tensors[f"{key}.lora_down.weight"] = torch.randn(RANK, module.in_features) / module.in_features**0.5
+            tensors[f"{key}.lora_up.weight"] = torch.randn(module.out_features, RANK) / RANK**0.5
+            tensors[f"{key}.alpha"] = torch.tensor(float(RANK))
+    write_tensors(file, tensors)
+
+
+def unconditional(folder: Path, size: str) -> None:
+    """Write a latent diffusion model of a UNet, a VQ autoencoder with tensors in .bin files, and DDIM."""
+    torch.manual_seed(0)
+    diffusers = pretrained.library("diffusers")
+    wide = {"tiny": 16, "small": 64, "full": 224}[size]
+    latent_px = {"tiny": 8, "small": 32, "full": 64}[size]
+    unet = diffusers.UNet2DModel(
+        sample_size=latent_px, in_channels=3, out_channels=3, layers_per_block=1, attention_head_dim=8,
+        block_out_channels=(wide, 2 * wide), norm_num_groups=min(wide, 32),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    vqvae = diffusers.VQModel(
+        block_out_channels=(wide, 2 * wide), latent_channels=3, num_vq_embeddings=64, norm_num_groups=min(wide, 32),
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
+    )  # fmt: skip
+    for name, net in (("unet", unet), ("vqvae", vqvae)):
+        net.save_config(folder / name)
+        torch.save(old_attention(net.state_dict()), folder / name / "diffusion_pytorch_model.bin")
+    diffusers.DDIMScheduler(clip_sample=False, beta_schedule="scaled_linear").save_pretrained(folder / "scheduler")
+    index = {"_class_name": "LDMPipeline", "scheduler": ["diffusers", "DDIMScheduler"],
+             "unet": ["diffusers", "UNet2DModel"], "vqvae": ["diffusers", "VQModel"]}  # fmt: skip
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+def old_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of an autoencoder with its attention spelt as before diffusers 0.16."""
+    renamed = {}
+    for key, value in tensors.items():
+        for new, old in OLD_ATTENTION.items():
+            key = key.replace(f".{new}.", f".{old}.")
+        renamed[key] = value.contiguous()
+    return renamed
+
+
+def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a safetensors file."""
+    from safetensors.torch import save_file
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, file, {"format": "pt"})
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser("python -m stages.tools.standin", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("what", choices=["arc2face", "unconditional"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--size", choices=list(SIZES), default="tiny")
+    given = parser.parse_args()
+    {"arc2face": arc2face, "unconditional": unconditional}[given.what](given.folder, given.size)
+    print(f"{given.folder}: random weights in the layout of {given.what}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Similarities, the template, the detector's points and the fixed crop."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import detector
+import numpy as np
+import pytest
+from tiny import ROOT
+
+from stages.common import alignment, images, params
+from stages.common.alignment import ARCFACE, Aligner
+from stages.settings.world import World
+
+WORLD = replace(params.load("world", World, ROOT / "params.yaml"), size_px=112, photo_frame_px=112)
+
+
+def landmarks(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    turned = [
+        rng.uniform(0.3, 6) * ARCFACE @ [[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]
+        for a in rng.uniform(-3, 3, count)
+    ]
+    return np.stack(turned) + rng.uniform(-200, 200, (count, 1, 2)) + rng.normal(0, 3, (count, 5, 2))
+
+
+def test_a_similarity_is_recovered_and_applied_from_points_that_have_one():
+    a, b, x, y = 0.3, -0.2, 11, -7
+    matrix = np.array([[a, -b, x], [b, a, y]])
+    assert np.allclose(alignment.similarity(ARCFACE, ARCFACE @ matrix[:, :2].T + matrix[:, 2]), matrix)
+    with pytest.raises(ValueError, match="all in one place"):
+        alignment.similarity(np.ones((5, 2)), ARCFACE)
+
+
+def test_a_similarity_is_that_of_linear_least_squares():
+    for points in landmarks(20):
+        x, y = points.T
+        one, zero = np.ones(5), np.zeros(5)
+        system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+        a, b, dx, dy = np.linalg.lstsq(system, ARCFACE.T.ravel())[0]
+        assert np.allclose(alignment.similarity(points, ARCFACE), [[a, -b, dx], [b, a, dy]], atol=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:`estimate` is deprecated:FutureWarning")
+def test_a_similarity_is_that_of_insightface():
+    face_align = pytest.importorskip("insightface.utils.face_align")
+    for points in landmarks(50):
+        theirs = face_align.estimate_norm(points.astype(np.float32))
+        assert np.abs(alignment.similarity(points, ARCFACE) - theirs).max() < 1e-3  # of pixels, up to 200 away
+    assert np.array_equal(ARCFACE.astype(np.float32), face_align.arcface_dst)
+
+
+def test_the_template_shows_as_much_as_it_is_told():
+    assert np.allclose(alignment.template(112, 112), ARCFACE)
+    face = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 4)
+    half = alignment.warp(face, alignment.similarity(ARCFACE, alignment.template(56, 112)), 56)
+    assert np.abs(half.astype(int) - images.resize(face[None], 56)[0]).max() <= 1
+    wide = alignment.template(112, 136)
+    assert np.allclose((wide - wide.mean(0)) * 136 / 112, ARCFACE - ARCFACE.mean(0))
+
+
+def spot(face: np.ndarray) -> np.ndarray:
+    y, x = np.mgrid[: face.shape[0], : face.shape[1]]
+    weight = face[:, :, 0].astype(float)
+    return np.array([(x * weight).sum(), (y * weight).sum()]) / weight.sum()
+
+
+@pytest.mark.parametrize("side_px", [112, 256, 512, 1000])
+def test_what_lies_on_a_landmark_comes_to_lie_on_the_template(side_px: int):
+    points = alignment.usual_points(np.zeros((side_px, side_px, 3)))
+    for i, (x, y) in enumerate(points):
+        picture = np.zeros((side_px, side_px, 3), np.uint8)
+        cv2.circle(picture, (round(x * 16), round(y * 16)), round(side_px / 2), (255, 255, 255), -1, cv2.LINE_AA, 4)
+        face = Aligner(112, 112).align([picture], "x")[0][0]
+        expected = points @ alignment.similarity(points, ARCFACE)[:, :2].T + alignment.similarity(points, ARCFACE)[:, 2]
+        assert np.abs(spot(face) - expected[i]).max() < 0.3
+
+
+def test_without_a_detector_the_middle_of_the_picture_gets_a_fixed_crop():
+    tall = np.zeros((300, 200, 3), np.uint8)
+    tall[50:250] = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8), (0, 0), 3)
+    aligner = alignment.load(WORLD)
+    faces, domains = aligner.align([tall, tall[50:250]], "x")
+    assert np.abs(faces[0].astype(int) - faces[1]).max() <= 1 and faces[0].std() > 3
+    assert domains == ["x-fixed-crop"] * 2
+    assert faces.shape == (2, 112, 112, 3) and faces.dtype == np.uint8
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
+    pytest.importorskip("insightface")
+    file = detector.write(tmp_path_factory.mktemp("scrfd") / "scrfd.onnx")
+    return alignment.load(replace(WORLD, detector=str(file)))
+
+
+@pytest.mark.parametrize("side_px", [128, 256, 512])
+def test_a_detected_face_is_brought_to_the_template(found: Aligner, side_px: int):
+    picture = detector.picture(side_px, column=2)
+    scale = side_px / detector.SIDE_PX
+    expected = (detector.POINTS + [64, 32]) * scale
+    assert np.allclose(found.landmarks(picture), expected, atol=1e-3)
+    faces, domains = found.align([picture, detector.picture(side_px, None)], "x")
+    assert domains == ["x", "x-fixed-crop"]
+    assert np.array_equal(faces[0], alignment.warp(picture, alignment.similarity(expected, ARCFACE), 112))
+
+
+def test_of_two_faces_the_larger_one_is_taken(found: Aligner):
+    both = np.maximum(detector.picture(128, 0, grey=230), detector.picture(128, 3, row=2))
+    assert np.allclose(found.landmarks(both), detector.POINTS + [96, 64], atol=1e-3)
+
+
+def test_a_detector_that_cannot_be_used_is_refused(tmp_path: Path):
+    pytest.importorskip("insightface")
+    (tmp_path / "text.onnx").write_text("no network")
+    detector.write(tmp_path / "boxes.onnx", outputs=6)
+    for name, said in (
+        ("none", "no such file"),
+        ("text", "not a readable ONNX"),
+        ("boxes", "6 outputs; allowed: 9 or 15"),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            alignment.load(replace(WORLD, detector=str(tmp_path / f"{name}.onnx")))
+        assert f"{name}.onnx" in str(error.value) and "\n" not in str(error.value)
