@@ -19,7 +19,6 @@ def write(file: Path, outputs: int = 9) -> Path:
         "nothing": np.zeros((1, 1), np.float32),
         "box": np.full((1, 4), 1.0, np.float32),
         "points": POINTS.reshape(1, 10) / STRIDE,
-        "none": np.zeros((1, 10), np.float32),
     }
     for stride in (8, 16, 32):
         s = str(stride)

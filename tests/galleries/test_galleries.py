@@ -1,0 +1,189 @@
+"""Initial faces from a folder of images and from diffusion models in the layout of diffusers."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import detector
+import numpy as np
+import pytest
+import torch
+from tiny import ROOT, TINY, run, working_in, write_params
+
+from stages import galleries
+from stages.common import artifacts, images, params, photographs, pretrained
+from stages.common.images import Shards
+from stages.galleries import folder
+from stages.settings.gallery import Denoising, Gallery
+from stages.settings.world import World
+from stages.tools import standin
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers with numpy 2
+WORLD = replace(params.load("world", World, ROOT / "params.yaml"), size_px=32)
+CFG = replace(
+    params.load("gallery", Gallery, ROOT / "params.yaml"), identities=5, diffusion=Denoising(steps=3, batch=2)
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three folders of people with 3, 1 and 2 images, each of one grey."""
+    root = tmp_path_factory.mktemp("pictures")
+    for person, (name, count) in enumerate([("ann", 3), ("bob", 1), ("cid/deep", 2)]):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            cv2.imwrite(str(root / name / f"{i}.png"), np.full((40, 30, 3), 50 * person + 10 * i + 20, np.uint8))
+    (root / "notes.txt").write_text("no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def ldm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("models") / "ldm"
+    standin.unconditional(made, "tiny")
+    return made
+
+
+@pytest.fixture(scope="module")
+def ddpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    diffusers = pretrained.library("diffusers")
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DModel(
+        sample_size=16, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=(8, 8),
+        norm_num_groups=4, down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2,
+    )  # fmt: skip
+    made = tmp_path_factory.mktemp("models") / "ddpm"
+    diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(made)
+    return made
+
+
+def greys(faces: Any) -> list[int]:
+    return [round(float(face.mean())) for face in (faces[0] if isinstance(faces, tuple) else faces)]
+
+
+def test_different_people_come_first(pictures: Path):
+    assert [str(file.relative_to(pictures)) for file in folder.found(pictures)] == [
+        "ann/0.png", "bob/0.png", "cid/deep/0.png", "ann/1.png", "cid/deep/1.png", "ann/2.png",
+    ]  # fmt: skip
+    initial = galleries.load(replace(CFG, backend="folder", path=str(pictures)), WORLD)
+    assert greys(initial.faces(slice(0, 5))) == [20, 70, 120, 30, 130]
+    assert greys(initial.faces(slice(3, 4))) == [30]
+
+
+def test_aligned_images_are_framed_and_others_cropped(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        cv2.imwrite(
+            str(tmp_path / f"{i}.png"), cv2.GaussianBlur(rng.integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 3)
+        )
+    cfg = replace(CFG, backend="folder", path=str(tmp_path), identities=2)
+    aligned = galleries.load(cfg, WORLD).faces(slice(0, 2))
+    picture = images.decode((tmp_path / "1.png").read_bytes())
+    assert isinstance(aligned, np.ndarray)
+    assert np.array_equal(aligned[1], images.resize(photographs.framed(picture, WORLD.photo_frame_px)[None], 32)[0])
+    cropped = galleries.load(replace(cfg, aligned=False), WORLD).faces(slice(0, 2))
+    assert cropped[1] == ["external-fixed-crop"] * 2 and not np.array_equal(cropped[0], aligned)
+
+
+def test_full_size_pictures_are_aligned_by_the_detector(tmp_path: Path):
+    pytest.importorskip("insightface")
+    (tmp_path / "pictures").mkdir()
+    for i, column in enumerate([1, None, 1]):
+        cv2.imwrite(str(tmp_path / f"pictures/{i}.png"), detector.picture(256 * (1 + i), column))
+    world = replace(WORLD, detector=str(detector.write(tmp_path / "scrfd.onnx")))
+    cfg = replace(CFG, backend="folder", path=str(tmp_path / "pictures"), identities=3, aligned=False)
+    faces, domains = galleries.load(cfg, world).faces(slice(0, 3))
+    assert domains == ["external", "external-fixed-crop", "external"]
+    assert np.abs(faces[0].astype(int) - faces[2]).max() <= 16  # the same face at three times the size
+    assert np.abs(faces[0].astype(int) - faces[1]).max() > 200
+
+
+@pytest.mark.parametrize("model", ["ldm", "ddpm"])
+def test_a_diffusion_model_draws_faces_of_their_seeds_alone(model: str, request: pytest.FixtureRequest):
+    cfg = replace(CFG, backend="diffusers", path=str(request.getfixturevalue(model)))
+    initial = galleries.load(cfg, WORLD)
+    faces, domains = initial.faces(slice(0, 5))
+    assert faces.shape == (5, 32, 32, 3) and faces.dtype == np.uint8 and set(domains) == {"diffusers-fixed-crop"}
+    assert len({face.tobytes() for face in faces}) == 5
+    assert np.array_equal(initial.faces(slice(2, 5))[0], faces[2:])
+    other = galleries.load(replace(cfg, diffusion=Denoising(steps=3, batch=1)), WORLD).faces(slice(0, 5))[0]
+    assert np.abs(other.astype(int) - faces).max() <= 1
+    assert not np.array_equal(galleries.load(replace(cfg, seed=1), WORLD).faces(slice(0, 5))[0], faces)
+
+
+def index(**changed: Any) -> Callable[[Path], object]:
+    def edit(made: Path) -> None:
+        file = made / "model_index.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+
+    return edit
+
+
+def without(key: str) -> Callable[[Path], None]:
+    def edit(made: Path) -> None:
+        file = made / "vqvae/diffusion_pytorch_model.bin"
+        torch.save({k: v for k, v in torch.load(file).items() if k != key}, file)
+
+    return edit
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no folder": (shutil.rmtree, "model_index.json: no such file; gallery.path"),
+    "no json": (lambda made: (made / "model_index.json").write_text("{"), "not valid JSON"),
+    "no unet": (lambda made: shutil.rmtree(made / "unet"), "unet/config.json: no such file"),
+    "no weights": (lambda made: next((made / "unet").glob("*.bin")).unlink(), "unet: not a readable UNet2DModel"),
+    "no schedule": (lambda made: shutil.rmtree(made / "scheduler"), "scheduler: not a readable DDIMScheduler"),
+    "missing": (without("post_quant_conv.bias"), "vqvae: not the tensors of this VQModel: 1 missing"),
+    "code": (index(unet=["my_code", "UNet"]), "unet = .'my_code', 'UNet'.; allowed: a class of diffusers"),
+    "conditional": (index(_class_name="StableDiffusionPipeline"), "allowed: an unconditional one such as LDMPipeline"),
+    "unknown": (index(_class_name="MyPipeline"), "_class_name = 'MyPipeline'"),
+    "parts": (index(_class_name="DDPMPipeline"), "not the parts of a DDPMPipeline"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_folder_that_is_no_unconditional_pipeline_is_refused(ldm: Path, tmp_path: Path, name: str):
+    edit, said = BROKEN[name]
+    made = shutil.copytree(ldm, tmp_path / "ldm")
+    edit(made)
+    with pytest.raises(ValueError, match=said) as error:
+        galleries.load(replace(CFG, backend="diffusers", path=str(made)), WORLD)
+    assert str(made) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_without_enough_images_is_refused(pictures: Path, tmp_path: Path):
+    cfg = replace(CFG, backend="folder", path=str(pictures), identities=7)
+    with pytest.raises(ValueError, match="gallery.identities = 7; allowed: at most the 6 images"):
+        galleries.load(cfg, WORLD)
+    with pytest.raises(ValueError, match="gallery.path = .*no such folder"):
+        galleries.load(replace(cfg, path=str(tmp_path / "none")), WORLD)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match="broken.png: not a readable image"):
+        galleries.load(replace(cfg, path=str(tmp_path), identities=1), WORLD).faces(slice(0, 1))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    with working_in(tmp_path):
+        yield tmp_path
+
+
+@pytest.mark.parametrize("backend", ["folder", "diffusers"])
+def test_the_stage_and_the_next_run_on_them(backend: str, project: Path, pictures: Path, ldm: Path):
+    weights = ROOT / "data/pretrain/recogniser"
+    settings = {"gallery.backend": backend, "gallery.path": str(pictures if backend == "folder" else ldm),
+                "gallery.identities": 5, "gallery.diffusion": {"steps": 2, "batch": 2}, "world.size_px": 32,
+                "world.detector": str(pictures / "notes.txt"), "embed.weights": f"{weights}.safetensors",
+                "embed.card": f"{weights}.json"}  # fmt: skip
+    write_params(project, {**TINY, **settings})
+    line = run("gallery")
+    assert ("5 of 5 with a fixed crop" in line) == (backend == "diffusers")
+    shards = Shards(project / "data/gallery")
+    assert shards.column("identity").tolist() == list(range(5)) and shards.faces().shape == (5, 32, 32, 3)
+    run("embed")
+    x, _ = artifacts.read_rows("data/embed", "x_ref")
+    assert x.shape == (5, 128)
