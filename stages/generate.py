@@ -103,7 +103,7 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
 
     def faces(part: slice) -> Drawn:
         moved = generator.perturbed(condition[who[part]], x_id[who[part]], x[part])
-        return generators.draw(generator, moved, seeds[part])
+        return generators.faces(generator, moved, seeds[part])
 
     shards.draw("plain", rows, faces, folder)
     return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
@@ -124,7 +124,7 @@ def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
 
     def faces(part: slice) -> Drawn:
         between = generator.mixed(parent(who, part), parent(partner, part), ratio[part])
-        return generators.draw(generator, between, seeds[part])
+        return generators.faces(generator, between, seeds[part])
 
     shards.draw("mixup", rows, faces, folder)
 
@@ -134,7 +134,7 @@ def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generat
     who, index = (grid.ravel() for grid in np.mgrid[: cfg.control.identities, : cfg.control.images])
     seeds = shards.image_seeds(f"control-{name}", cfg.seed, who, index)
     rows = Provenance(generator.domain, who, index, seeds)
-    shards.draw(f"control-{name}", rows, lambda p: generators.draw(generator, condition[who[p]], seeds[p]), folder)
+    shards.draw(f"control-{name}", rows, lambda p: generators.faces(generator, condition[who[p]], seeds[p]), folder)
 
 
 def main() -> str:

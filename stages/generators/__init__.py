@@ -48,7 +48,7 @@ class Photographer(Protocol):
         ...
 
 
-def draw(generator: Generator, condition: np.ndarray, seeds: np.ndarray) -> Drawn:
+def faces(generator: Generator, condition: np.ndarray, seeds: np.ndarray) -> Drawn:
     """Return the faces of conditions, with each one's domain where a generator tells them apart."""
     if isinstance(generator, Photographer):
         return generator.drawn(condition, seeds)

@@ -1,13 +1,14 @@
-"""Measure speed: `python -m stages.tools.timing world`, `generator` or `pack`.
+"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate` or `pack`.
 
 world       faces photographed and differentiated a second
 generator   seconds that the embedded generator takes to find the person behind a row
+generate    published generators beside their own scripts, on random weights of `--size tiny`, `small` or `full`
 pack        J against CPU seconds and the front over alpha, the packing solver and the paper's loop: minutes, with
             `--full` hours
 
-Prints one table; `pack` writes to reports/timing and says in `stages.tools.packing_runs` how it measures. The other
-figures are the best of several runs, since a shared machine only ever makes them worse, and are kept out of the tests
-for the same reason.
+Prints one table; `generate` and `pack` write theirs to reports/timing and say in `stages.tools.generator_timing` and
+`packing_runs` how they measure. The other figures are the best of several runs, since a shared machine only ever makes
+them worse, and are kept out of the tests for the same reason.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from stages.common import params, sphere
 from stages.generators import embedded
 from stages.settings.generate import Generate
 from stages.settings.world import World
-from stages.tools import packing_timing
+from stages.tools import generator_timing, packing_timing, standin
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
@@ -109,12 +110,20 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["world", "generator", "pack"])
+    parser.add_argument("what", choices=["world", "generator", "generate", "pack"])
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and seeds")
     parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: held-out seeds to take instead")
+    parser.add_argument(
+        "--backends", nargs="+", default=[], choices=list(generator_timing.CONTESTS), help="generate only"
+    )
+    parser.add_argument("--size", choices=list(standin.SIZES), default="small", help="generate only: of the weights")
+    parser.add_argument("--images", type=int, default=8, help="generate only: drawn by each way, a multiple of 4")
+    parser.add_argument("--steps", type=int, default=25, help="generate only: of diffusion")
+    parser.add_argument("--runs", type=int, default=3, help="generate only: of which the best counts")
     given = parser.parse_args()
+    generate = partial(generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs)
     pack = partial(packing_timing.main, given.full, given.seeds)
-    {"world": world, "generator": generator, "pack": pack}[given.what]()
+    {"world": world, "generator": generator, "generate": generate, "pack": pack}[given.what]()
 
 
 if __name__ == "__main__":
