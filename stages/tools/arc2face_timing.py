@@ -1,8 +1,8 @@
 """Arc2Face in batches against its published script: one identity a call, with the text encoder inside.
 
 What README and demo of github.com/foivospar/Arc2Face do for an identity: the row among the prompt's embeddings, the
-text encoder; then a call of the pipeline that encodes the empty prompt, denoises 1 or 4 images of that identity, decodes
-them at once and makes PIL images. Ours includes the crop to 112 pixels, theirs ends at the whole picture.
+text encoder; then a call of the pipeline that encodes the empty prompt, denoises 1 or 4 images of that identity,
+decodes them at once and makes PIL images. Ours includes the crop to 112 pixels, theirs ends at the whole picture.
 """
 
 from collections.abc import Iterator

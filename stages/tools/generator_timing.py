@@ -24,8 +24,9 @@ FILE = Path("reports/timing/generate.md")
 CONTESTS = {"arc2face": "stages.tools.arc2face_timing"}  # a module with `contests(folder, size, images, steps)`
 INTRODUCTION = """# Generators: ours against the published scripts' way of running
 
-Written by `python -m stages.tools.timing generate`, which says how. Seconds an image, the best of a few runs in turn,
-on random weights. The largest difference is that of the two ways' pictures of the same rows and seeds, in grey levels.
+Written by `python -m stages.tools.timing generate`, which says how. Seconds an image, of CPU time on one thread or of a
+GPU, the best of a few runs in turn, on random weights. The largest difference is that of the two ways' pictures of the
+same row and seed, in grey levels.
 
 """
 COLUMNS = [
@@ -57,13 +58,15 @@ class Contest:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long a piece of work takes, on a GPU until it is done there."""
-    if pretrained.device().type == "cuda":
-        torch.cuda.synchronize()
+    """Return the CPU seconds of a piece of work on one thread or, on a GPU, the seconds until it is done there."""
+    if pretrained.device().type == "cpu":
+        start = time.process_time()
+        work()
+        return time.process_time() - start
+    torch.cuda.synchronize()
     start = time.perf_counter()
     work()
-    if pretrained.device().type == "cuda":
-        torch.cuda.synchronize()
+    torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -87,7 +90,7 @@ def contests(backends: list[str], size: str, images: int, steps: int) -> Iterato
 def written(rows: list[list[str]]) -> str:
     """Return the table with these rows in place of those that measured the same."""
     known = (
-        [re.split(r" \| ", line.strip("| \n")) for line in FILE.read_text().splitlines()[7:]] if FILE.exists() else []
+        [re.split(r" \| ", line.strip("| \n")) for line in FILE.read_text().splitlines()[8:]] if FILE.exists() else []
     )
     kept = {tuple(row[:5]): row for row in [*known, *rows]}
     lines = [COLUMNS, ["---"] * len(COLUMNS), *sorted(kept.values())]

@@ -1,0 +1,25 @@
+"""The table of generators beside the published scripts; how fast anything is, is not tested."""
+
+from pathlib import Path
+
+import pytest
+from tiny import ROOT
+
+from stages.tools import arc2face_timing, generator_timing
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers with numpy 2
+
+
+def test_the_table_has_a_row_for_every_contest_and_a_new_run_replaces_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(generator_timing, "FILE", tmp_path / "generate.md")
+    monkeypatch.setattr(arc2face_timing, "BATCHES", {"cpu": (2,), "cuda": (2,)})
+    for steps in (2, 3):
+        generator_timing.main(["arc2face"], "tiny", images=4, steps=steps, runs=1)
+    lines = (tmp_path / "generate.md").read_text().splitlines()
+    rows = [dict(zip(generator_timing.COLUMNS, line.strip("| ").split(" | "), strict=True)) for line in lines[8:]]
+    assert [row["images"] for row in rows] == ["4, 1 of an identity, batch 2", "4, 4 of an identity, batch 2"]
+    assert all(row["note"].startswith("3 steps") and float(row["theirs, s"]) > 0 for row in rows)
+    assert all(float(row["ours, s"]) > 0 and row["largest difference"] in ("0", "1", "other noise") for row in rows)
