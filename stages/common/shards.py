@@ -1,7 +1,7 @@
 """Draw many faces into image shards, all ranks together, a shard at a time."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from stages.common import images, ranks
 
-Faces = np.ndarray | Sequence[bytes]  # (b, h, w, 3) uint8 RGB, or b encoded ones
-Drawn = Faces | tuple[Faces, list[str]]  # with each one's domain where that varies
+Drawn = np.ndarray | tuple[np.ndarray, list[str]]  # faces (b, h, w, 3), and what domain each is of if that varies
+Encoded = list[bytes]  # faces that keep their bytes
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ def image_seeds(split: str, seed: int, who: np.ndarray, index: np.ndarray) -> np
     return np.array([int.from_bytes(hashlib.sha256(key).digest()[:8]) >> 2 for key in keys], np.int64)
 
 
-def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn], folder: Path) -> None:
+def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn | Encoded], folder: Path) -> None:
     """Write the faces that `faces_of` returns for each slice of rows into `folder`/PREFIX-00000.arrow and so on.
 
-    Encoded faces keep their bytes. Shards that lie there already, from a run that was killed, are kept.
+    Shards that lie there already, from a run that was killed, are kept.
     """
     starts = range(0, len(rows.seed), images.ROWS_PER_SHARD)
     files = {folder / f"{prefix}-{i:05d}.arrow": start for i, start in enumerate(starts)}
@@ -46,7 +46,7 @@ def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn], fold
     ranks.share(todo, lambda file: _draw_shard(file, files[file], rows, faces_of), f"draw {prefix}")
 
 
-def _draw_shard(file: Path, start: int, rows: Provenance, faces_of: Callable[[slice], Drawn]) -> None:
+def _draw_shard(file: Path, start: int, rows: Provenance, faces_of: Callable[[slice], Drawn | Encoded]) -> None:
     part = slice(start, start + images.ROWS_PER_SHARD)
     drawn = faces_of(part)
     faces, domain = drawn if isinstance(drawn, tuple) else (drawn, rows.domain)
