@@ -1,6 +1,7 @@
 """Measure the generated images with the recogniser they were made for and with a judge that was not.
 
-reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id, data/pretrain/; params audit, world
+reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; weights and cards of both networks; unrelated
+        people of a set, where params say so; params audit, embed, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
         data/audit/kept_plain.npy, kept_mixup.npy   which images the filter keeps (images,)
         data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high
@@ -20,9 +21,9 @@ from stages.common import artifacts, params, sphere, stage
 from stages.common.images import Shards
 from stages.recognisers import Recogniser
 from stages.settings.audit import Audit
+from stages.settings.embed import Embed
 from stages.settings.world import World
 
-NETWORKS = ("recogniser", "judge")
 GENERATED = Path("data/generate")
 
 
@@ -31,7 +32,7 @@ def fidelities(recogniser: Recogniser, by_judge: dict[str, Numbered], gallery: n
     found = {}
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
         shown, _ = faces.control(recogniser, name)
-        x_asked = artifacts.read_rows(folder, row)[0][: int(shown.identity.max()) + 1]
+        x_asked = artifacts.read_rows(folder, row, recogniser.embedding_size)[0][: int(shown.identity.max()) + 1]
         judge = measures.judged(*by_judge[name], seed)
         if name == "gallery":  # only here does the judge know the face that was asked for
             judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x_asked)], seed)
@@ -54,14 +55,16 @@ def write(raw: dict[str, np.ndarray], keep: np.ndarray, curves: dict[str, np.nda
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("audit", Audit), params.load("world", World)
-    networks = {name: recognisers.load("embedded", f"data/pretrain/{name}.safetensors") for name in NETWORKS}
+    chosen = {"recogniser": params.load("embed", Embed), "judge": cfg.judge}
+    networks = {name: recognisers.load(n.recogniser, n.weights, n.card) for name, n in chosen.items()}
     recogniser, judge = networks.values()
+    people = faces.unrelated_people(cfg, world)
     shards = Shards(GENERATED, "plain-*.arrow")
     raw = {name: faces.embedded(network, shards) for name, network in networks.items()}
     plain = {name: Faces(sphere.unit_rows(x), shards.column("identity")) for name, x in raw.items()}
-    gallery = sphere.unit_rows(judge.embed(Shards("data/gallery").faces()))
+    gallery = sphere.unit_rows(faces.embedded(judge, Shards("data/gallery")))
     control = {name: faces.control(judge, name) for name in ("packed", "gallery", "gaussian")}
-    known, unrelated = faces.unrelated([recogniser, judge], cfg, world)
+    known, unrelated = faces.unrelated([recogniser, judge], people)
     keep = measures.kept(plain["judge"], cfg.min_centre_cosine)
     capacity, curves = measures.capacities({**control, "unrelated": unrelated}, unrelated[0], cfg)
     report = {

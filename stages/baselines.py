@@ -1,6 +1,6 @@
 """Score what a trained recogniser has to beat on the user's own sets, under the same protocol.
 
-reads    data/benchmarks/, data/pretrain/; params baselines, evaluate
+reads    data/benchmarks/, data/pretrain/, the networks of baselines.networks; params baselines, evaluate
 writes   data/baselines/NAME/PROTOCOL.arrow   pairs and scores, as evaluate keeps them
          reports/baselines.json   {NAME: {PROTOCOL: metrics with intervals}}; no protocols without sets of the user's
 """
@@ -24,7 +24,7 @@ from stages.settings.evaluate import Evaluate
 
 BLANK = 1e-4  # gives the row of a blank face a direction, too
 STATISTICS = 512  # faces from which an untrained network takes its batch statistics
-PRETRAINED = {name: Path(f"data/pretrain/{name}.safetensors") for name in ("recogniser", "judge")}
+UNTRAINED = Path("data/pretrain/recogniser.safetensors")  # whose card says what network has random weights
 
 
 class Pixels:
@@ -80,11 +80,11 @@ def main() -> str:
     cfg, evaluate = params.load("baselines", Baselines), params.load("evaluate", Evaluate)
     others = next(p for p in scoring.protocols() if p.domain == "wild").shards
     faces = others.faces(np.arange(min(STATISTICS, len(others))))
-    card = artifacts.read_weights(PRETRAINED["recogniser"])[1]
+    card = artifacts.read_weights(UNTRAINED)[1]
     baselines: dict[str, tuple[Sequence[Recogniser], Sequence[int]]] = {
         "pixels": ([Pixels(cfg.side_px)], [0]),
         "untrained": ([untrained(card, seed, faces) for seed in cfg.seeds], cfg.seeds),
-        **{name: ([recognisers.load("embedded", file)], [0]) for name, file in PRETRAINED.items()},
+        **{name: ([recognisers.load(n.recogniser, n.weights, n.card)], [0]) for name, n in cfg.networks.items()},
     }
     with artifacts.output_folder("data/baselines") as folder:
         report = {}

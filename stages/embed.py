@@ -1,10 +1,13 @@
 """Embed the initial faces.
 
-reads   data/gallery/   n faces
+reads   data/gallery/   n faces; params embed: the recogniser, its weights and its card
 writes  data/embed/x_ref.npy (n, d) unit rows, x_ref_norms.npy (n,) their native norms
 """
 
+import sys
+
 import numpy as np
+from tqdm import tqdm
 
 from stages import recognisers
 from stages.common import artifacts, params, sphere, stage
@@ -12,10 +15,14 @@ from stages.common.images import Shards
 from stages.recognisers import Recogniser
 from stages.settings.embed import Embed
 
+PART = 128  # faces between two steps of the progress bar, a multiple of every recogniser's chunk
 
-def embed(faces: np.ndarray, recogniser: Recogniser) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit rows (n, d) and native norms (n,) of faces (n, h, w, 3)."""
-    x = recogniser.embed(faces)
+
+def embed(shards: Shards, recogniser: Recogniser) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit rows (n, d) and native norms (n,) of the n faces of the shards."""
+    rows = np.arange(len(shards))
+    starts = tqdm(range(0, len(rows), PART), "embed", mininterval=1, ncols=80, file=sys.stdout)
+    x = np.concatenate([recogniser.embed(shards.faces(rows[start : start + PART])) for start in starts])
     return sphere.unit_rows(x), np.linalg.norm(x, axis=1)
 
 
@@ -23,7 +30,7 @@ def main() -> str:
     """Run the stage."""
     cfg = params.load("embed", Embed)
     recogniser = recognisers.load(cfg.recogniser, cfg.weights, cfg.card)
-    x_ref, norms = embed(Shards("data/gallery").faces(), recogniser)
+    x_ref, norms = embed(Shards("data/gallery"), recogniser)
     with artifacts.output_folder("data/embed") as folder:
         artifacts.write_rows(folder, "x_ref", x_ref, norms)
     return f"embed: {len(x_ref)} rows of size {x_ref.shape[1]}, mean norm {norms.mean():.1f} -> data/embed"

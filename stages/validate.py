@@ -31,6 +31,8 @@ SECTIONS = {
 }  # fmt: skip
 DICTS = {"sets": Sets, "variants": Variants}
 BENCHMARKS = Path("data/external/benchmarks")
+SETS, PRETRAINED = Path("data/sets"), Path("data/pretrain")  # stages make these
+NETWORKS = (Path("data/external/weights"), PRETRAINED, Path("stages/recognisers/cards"))  # what `baselines` depends on
 
 
 def validate(file: Path) -> int:
@@ -46,6 +48,8 @@ def validate(file: Path) -> int:
     sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
+    _check_networks(file, **sections)
+    _check_unrelated(file, sections["audit"], dicts["sets"])
     for name, variant in dicts["variants"].items():
         _check_variant(file, f"variants.{name}", variant, dicts["sets"], sections["generate"])
     return _leaves(values)
@@ -73,6 +77,30 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
     for key, value, bound, most in limits:
         if value > most:
             raise ValueError(f"{file}: {key} = {value} identities; allowed: at most {bound} = {most}")
+
+
+def _check_networks(file: Path, embed: Embed, audit: Audit, baselines: Baselines, **_: Any) -> None:
+    if audit.judge.weights == embed.weights:
+        raise ValueError(f"{file}: audit.judge.weights = {embed.weights!r}, embed's own; allowed: another network")
+    for name, network in baselines.networks.items():
+        key = f"baselines.networks.{name}"
+        if name in ("pixels", "untrained"):
+            raise ValueError(f"{file}: {key}: a baseline of its own has that name; allowed: another name")
+        for field, path in (("weights", network.weights), ("card", network.card)):
+            if not any(Path(path).is_relative_to(folder) for folder in NETWORKS):
+                raise ValueError(f"{file}: {key}.{field} = {path!r}; allowed: below {', '.join(map(str, NETWORKS))}")
+
+
+def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
+    path, people = Path(audit.unrelated.path), audit.calibration_identities
+    if audit.unrelated.backend == "embedded":
+        return
+    if path.parent != SETS or path.name not in sets:
+        allowed = ", ".join(str(SETS / name) for name in sets)
+        raise ValueError(f"{file}: audit.unrelated.path = {str(path)!r}; allowed for a set: {allowed}")
+    if people > sets[path.name].identities:
+        most = sets[path.name].identities
+        raise ValueError(f"{file}: audit.calibration_identities = {people}; allowed: at most {most}, those of {path}")
 
 
 def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:
@@ -126,6 +154,7 @@ def find_external(file: Path) -> None:
     DVC would say so, too, but only after it has removed the outputs of that stage.
     """
     values = params.read(file)
+    judge, unrelated, networks = values["audit"]["judge"], values["audit"]["unrelated"], values["baselines"]["networks"]
     given = {f"sets.{name}.path": entry["path"] for name, entry in values["sets"].items()}
     for section, key in (
         ("world", "detector"),
@@ -135,8 +164,12 @@ def find_external(file: Path) -> None:
         ("generate", "weights"),
     ):
         given[f"{section}.{key}"] = values[section][key]
+    for key, network in {"audit.judge": judge, **{f"baselines.networks.{n}": x for n, x in networks.items()}}.items():
+        given |= {f"{key}.{field}": network[field] for field in ("weights", "card")}
+    given["audit.unrelated.path"] = unrelated["path"]
     for key, path in given.items():
-        if not (Path(path).exists() or Path(path).is_relative_to("data/pretrain")):  # a stage makes that
+        made = any(Path(path).is_relative_to(folder) for folder in (PRETRAINED, SETS))
+        if not (made or Path(path).exists()):
             raise ValueError(f"{file}: {key} = {path!r}: no such file or folder; allowed: one that exists")
     for name, entry in values["sets"].items():
         try:

@@ -4,11 +4,14 @@ import ast
 import re
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import networkx as nx
 import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
+
+from stages.common.params import Recogniser
 
 ROOT = Path(__file__).parent.parent
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -16,30 +19,39 @@ PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 STAGES = sorted(PIPELINE)
 # What a stage loads by the name of a backend, from a card or from params.yaml, is not an import statement.
 LOADED = {
-    "stages.recognisers": ["stages/recognisers/embedded.py"],
     "stages.packing": [f"stages/packing/{PARAMS['pack']['method']}.py"],
     "stages.heads": [f"stages/heads/{PARAMS['train']['head']}.py"],
 }
 # What any backend of a family imports is a dependency, and of the backends themselves the one that is chosen.
 FAMILIES = {"stages.generators": PARAMS["generate"]["backend"], "stages.galleries": PARAMS["gallery"]["backend"]}
-BACKBONES = {stage: ["compact", "plain"] for stage in ("pretrain", "audit", "baselines")}
+RECOGNISERS = [f"stages/recognisers/{name}.py" for name in get_args(Recogniser)]
+# Which keys of params.yaml name the recogniser that a stage loads; `baselines` may load several, of any kind.
+CHOSEN = {"embed": ["embed"], "audit": ["embed", "audit.judge"], "report": ["embed"], "baselines": []}
+ANY = ["compact", "iresnet", "plain"]  # a card may name any of them
+BACKBONES = {"pretrain": ["compact", "plain"], **dict.fromkeys(CHOSEN, ANY)}
 
 
 def body(stage: str) -> dict:
     return PIPELINE[stage].get("do", PIPELINE[stage])
 
 
-def deps(stage: str) -> list[str]:
-    found = [resolved(dep) for dep in body(stage)["deps"] if dep.startswith("stages/")]
-    return sorted(file for dep in found for file in expanded(dep))
+def deps(stage: str, recogniser: str) -> set[str]:
+    found = [resolved(dep, recogniser) for dep in body(stage)["deps"] if dep.startswith("stages/")]
+    return {file for dep in found for file in expanded(dep)}
 
 
-def resolved(path: str) -> str:
+def resolved(path: str, recogniser: str) -> str:
     def value(match: re.Match[str]) -> str:
-        section, key = match[1].split(".")
-        return str(PARAMS[section][key])
+        *sections, key = match[1].split(".")
+        if key == "recogniser":
+            assert ".".join(sections) in CHOSEN["audit"]
+            return recogniser
+        node = PARAMS
+        for section in sections:
+            node = node[section]
+        return str(node[key])
 
-    return re.sub(r"\$\{(\w+\.\w+)\}", value, path)
+    return re.sub(r"\$\{([\w.]+)\}", value, path)
 
 
 def expanded(dep: str) -> list[str]:
@@ -56,7 +68,7 @@ def package(family: str) -> Path:
 
 
 @cache
-def imports(file: Path) -> frozenset[Path]:
+def imports(file: Path, recognisers: tuple[str, ...]) -> frozenset[Path]:
     found: set[Path] = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -66,8 +78,8 @@ def imports(file: Path) -> frozenset[Path]:
         else:
             continue
         for name in names:
-            if name in LOADED:
-                found |= {ROOT / loaded for loaded in LOADED[name]}
+            loaded = {**LOADED, "stages.recognisers": recognisers}
+            found |= {ROOT / part for part in loaded.get(name, [])}
             path = ROOT / name.replace(".", "/")
             found |= {
                 f for f in (path.with_suffix(".py"), path / "__init__.py") if name.startswith("stages") and f.is_file()
@@ -75,7 +87,8 @@ def imports(file: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def closure(stage: str) -> list[str]:
+def closure(stage: str, recogniser: str = "embedded") -> set[str]:
+    loaded = tuple(RECOGNISERS) if stage == "baselines" else (f"stages/recognisers/{recogniser}.py",)
     todo, seen, written = [ROOT / f"stages/{stage}.py"], set(), set()
     if "stages.tools.launch" in body(stage)["cmd"]:
         todo.append(ROOT / "stages/tools/launch.py")
@@ -83,14 +96,15 @@ def closure(stage: str) -> list[str]:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
-            written |= imports(file)
-            todo += imports(file)
-            todo += [backend for name in FAMILIES if package(name) in imports(file) for backend in backends(name)]
+            found = imports(file, loaded)
+            written |= found
+            todo += found
+            todo += [backend for name in FAMILIES if package(name) in found for backend in backends(name)]
     chosen = {package(name).with_name(f"{backend}.py") for name, backend in FAMILIES.items()}
     seen -= {file for name in FAMILIES for file in backends(name)} - chosen - written
     if ROOT / "stages/recognisers/embedded.py" in seen:
         seen |= {ROOT / f"stages/backbones/{name}.py" for name in BACKBONES.get(stage, [PARAMS["train"]["backbone"]])}
-    return sorted(str(file.relative_to(ROOT)) for file in seen if file.read_text())
+    return {str(file.relative_to(ROOT)) for file in seen if file.read_text()}
 
 
 def test_every_stage_is_a_file_and_every_file_a_stage():
@@ -99,7 +113,22 @@ def test_every_stage_is_a_file_and_every_file_a_stage():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_deps_are_exactly_what_the_stage_imports(stage: str):
-    assert deps(stage) == closure(stage)
+    """Under every recogniser what it needs is there, and nothing is there that none needs."""
+    choices = get_args(Recogniser) if CHOSEN.get(stage) else ["embedded"]
+    for recogniser in choices:
+        assert closure(stage, recogniser) <= deps(stage, recogniser)
+    named, needed = (set().union(*(of(stage, x) for x in choices)) for of in (deps, closure))
+    assert named == needed
+
+
+@pytest.mark.parametrize("stage", CHOSEN)
+def test_a_stage_that_loads_a_chosen_network_depends_on_its_files(stage: str):
+    for key in CHOSEN[stage]:
+        parts = [f"stages/recognisers/${{{key}.recogniser}}.py", f"${{{key}.weights}}", f"${{{key}.card}}"]
+        assert set(parts) <= set(body(stage)["deps"])
+    if stage == "baselines":
+        assert {"stages/recognisers", "data/external/weights", "data/pretrain"} <= set(body(stage)["deps"])
+    assert (ROOT / "stages/recognisers/cards").is_dir()
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -158,7 +187,8 @@ def test_a_variant_reaches_only_its_own_stages_and_the_report():
 
 
 def test_every_key_is_read_somewhere():
-    source = "\n".join(file.read_text() for file in (ROOT / "stages").rglob("*.py") if "settings" not in file.parts)
+    files = [file for file in (ROOT / "stages").rglob("*.py") if "settings" not in file.parts]
+    source = "\n".join(file.read_text() for file in [*files, ROOT / "stages/settings/train.py"])  # it writes the card
     for section, values in PARAMS.items():
         for key in next(iter(values.values())) if section in ("sets", "variants") else values:
             assert re.search(rf"\.{key}\b", source), f"nothing reads {section}.{key}"

@@ -24,9 +24,9 @@ from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
 CFG = Train(
-    backbone="compact", widths=[8, 8, 16, 16], embedding_size=16, size_px=32, colour="rgb", head="cosface",
-    scale=16.0, margin=0.1, decorrelation=0.0, samples=960, batch=16, learning_rate=0.005, weight_decay=0.05,
-    seeds=[0, 1],
+    backbone="compact", widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1], squeeze_excitation=False,
+    embedding_size=16, size_px=32, colour="rgb", head="cosface", scale=16.0, margin=0.1, decorrelation=0.0,
+    samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
 )  # fmt: skip
 PEOPLE, EACH = 6, 8
 

@@ -8,6 +8,11 @@ from tiny import write_params
 
 from stages.validate import validate
 
+PUBLISHED = {
+    "recogniser": "onnx",
+    "weights": "data/external/weights/r50.onnx",
+    "card": "stages/recognisers/cards/insightface.json",
+}
 CASES: list[tuple[str, Any, str]] = [
     ("pack.alpha", "much", "pack.alpha = 'much'"),
     ("pack.alpha", float("nan"), "pack.alpha = NaN"),
@@ -22,6 +27,19 @@ CASES: list[tuple[str, Any, str]] = [
     ("world.wild_spread", 3.0, "world.wild_spread = 3.0"),
     ("train.seeds", [0, 0], "seeds = [0, 0]"),
     ("train.widths", [16], "train.widths"),
+    ("train.blocks", [2, 2], "train.blocks"),
+    ("train.backbone", "resnet", "train.backbone = 'resnet': input should be 'compact' or 'iresnet'"),
+    ("embed.recogniser", "arcface", "embed.recogniser = 'arcface': input should be 'embedded', 'onnx' or 'iresnet'"),
+    ("embed.weights", "", "embed.weights = ''"),
+    ("audit.judge.weights", "data/pretrain/recogniser.safetensors", "embed's own; allowed: another network"),
+    ("audit.judge.colour", "rgb", "audit.judge.colour is not a known key"),
+    ("audit.unrelated", {"backend": "folder", "path": "x"}, "audit.unrelated.backend = 'folder'"),
+    ("audit.unrelated", {"backend": "set", "path": "data/sets/no"}, "allowed for a set: data/sets/wild"),
+    ("audit.unrelated", {"backend": "set", "path": "data/sets/wild"}, "at most 300, those of data/sets/wild"),
+    ("baselines.networks.pixels", PUBLISHED, "baselines.networks.pixels: a baseline of its own has that name"),
+    ("baselines.networks.r50", PUBLISHED | {"weights": "/r50.onnx"}, "allowed: below data/external/weights"),
+    ("baselines.networks.r50", PUBLISHED | {"card": "r50.json"}, "baselines.networks.r50.card = 'r50.json'; allowed"),
+    ("baselines.networks.r 50", PUBLISHED, "baselines.networks.r 50"),
     ("train.head", None, "train.head = None"),
     ("evaluate.fars", [0], "evaluate.fars.0"),
     ("variants.base.width", -3, "variants.base.width = -3"),

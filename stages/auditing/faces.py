@@ -1,4 +1,4 @@
-"""Embedded images of people: the generator's, and unrelated ones of the same domain to compare with."""
+"""Embedded images of people: the generator's, and unrelated ones to compare with."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from stages.settings.world import World
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
-PART = 512  # images rendered or embedded between two steps of the progress bar
+PART = 128  # images rendered or embedded between two steps of the progress bar, a multiple of a recogniser's chunk
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,15 @@ class Faces:
 
 
 Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identity (b,)
+
+
+@dataclass(frozen=True)
+class People:
+    """Images of people, not embedded yet: whom they show and their index (b,), and the faces of a slice of them."""
+
+    identity: np.ndarray
+    index: np.ndarray
+    faces: Callable[[slice], np.ndarray]
 
 
 def centres(faces: Faces, m: int) -> np.ndarray:
@@ -47,18 +56,38 @@ def control(recogniser: Recogniser, name: str) -> Numbered:
     return Faces(sphere.unit_rows(embedded(recogniser, shards)), shards.column("identity")), shards.column("index")
 
 
-def unrelated(networks: Sequence[Recogniser], cfg: Audit, world: World) -> list[Numbered]:
-    """Return unseen people as they are sampled, CALIBRATION_IMAGES images each, by each of the networks."""
-    people = cfg.calibration_identities
-    album = portraits("calibration", cfg.seed, people, CALIBRATION_IMAGES, "studio", world.studio_spread)
+def unrelated_people(cfg: Audit, world: World) -> People:
+    """Return `calibration_identities` people who are not in the gallery, at most CALIBRATION_IMAGES images each.
+
+    Raises ValueError when the user's set has fewer people with two images.
+    """
+    count = cfg.calibration_identities
+    if cfg.unrelated.backend == "embedded":
+        album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.studio_spread)
+        return People(album.rows.identity, album.rows.index, lambda part: album.faces(part, world.size_px))
+    shards = Shards(cfg.unrelated.path)
+    who = shards.column("identity")
+    several = [np.flatnonzero(who == i)[:CALIBRATION_IMAGES] for i, n in enumerate(np.bincount(who)) if n > 1]
+    if len(several) < count:
+        raise ValueError(
+            f"params.yaml: audit.calibration_identities = {count}; allowed: at most {len(several)}, the people of "
+            f"{cfg.unrelated.path} who have two images or more"
+        )
+    chosen = several[:count]
+    rows, index = np.concatenate(chosen), np.concatenate([np.arange(len(person)) for person in chosen])
+    return People(np.repeat(np.arange(count), list(map(len, chosen))), index, lambda part: shards.faces(rows[part]))
+
+
+def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
+    """Return the people's images by each of the networks, whose rows may differ in size."""
 
     def rows_of(part: slice) -> np.ndarray:
-        faces = album.faces(part, world.size_px)
-        return np.stack([network.embed(faces) for network in networks], 1)
+        faces = people.faces(part)
+        return np.concatenate([network.embed(faces) for network in networks], 1)
 
-    raw = _in_parts(len(album.z), "calibrate", rows_of)  # (images, networks, d)
-    index = np.arange(len(raw)) % CALIBRATION_IMAGES
-    return [(Faces(sphere.unit_rows(x), album.rows.identity), index) for x in raw.swapaxes(0, 1)]
+    raw = _in_parts(len(people.identity), "calibrate", rows_of)  # (images, d of one and of the other)
+    ends = np.cumsum([network.embedding_size for network in networks])
+    return [(Faces(sphere.unit_rows(x), people.identity), people.index) for x in np.split(raw, ends[:-1], 1)]
 
 
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:

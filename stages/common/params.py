@@ -8,7 +8,7 @@ import math
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -25,6 +25,8 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 SizePx = Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Text = Annotated[str, Field(min_length=1)]
+Recogniser = Literal["embedded", "onnx", "iresnet"]
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -32,6 +34,18 @@ def settings(cls: type[T]) -> type[T]:
     """Make `cls` a section of params.yaml: a frozen dataclass that checks types, ranges and spelling."""
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     return dataclass(frozen=True, kw_only=True, config=config)(cls)  # pyright: ignore
+
+
+@settings
+class Network:
+    """A recogniser: its backend, its file of weights, and its card.
+
+    The card is a JSON file that says how the network wants its faces: colour order, mean, standard deviation.
+    """
+
+    recogniser: Recogniser
+    weights: Text
+    card: Text
 
 
 def read(file: Path | None = None) -> dict[str, Any]:

@@ -36,7 +36,13 @@ class EmbeddedGenerator:
             parameter.requires_grad_(False)
 
     def invert(self, x: np.ndarray) -> Tensor:
-        """Return the inverter's identity parameters (b, IDENTITY_DIM) of unit rows (b, d)."""
+        """Return the inverter's identity parameters (b, IDENTITY_DIM) of unit rows (b, d).
+
+        Raises ValueError when these are rows of another recogniser.
+        """
+        d = self.recogniser.embedding_size
+        if x.shape[1] != d:
+            raise ValueError(f"data/pack: embedding size {x.shape[1]}; allowed by generate.backend = 'embedded': {d}")
         parts = []
         for start in range(0, len(x), CHUNK):
             rows = torch.zeros(CHUNK, x.shape[1])

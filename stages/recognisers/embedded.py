@@ -64,7 +64,8 @@ def build(card: Mapping[str, Any]) -> nn.Module:
     module = import_module(f"stages.backbones.{card['architecture']}")
     net = getattr(module, card["architecture"].capitalize())
     colours = {"rgb": 3, "grey": 1}[card["colour"]]
-    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours)
+    depth = {key: card[key] for key in ("blocks", "squeeze_excitation") if key in card}  # where it can be chosen
+    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **depth)
 
 
 def save(file: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:
@@ -79,7 +80,7 @@ def load(file: str | Path, card_file: str | Path | None = None) -> Embedded:
     try:
         net = build(card)
         missing, unexpected = net.load_state_dict(tensors, strict=False)
-    except (KeyError, ModuleNotFoundError, RuntimeError) as error:
+    except (KeyError, ModuleNotFoundError, RuntimeError, TypeError) as error:
         raise ValueError(f"{file}: weights and card do not fit: {' '.join(str(error).split())[:200]}") from error
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:

@@ -15,6 +15,7 @@ from stages.packing.start import start
 from stages.reporting import faces, figures, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.results import FAR_GRID, TWIN, WILD, Contrast, Variant
+from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
 from stages.settings.report import Report
@@ -238,13 +239,14 @@ def curves(found: Inputs) -> list[Block]:
 
 
 def embedding_map(found: Inputs) -> list[Block]:
-    """Show where images of a few people of each domain lie, by the pretrained recogniser."""
+    """Show where images of a few people of each domain lie, by the recogniser that embedded the gallery."""
     shards = {"studio": Shards(DATA / "generate", "plain-*.arrow")}
     if params.load("generate", Generate).mixup.identities:
         shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
     if "wild" in found.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")
-    recogniser = recognisers.load("embedded", DATA / "pretrain" / "recogniser.safetensors")
+    network = params.load("embed", Embed)
+    recogniser = recognisers.load(network.recogniser, network.weights, network.card)
     domains = spread.embed_map(shards, recogniser, found.shown.map_identities, found.shown.map_images)
     file = figures.embedding_map(domains, found.folder / "map.png")
     said = ", ".join(f"{name} {shown.distance:.2f} ({shown.people} people)" for name, shown in domains.items())

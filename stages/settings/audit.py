@@ -1,10 +1,10 @@
 """The `audit` section of params.yaml."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Seed, settings
+from stages.common.params import Network, Seed, Text, settings
 
 
 @settings
@@ -16,12 +16,25 @@ class Capacity:
 
 
 @settings
+class Unrelated:
+    """Who is known to be nobody of the gallery: rendered studio portraits, or the set of the user's own at `path`.
+
+    `path` is a dependency of the stage: data/sets/NAME, or for `embedded` any file that never changes.
+    """
+
+    backend: Literal["embedded", "set"]
+    path: Text
+
+
+@settings
 class Audit:
     """What the judge measures, and what it throws out: images below `min_centre_cosine` (-1: none)."""
 
     min_centre_cosine: Annotated[float, Field(ge=-1, le=1)]
     false_match_rate: Annotated[float, Field(gt=0, lt=1)]
     duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
+    judge: Network
+    unrelated: Unrelated
     calibration_identities: Annotated[int, Field(ge=4)]
     capacity: Capacity
     seed: Seed

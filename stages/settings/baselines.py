@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import Count, Seed, settings
+from stages.common.params import Count, Name, Network, Seed, settings
 
 
 @settings
@@ -13,3 +13,4 @@ class Baselines:
 
     side_px: Count
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    networks: dict[Name, Network]

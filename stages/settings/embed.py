@@ -1,10 +1,6 @@
 """The `embed` section of params.yaml."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
-
-from stages.common.params import settings
+from stages.common.params import Recogniser, Text, settings
 
 
 @settings
@@ -14,6 +10,6 @@ class Embed:
     The card is a JSON file that says how the network wants its faces: colour order, mean, standard deviation.
     """
 
-    recogniser: Literal["embedded"]
-    weights: Annotated[str, Field(min_length=1)]
-    card: Annotated[str, Field(min_length=1)]
+    recogniser: Recogniser
+    weights: Text
+    card: Text

@@ -11,8 +11,10 @@ from stages.common.params import Count, NonNegative, Positive, Seed, SizePx, set
 class Train:
     """How a recogniser is trained, once per seed."""
 
-    backbone: Literal["compact"]
+    backbone: Literal["compact", "iresnet"]
     widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    blocks: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    squeeze_excitation: bool
     embedding_size: Count
     size_px: SizePx
     colour: Literal["rgb", "grey"]
@@ -28,13 +30,16 @@ class Train:
 
     def card(self) -> dict[str, object]:
         """Return what rebuilds the network, for its model card."""
-        return {
+        card: dict[str, object] = {
             "architecture": self.backbone,
             "widths": list(self.widths),
             "embedding_size": self.embedding_size,
             "size_px": self.size_px,
             "colour": self.colour,
         }
+        if self.backbone == "iresnet":
+            card |= {"blocks": list(self.blocks), "squeeze_excitation": self.squeeze_excitation}
+        return card
 
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""

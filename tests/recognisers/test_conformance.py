@@ -1,0 +1,182 @@
+"""What every recogniser promises, whatever its backend and the layout of its file."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import networks
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from stages import recognisers
+from stages.backbones.compact import Compact
+from stages.backbones.iresnet import Iresnet
+from stages.recognisers import Recogniser, embedded, published
+from stages.recognisers.iresnet import arcface_layout
+
+EMBEDDED = {"architecture": "compact", "widths": [8, 8, 8, 8], "embedding_size": 24, "size_px": 32, "colour": "rgb"}
+
+
+def own(architecture: str, **more: object) -> Callable[[Path], tuple[str, Path]]:
+    def write(folder: Path) -> tuple[str, Path]:
+        card = {**EMBEDDED, "architecture": architecture, **more}
+        torch.manual_seed(0)
+        embedded.save(folder / "net.safetensors", embedded.build(card), card)
+        return "embedded", folder / "net.safetensors"
+
+    return write
+
+
+def onnx(batch: int | str) -> Callable[[Path], tuple[str, Path]]:
+    return lambda folder: ("onnx", networks.write_onnx(folder / "net.onnx", batch=batch))
+
+
+def arcface(folder: Path) -> tuple[str, Path]:
+    tensors = arcface_layout("", {k: v for k, v in networks.adaface().items() if v.ndim})
+    torch.save({f"module.{key}": value for key, value in tensors.items()}, folder / "backbone.pth")
+    return "iresnet", folder / "backbone.pth"
+
+
+def lightning(folder: Path) -> tuple[str, Path]:
+    tensors = {f"model.{key}": value for key, value in networks.adaface(se=True).items()}
+    tensors["head.kernel"] = torch.zeros(24, 5)
+    torch.save({"state_dict": tensors, "epoch": 3}, folder / "adaface.ckpt")
+    return "iresnet", folder / "adaface.ckpt"
+
+
+def cvlface(folder: Path) -> tuple[str, Path]:
+    torch.save({f"net.{key}": value for key, value in networks.adaface().items()}, folder / "model.pt")
+    return "iresnet", folder / "model.pt"
+
+
+def hugging_face(folder: Path) -> tuple[str, Path]:
+    save_file({f"model.net.{k}": v for k, v in networks.adaface().items()}, folder / "model.safetensors")
+    return "iresnet", folder / "model.safetensors"
+
+
+WRITERS = {
+    "embedded": own("compact"),
+    "embedded iresnet": own("iresnet", blocks=[1, 2, 1, 1], squeeze_excitation=True),
+    "onnx, free batch": onnx("N"),
+    "onnx, batch of 1": onnx(1),
+    "onnx, batch of 3": onnx(3),
+    "arcface_torch": arcface,
+    "AdaFace": lightning,
+    "CVLface": cvlface,
+    "CVLface, safetensors": hugging_face,
+}
+
+
+def load(name: str, folder: Path, **card: object) -> Recogniser:
+    backend, weights = WRITERS[name](folder)
+    given = None if backend == "embedded" else networks.write_card(folder / "card.json", **card)
+    return recognisers.load(backend, weights, given)
+
+
+@pytest.fixture(params=WRITERS)
+def recogniser(request: pytest.FixtureRequest, tmp_path: Path) -> Recogniser:
+    return load(request.param, tmp_path)
+
+
+def faces(count: int, height: int = 32, width: int = 32, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 4, 4, 3))
+    return np.kron(coarse, np.ones((1, -(-height // 4), -(-width // 4), 1)))[:, :height, :width].astype(np.uint8)
+
+
+def test_rows_are_float32_of_the_embedding_size_and_not_normalised(recogniser: Recogniser):
+    x = recogniser.embed(faces(5))
+    assert x.dtype == np.float32 and x.shape == (5, recogniser.embedding_size) == (5, 24)
+    norms = np.linalg.norm(x, axis=1)
+    assert np.isfinite(x).all() and norms.std() > 1e-3 and (np.abs(norms - 1) > 1e-2).any()
+    assert recogniser.embed(faces(0)).shape == (0, 24)
+
+
+def test_a_row_depends_on_its_face_alone(recogniser: Recogniser):
+    many = faces(37)
+    x = recogniser.embed(many)
+    for rows in ([0], [36], [20, 3], list(range(36, -1, -1))):
+        np.testing.assert_array_equal(recogniser.embed(many[rows]), x[rows])
+    assert np.linalg.norm(x[0] - x[1]) > 1e-3
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (16, 16), (50, 40)])
+def test_faces_come_in_any_size(recogniser: Recogniser, height: int, width: int):
+    x, small = recogniser.embed(faces(3, height, width)), recogniser.embed(faces(3))
+    assert x.shape == (3, 24) and np.isfinite(x).all()
+    cosine = (x * small).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(small, axis=1)
+    assert (cosine > 0.5).all()  # the same pattern, coarser, finer or stretched
+
+
+def test_a_blank_face_has_a_finite_row(recogniser: Recogniser):
+    blank = np.stack([np.full((32, 32, 3), value, np.uint8) for value in (0, 127, 255)])
+    assert np.isfinite(recogniser.embed(blank)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.startswith("embedded")])
+def test_a_bgr_card_swaps_the_channels(name: str, tmp_path: Path):
+    rgb, bgr = load(name, tmp_path), load(name, tmp_path, colour="bgr")
+    some = faces(3)
+    np.testing.assert_array_equal(bgr.embed(some), rgb.embed(np.ascontiguousarray(some[..., ::-1])))
+    assert np.abs(bgr.embed(some) - rgb.embed(some)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.startswith("embedded")])
+def test_mean_and_deviation_are_those_of_the_card_in_the_order_of_its_colours(name: str, tmp_path: Path):
+    plain = load(name, tmp_path, mean=0, std=2)
+    shifted = load(name, tmp_path, colour="bgr", mean=[30, 20, 10], std=[2, 2, 2])
+    some = faces(3) // 2
+    brighter = (some + np.array([30, 20, 10], np.uint8))[..., ::-1]
+    np.testing.assert_array_equal(shifted.embed(brighter), plain.embed(some))
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_no_file_of_weights_is_one_line(name: str, tmp_path: Path):
+    backend, weights = WRITERS[name](tmp_path)
+    card = networks.write_card(tmp_path / "card.json") if backend != "embedded" else weights.with_suffix(".json")
+    whole = weights.read_bytes()
+    for broken in (b"", b"broken", whole[: len(whole) // 2]):
+        weights.write_bytes(broken)
+        with pytest.raises(ValueError, match=weights.name) as error:
+            recognisers.load(backend, weights, card)
+        assert "\n" not in str(error.value)
+    weights.unlink()
+    with pytest.raises(ValueError, match=f"{weights.name}: no such file"):
+        recognisers.load(backend, weights, card)
+
+
+@pytest.mark.parametrize("name", ["onnx, free batch", "arcface_torch"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"embedding_size": 512}, "embedding_size = 24; allowed by its card: 512"),
+        ({"size_px": 112}, "size_px = 32; allowed by its card: 112"),
+        ({"colour": "grey"}, "card.colour = 'grey'"),
+        ({"std": 0}, "card.std"),
+        ({"mean": [1, 2]}, "card.mean"),
+        ({"colour_order": "rgb"}, "card.colour_order is not a known key"),
+        ({"sha256": "0" * 64}, "sha256 differs from the one in its card"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_one_line(name: str, tmp_path: Path, change: dict, said: str):
+    with pytest.raises(ValueError) as error:
+        load(name, tmp_path, **change)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_shipped_cards_load():
+    cards = Path(recognisers.__file__).parent / "cards"
+    colours = {file.stem: json.loads(file.read_text())["colour"] for file in cards.glob("*.json")}
+    assert colours == {"insightface": "rgb", "adaface": "bgr"}
+    for file in cards.glob("*.json"):
+        published.read(file, file)
+
+
+def test_the_embedded_backend_builds_every_backbone():
+    assert isinstance(embedded.build(EMBEDDED), Compact)
+    deep = embedded.build({**EMBEDDED, "architecture": "iresnet", "blocks": [1, 1, 2, 1], "colour": "grey"})
+    assert isinstance(deep, Iresnet) and deep.conv1.in_channels == 1
+    with pytest.raises(ValueError, match="size_px = 40; allowed: a multiple of 16"):
+        embedded.build({**EMBEDDED, "architecture": "iresnet", "size_px": 40})

@@ -1,0 +1,173 @@
+"""The one backbone behind four families of checkpoints: counts as published, rows as a reference, strict files."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stages import recognisers
+from stages.backbones.iresnet import Iresnet
+from stages.recognisers import iresnet
+
+SMALL = (2, 2, 2, 2)
+
+
+class AttributeDict(dict):
+    """Pickled under Lightning's name, as its checkpoints hold it."""
+
+
+AttributeDict.__module__, AttributeDict.__qualname__ = "pytorch_lightning.utilities.parsing", "AttributeDict"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "se", "parameters", "tensors"),
+    [
+        (SMALL, False, 24_025_600, 187),
+        ((3, 4, 6, 3), False, 34_139_328, 331),
+        ((3, 4, 14, 3), False, 43_590_848, 475),
+        ((3, 13, 30, 3), False, 65_156_160, 925),
+        ((6, 26, 60, 6), False, 118_833_920, 1807),
+        (
+            (3, 4, 14, 3),
+            True,
+            43_808_320 + 5_248,
+            515 + 8,
+        ),  # AdaFace's, with a shortcut and an output that have weights
+    ],
+)
+def test_parameters_and_tensors_are_as_published(blocks: tuple, se: bool, parameters: int, tensors: int):
+    with torch.device("meta"):
+        net = Iresnet((64, 128, 256, 512), 512, 112, 3, blocks, se)
+    assert sum(p.numel() for p in net.parameters()) == parameters and len(net.state_dict()) == tensors
+
+
+def prepared(faces: np.ndarray) -> Tensor:
+    return (torch.from_numpy(faces).permute(0, 3, 1, 2).float() - 127.5) / 127.5
+
+
+def faces(count: int = 4) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3)).astype(np.uint8)
+
+
+def write(folder: Path, tensors: Any, name: str = "net.ckpt") -> tuple[Path, Path]:
+    torch.save(tensors, folder / name)
+    return folder / name, networks.write_card(folder / "card.json")
+
+
+@pytest.mark.parametrize("se", [False, True])
+@pytest.mark.parametrize("kind", ["lightning", "cvlface", "arcface_torch checkpoint"])
+def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: str):
+    tensors = networks.adaface(se)
+    expected = networks.adaface_rows(tensors, prepared(faces())).numpy()
+    match kind:
+        case "lightning":
+            head = {"head.kernel": torch.zeros(networks.D, 3), "head.t": torch.ones(1)}
+            hyper = AttributeDict(arch="ir_50", head="adaface")
+            found = {"state_dict": {**{f"model.{k}": v for k, v in tensors.items()}, **head}, "hyper_parameters": hyper}
+        case "cvlface":
+            found = {f"net.{key}": value for key, value in tensors.items()}
+        case _:
+            found = {"epoch": 1, "state_dict_backbone": iresnet.arcface_layout("", tensors), "state_optimizer": {}}
+            found["state_dict_backbone"] = {k: v for k, v in found["state_dict_backbone"].items() if v.ndim}
+    if kind == "lightning":
+        with _importable(AttributeDict):
+            file, card = write(tmp_path, found)
+    else:
+        file, card = write(tmp_path, found)
+    x = recognisers.load("iresnet", file, card).embed(faces())
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_features_are_the_rows_and_have_gradients(tmp_path: Path):
+    file, _ = write(tmp_path, networks.adaface())
+    card = networks.write_card(tmp_path / "card.json", colour="bgr", mean=[100, 110, 120])
+    loaded = iresnet.load(file, card)
+    x = torch.from_numpy(faces()).float().requires_grad_()
+    rows = loaded.features(x)
+    np.testing.assert_allclose(rows.detach().numpy(), loaded.embed(faces()), rtol=1e-4, atol=1e-4)
+    rows.norm(dim=1).sum().backward()
+    assert x.grad is not None and x.grad.abs().sum((1, 2, 3)).min() > 0
+    assert loaded.features(torch.rand(2, 48, 48, 3)).shape == (2, networks.D)
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    tensors: dict[str, Any] = networks.adaface()
+    for key, value in changes.items():
+        if value is None:
+            del tensors[key]
+        else:
+            tensors[key] = value
+    return tensors
+
+
+CASES: list[tuple[Any, str]] = [
+    (changed(**{"body.3.res_layer.4.weight": None}), "missing tensors: layer3.0.conv2.weight"),
+    (changed(**{"body.4.res_layer.5.bias": None}), "missing tensors: layer3.1.bn3.bias"),
+    (changed(**{"output_layer.3.weight": None}), "missing tensors: fc.weight"),
+    (changed(**{"body.0.res_layer.6.weight": torch.ones(8)}), "tensors left over: body.0.res_layer.6.weight"),
+    (changed(**{"extra": torch.ones(8)}), "tensors left over: extra"),
+    (changed(**{"body.2.res_layer.5.bias": torch.ones(9)}), "wrong shapes: layer2.0.bn3.bias (9,) instead of (12,)"),
+    (changed(**{"input_layer.0.weight": torch.ones(8, 1, 3, 3)}), "three colours"),
+    (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "fc.weight (24, 60)"),
+    (changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}), "NaN or infinity in output_layer.3.bias"),
+    ({"conv.weight": torch.ones(3)}, "neither conv1.weight (arcface_torch) nor input_layer.0.weight"),
+    ([torch.ones(3)], "no mapping of names to tensors"),
+    ({"state_dict": {"model.a": 3}}, "no mapping of names to tensors"),
+    ({}, "no mapping of names to tensors"),
+]
+
+
+@pytest.mark.parametrize(("tensors", "said"), CASES, ids=[said for _, said in CASES])
+def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path, tensors: Any, said: str):
+    file, card = write(tmp_path, tensors)
+    with pytest.raises(ValueError) as error:
+        recognisers.load("iresnet", file, card)
+    assert said in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
+
+
+class Code:
+    """Pickled, it would run a command when it is read."""
+
+    def __init__(self, touched: Path) -> None:
+        self.touched = touched
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.touched}",)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_carries_code_is_refused_and_does_not_run_it(tmp_path: Path, zipped: bool):
+    touched, card = tmp_path / "touched", networks.write_card(tmp_path / "card.json")
+    found = {**networks.adaface(), "code": Code(touched)}
+    torch.save(found, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"net.pth: carries code \(posix.system\)") as error:
+        recognisers.load("iresnet", tmp_path / "net.pth", card)
+    assert "\n" not in str(error.value) and not touched.exists()
+
+
+def _importable(cls: type):
+    """Return a context in which pickle finds `cls` under the module that it names."""
+    import sys
+    from contextlib import contextmanager
+    from types import ModuleType
+
+    @contextmanager
+    def patched():
+        parts = cls.__module__.split(".")
+        names = [".".join(parts[: i + 1]) for i in range(len(parts))]
+        for name in names:
+            sys.modules[name] = ModuleType(name)
+        setattr(sys.modules[cls.__module__], cls.__name__, cls)
+        try:
+            yield
+        finally:
+            for name in names:
+                del sys.modules[name]
+
+    return patched()
