@@ -1,5 +1,8 @@
 """Measure how well the recognisers of one variant verify unseen people: `python -m stages.evaluate NAME`.
 
+NAME may also be a network of `baselines.networks`, which nobody trains here: it is scored by hand, outside the
+pipeline, and written to data/networks/NAME and reports/networks/NAME.json, by the code that stage `baselines` runs.
+
 reads    data/train/NAME/seed-SEED.safetensors   one recogniser per training seed
          data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
 writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
@@ -9,6 +12,7 @@ writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, i
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,10 @@ from tqdm import tqdm
 
 from stages import recognisers
 from stages.common import artifacts, params, stage, tables
+from stages.common.params import Network
 from stages.metrics import bootstrap
 from stages.protocols import scoring
+from stages.recognisers import Recogniser
 from stages.settings.evaluate import Evaluate
 from stages.settings.train import Train
 
@@ -28,23 +34,44 @@ SCORES = Path("data/evaluate")
 REPORTS = Path("reports/evaluate")
 
 
-def scored(name: str, seeds: Sequence[int]) -> Iterator[tuple[str, str, pa.Table]]:
-    """Yield (protocol, domain, table) for variant `name`; an external protocol comes twice, raw and centred."""
+@dataclass(frozen=True)
+class Scored:
+    """What is scored: networks that differ in their seed alone; where scores and report go."""
+
+    name: str
+    nets: Sequence[Recogniser]
+    seeds: Sequence[int]
+    scores: Path
+    report: Path
+
+
+def trained(name: str, seeds: Sequence[int]) -> Scored:
+    """Return the recognisers that were trained on a variant."""
     nets = [recognisers.load("embedded", TRAINED / name / f"seed-{seed}.safetensors") for seed in seeds]
-    for protocol in tqdm(scoring.protocols(), f"evaluate {name}", mininterval=1, ncols=80, file=sys.stdout):
-        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol)]
+    return Scored(name, nets, seeds, SCORES / name, REPORTS / f"{name}.json")
+
+
+def published(name: str, network: Network) -> Scored:
+    """Return a network of `baselines.networks`."""
+    net = recognisers.load(network.recogniser, network.weights, network.card)
+    return Scored(name, [net], [0], Path("data/networks") / name, Path("reports/networks") / f"{name}.json")
+
+
+def tables_of(entry: Scored) -> Iterator[tuple[str, str, pa.Table]]:
+    """Yield (protocol, domain, table) of scores; an external protocol comes twice, raw and centred."""
+    for protocol in tqdm(scoring.protocols(), f"evaluate {entry.name}", mininterval=1, ncols=80, file=sys.stdout):
+        each = [scoring.scores(protocol, x) for x in scoring.embeddings(entry.nets, protocol)]
         for key in each[0]:
-            yield key, protocol.domain, scoring.table(protocol, np.stack([score[key] for score in each]), seeds)
+            yield key, protocol.domain, scoring.table(protocol, np.stack([score[key] for score in each]), entry.seeds)
 
 
 def main() -> str:
-    """Score the variant named on the command line on every protocol; keep all scores, report the metrics."""
-    name = variant(sys.argv[1:])
-    settings, seeds = params.load("evaluate", Evaluate), params.load("train", Train).seeds
+    """Score what the command line names on every protocol; keep all scores, report the metrics."""
+    entry, settings = named(sys.argv[1:]), params.load("evaluate", Evaluate)
     report: dict[str, Any] = {}
     wild, accuracy = [], []
-    with artifacts.output_folder(SCORES / name) as folder:
-        for key, domain, rows in scored(name, seeds):
+    with artifacts.output_folder(entry.scores) as folder:
+        for key, domain, rows in tables_of(entry):
             tables.write(folder / f"{key}.arrow", rows)
             score, pairs = bootstrap.scored_pairs(rows)
             estimate = bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
@@ -55,18 +82,25 @@ def main() -> str:
             accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
         artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
     mean = scoring.summary(bootstrap.mean(wild), settings.confidence)
-    file = REPORTS / f"{name}.json"
-    artifacts.write_json(file, {"variant": name, "seeds": seeds, "protocols": report, "wild_mean": mean})
+    found = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
+    artifacts.write_json(entry.report, found)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))
-    return f"evaluate {name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {file}"
+    return f"evaluate {entry.name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {entry.report}"
 
 
-def variant(arguments: Sequence[str]) -> str:
-    """Return the one argument, the name of a variant; raises ValueError for anything else."""
-    allowed = list(params.read().get("variants", {}))
-    if len(arguments) != 1 or arguments[0] not in allowed:
-        raise ValueError(f"stages.evaluate {' '.join(arguments)}: expected one variant; allowed: {', '.join(allowed)}")
-    return arguments[0]
+def named(arguments: Sequence[str]) -> Scored:
+    """Return what the one argument names, a variant or a network; raises ValueError for anything else."""
+    values = params.read()
+    variants, networks = values.get("variants", {}), values.get("baselines", {}).get("networks", {})
+    if len(arguments) != 1 or arguments[0] not in {**variants, **networks}:
+        raise ValueError(
+            f"stages.evaluate {' '.join(arguments)}: expected one variant or network; "
+            f"allowed: {', '.join([*variants, *networks])}"
+        )
+    name = arguments[0]
+    if name in variants:
+        return trained(name, params.load("train", Train).seeds)
+    return published(name, params.check(f"baselines.networks.{name}", networks[name], Network))
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def validate(file: Path) -> int:
     sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
-    _check_networks(file, **sections)
+    _check_networks(file, variants=list(dicts["variants"]), **sections)
     _check_unrelated(file, sections["audit"], dicts["sets"])
     for name, variant in dicts["variants"].items():
         _check_variant(file, f"variants.{name}", variant, dicts["sets"], sections["generate"])
@@ -79,13 +79,15 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
             raise ValueError(f"{file}: {key} = {value} identities; allowed: at most {bound} = {most}")
 
 
-def _check_networks(file: Path, embed: Embed, audit: Audit, baselines: Baselines, **_: Any) -> None:
+def _check_networks(
+    file: Path, variants: list[str], embed: Embed, audit: Audit, baselines: Baselines, **_: Any
+) -> None:
     if audit.judge.weights == embed.weights:
         raise ValueError(f"{file}: audit.judge.weights = {embed.weights!r}, embed's own; allowed: another network")
     for name, network in baselines.networks.items():
         key = f"baselines.networks.{name}"
-        if name in ("pixels", "untrained"):
-            raise ValueError(f"{file}: {key}: a baseline of its own has that name; allowed: another name")
+        if name in ("pixels", "untrained", *variants):
+            raise ValueError(f"{file}: {key}: a baseline or a variant has that name; allowed: another name")
         for field, path in (("weights", network.weights), ("card", network.card)):
             if not any(Path(path).is_relative_to(folder) for folder in NETWORKS):
                 raise ValueError(f"{file}: {key}.{field} = {path!r}; allowed: below {', '.join(map(str, NETWORKS))}")

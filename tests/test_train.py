@@ -117,6 +117,24 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
     assert not list(Path(".scratch").iterdir())
 
 
+@pytest.mark.parametrize("squeeze_excitation", [False, True])
+def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_excitation):
+    cfg = replace(
+        CFG, backbone="iresnet", blocks=[1, 2, 1, 1], squeeze_excitation=squeeze_excitation, size_px=16, seeds=[0]
+    )
+    samples = replace(toy(), faces=images.resize(toy().faces, 16))
+    train.train(samples, cfg, "base", workplace)
+    model = embedded.load(workplace / "seed-0.safetensors")
+    assert artifacts.read_json(workplace / "seed-0.json")["blocks"] == [1, 2, 1, 1]
+    assert same_person_wins(model) == 1
+    assert sum("se.fc1" in key for key in model.net.state_dict()) == 5 * squeeze_excitation
+    assert model.net.get_parameter("features.weight").eq(1).all()
+
+
+def test_a_compact_card_says_nothing_of_what_compact_does_not_have():
+    assert list(CFG.card()) == ["architecture", "widths", "embedding_size", "size_px", "colour"]
+
+
 def test_arcface_and_soft_labels_learn_too(workplace):
     who = toy().label_a
     soft = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), 0.9, np.float32))
