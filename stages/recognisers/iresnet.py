@@ -90,12 +90,12 @@ def state_dict(file: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{file}: no mapping of names to tensors; allowed: a state dict, or one under {STATE_DICTS}")
     if any(key.startswith("head.") for key in found):  # of the training's classes, in AdaFace's checkpoints
         found = {key: value for key, value in found.items() if not key.startswith("head.")}
-    while prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in found)), ""):
+    while found and (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in found)), "")):
         found = {key.removeprefix(prefix): value for key, value in found.items()}
     tensors = {key: value.float() for key, value in found.items() if not key.endswith("num_batches_tracked")}
-    broken = [key for key, value in tensors.items() if not torch.isfinite(value).all()]
+    broken = [key for key, value in tensors.items() if not (value.ndim and torch.isfinite(value).all())]
     if broken:
-        raise ValueError(f"{file}: NaN or infinity in {_few(broken)}; allowed: finite tensors")
+        raise ValueError(f"{file}: NaN, infinity or a bare number in {_few(broken)}; allowed: finite tensors")
     return tensors
 
 
@@ -155,7 +155,7 @@ def build(file: str | Path, tensors: Mapping[str, Tensor]) -> tuple[Iresnet, int
     levels = [f"layer{i}" for i in range(1, 5)]
     blocks = [len({key.split(".")[1] for key in tensors if key.startswith(f"{level}.")}) for level in levels]
     needed = ["conv1.weight", "fc.weight", *(f"{level}.0.conv2.weight" for level in levels)]
-    _refuse(file, "missing tensors", [key for key in needed if key not in tensors])
+    _refuse(file, "missing tensors", [key for key in needed if key not in tensors or tensors[key].ndim < 2])
     colours, fc = tensors["conv1.weight"].shape[1], tensors["fc.weight"]
     widths = [len(tensors[f"{level}.0.conv2.weight"]) for level in levels]
     side = isqrt(fc.shape[1] // widths[-1])
@@ -181,7 +181,7 @@ def build(file: str | Path, tensors: Mapping[str, Tensor]) -> tuple[Iresnet, int
 
 def _refuse(file: str | Path, what: str, keys: list[str]) -> None:
     if keys:
-        raise ValueError(f"{file}: {what}: {_few(keys)}; allowed: exactly those of an IResNet")
+        raise ValueError(f"{file}: {what}: {_few(keys)}; allowed: those of an IResNet, in arcface_torch's names")
 
 
 def _few(keys: list[str]) -> str:

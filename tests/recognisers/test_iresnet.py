@@ -115,7 +115,13 @@ CASES: list[tuple[Any, str]] = [
     (changed(**{"body.2.res_layer.5.bias": torch.ones(9)}), "wrong shapes: layer2.0.bn3.bias (9,) instead of (12,)"),
     (changed(**{"input_layer.0.weight": torch.ones(8, 1, 3, 3)}), "three colours"),
     (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "fc.weight (24, 60)"),
-    (changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}), "NaN or infinity in output_layer.3.bias"),
+    (
+        changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}),
+        "NaN, infinity or a bare number in output_layer.3.bias",
+    ),
+    (changed(**{"output_layer.3.bias": torch.tensor(1.0)}), "a bare number in output_layer.3.bias"),
+    (changed(**{"output_layer.3.weight": torch.ones(24)}), "missing tensors: fc.weight"),
+    ({"head.kernel": torch.ones(3, 3)}, "neither conv1.weight (arcface_torch) nor input_layer.0.weight"),
     ({"conv.weight": torch.ones(3)}, "neither conv1.weight (arcface_torch) nor input_layer.0.weight"),
     ([torch.ones(3)], "no mapping of names to tensors"),
     ({"state_dict": {"model.a": 3}}, "no mapping of names to tensors"),
@@ -123,7 +129,7 @@ CASES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("tensors", "said"), CASES, ids=[said for _, said in CASES])
+@pytest.mark.parametrize(("tensors", "said"), CASES, ids=[f"{i} {said}" for i, (_, said) in enumerate(CASES)])
 def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path, tensors: Any, said: str):
     file, card = write(tmp_path, tensors)
     with pytest.raises(ValueError) as error:
