@@ -37,7 +37,7 @@ def test_an_untrained_network_takes_its_statistics_from_others_and_differs_by_se
 
 def test_the_scores_are_those_of_the_rows_named(chain: Path):
     report = artifacts.read_json(chain / "reports/baselines.json")
-    assert list(report) == ["pixels", "untrained", "recogniser", "judge"]
+    assert list(report)[:2] == ["pixels", "untrained"] and set(report) == {"pixels", "untrained", "recogniser", "judge"}
     assert all(list(found) == ["own", "own-centred"] for found in report.values())
     table = pa.ipc.open_file(str(chain / "data/baselines/pixels/own.arrow")).read_all()
     photographs = Shards(chain / "data/benchmarks/own", "*-[0-9]*.arrow").faces()
