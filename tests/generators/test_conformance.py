@@ -27,7 +27,7 @@ def embedded(folder: Path) -> Made:
 
 def arc2face(folder: Path) -> Made:
     standin.arc2face(folder, "tiny")
-    cfg = replace(CFG, backend="arc2face", weights=str(folder), diffusion=replace(CFG.diffusion, steps=3, batch=3))
+    cfg = replace(CFG, backend="arc2face", weights=str(folder), diffusion=replace(CFG.diffusion, steps=2, batch=3))
     return generators.load(cfg, WORLD), 512
 
 
