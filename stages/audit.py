@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stages import recognisers
-from stages.auditing import faces, measures
+from stages.auditing import attributes, faces, measures
 from stages.auditing.faces import Faces, Numbered
 from stages.common import artifacts, params, sphere, stage
 from stages.common.images import Shards
@@ -27,12 +27,18 @@ from stages.settings.world import World
 GENERATED = Path("data/generate")
 
 
-def fidelities(recogniser: Recogniser, by_judge: dict[str, Numbered], gallery: np.ndarray, seed: int) -> dict[str, Any]:
-    """Return how faithfully packed and gallery rows were drawn, by both networks; gallery: its faces by the judge."""
+def fidelities(
+    recogniser: Recogniser, by_judge: dict[str, Numbered], gallery: np.ndarray, drawn: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return how faithfully packed and gallery rows were drawn, by both networks.
+
+    gallery: its faces by the judge; drawn: the packed row of each identity.
+    """
     found = {}
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
         shown, _ = faces.control(recogniser, name)
-        x_asked = artifacts.read_rows(folder, row, recogniser.embedding_size)[0][: int(shown.identity.max()) + 1]
+        x_asked = artifacts.read_rows(folder, row, recogniser.embedding_size)[0]
+        x_asked = (x_asked[drawn] if name == "packed" else x_asked)[: int(shown.identity.max()) + 1]
         judge = measures.judged(*by_judge[name], seed)
         if name == "gallery":  # only here does the judge know the face that was asked for
             judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x_asked)], seed)
@@ -59,7 +65,7 @@ def main() -> str:
     networks = {name: recognisers.load(n.recogniser, n.weights, n.card) for name, n in chosen.items()}
     recogniser, judge = networks.values()
     people = faces.unrelated_people(cfg, world)
-    shards = Shards(GENERATED, "plain-*.arrow")
+    shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")
     raw = {name: faces.embedded(network, shards) for name, network in networks.items()}
     plain = {name: Faces(sphere.unit_rows(x), shards.column("identity")) for name, x in raw.items()}
     gallery = sphere.unit_rows(faces.embedded(judge, Shards("data/gallery")))
@@ -68,7 +74,7 @@ def main() -> str:
     keep = measures.kept(plain["judge"], cfg.min_centre_cosine)
     capacity, curves = measures.capacities({**control, "unrelated": unrelated}, unrelated[0], cfg)
     report = {
-        "fidelity": fidelities(recogniser, control, gallery, cfg.seed),
+        "fidelity": fidelities(recogniser, control, gallery, drawn, cfg.seed),
         "separation": {name: measures.separation(x) for name, x in plain.items()},
         "spread": {name: measures.spread(x, cfg.seed) for name, x in plain.items()},
         "dimension": {
@@ -77,6 +83,12 @@ def main() -> str:
         },
         "leakage": measures.leakage(plain["judge"], gallery, unrelated[0], cfg),
         "near_duplicates": measures.near_duplicates(plain["judge"], cfg.duplicate_cosine),
+        "attributes": attributes.measured(
+            {
+                "recogniser": (recogniser, artifacts.read_rows("data/pack", "x_id")[0][drawn]),
+                "judge": (judge, faces.centres(plain["judge"], int(plain["judge"].identity.max()) + 1)),
+            }
+        ),
         "kept": int(keep.sum()),
         "images": len(keep),
         "capacity": capacity,

@@ -1,23 +1,30 @@
 """Draw images of the packed identities.
 
 reads   data/pack/    x_id (m, d) unit rows with native norms, and x_normal, for the control;
-        data/embed/  x_ref (n, d), likewise; the backend's weights; params generate, world
+        data/embed/  x_ref (n, d), likewise; the backend's weights; params generate, world;
+        for AttrOP the network of params embed, that of generate.attributes and data/pretrain/pose
 writes  data/generate/plain-*.arrow             k images of each identity, perturbed
         data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
         data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
         data/generate/control-gaussian-*.arrow  the same of a Gaussian fitted to the gallery
         data/generate/perturbation_cosine.npy   (plain images,) cosine of the row asked for to its identity's row
+        data/generate/rows.npy                  (identities,) row of data/pack that each identity is
+        data/generate/poses-*.arrow             the first identities at designated poses, one image each
+        data/generate/attributes.feather      what AttrOP reached of every row that it moved, failures too
 """
 
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from stages import generators
+from stages.attributes import attrop, pose, record
 from stages.common import alignment, artifacts, params, ranks, shards, sphere, stage
 from stages.common.shards import Drawn, Provenance
 from stages.generators import Generator
+from stages.settings.embed import Embed
 from stages.settings.generate import Generate, Noise
 from stages.settings.world import World
 
@@ -111,7 +118,7 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
 
 def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
     """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be."""
-    m, k = cfg.mixup.identities, cfg.mixup.images
+    m, k = min(cfg.mixup.identities, len(x_id)), cfg.mixup.images
     who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
     partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
     seeds = shards.image_seeds("mixup", cfg.seed, who, index)
@@ -131,26 +138,50 @@ def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
 
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
     """Draw unperturbed images of the first identities."""
-    who, index = (grid.ravel() for grid in np.mgrid[: cfg.control.identities, : cfg.control.images])
+    who, index = (
+        grid.ravel() for grid in np.mgrid[: min(cfg.control.identities, len(condition)), : cfg.control.images]
+    )
     seeds = shards.image_seeds(f"control-{name}", cfg.seed, who, index)
     rows = Provenance(generator.domain, who, index, seeds)
     shards.draw(f"control-{name}", rows, lambda p: generators.faces(generator, condition[who[p]], seeds[p]), folder)
 
 
+def accepted(reached: pa.Table) -> np.ndarray:
+    """Return the rows of data/pack that AttrOP accepted; raises ValueError when fewer than two identities are left."""
+    rows = np.flatnonzero(reached["accepted"].to_numpy())
+    if len(rows) < 2:
+        raise ValueError(
+            f"generate.attributes: {len(rows)} of {len(reached)} identities reached min_cosine and min_norm; "
+            f"allowed: at least 2; best cosine {np.max(reached['cosine'].to_numpy()):.2f}, "
+            f"best norm {np.max(reached['norm'].to_numpy()):.2f}"
+        )
+    return rows
+
+
 def main() -> str:
     """Run the stage."""
-    cfg, world = params.load("generate", Generate), params.load("world", World)
+    cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Embed)
+    x_id, norms = artifacts.read_rows("data/pack", "x_id")
     needed = max(cfg.identities(), cfg.mixup.identities, cfg.control.identities)
-    x_id, norms = (part[:needed] for part in artifacts.read_rows("data/pack", "x_id"))
+    if not cfg.attributes.centres:  # else the rows beyond take the place of those that fail
+        x_id, norms = x_id[:needed], norms[:needed]
     d, few = x_id.shape[1], cfg.control.identities
     controls = {
         "gallery": artifacts.read_rows("data/embed", "x_ref", d),
         "gaussian": artifacts.read_rows("data/pack", "x_normal", d),
     }
-    generator = generators.load(cfg, world)
-    inputs = [Path(path) for path in ("data/pack", "data/embed", cfg.weights, world.detector)]
-    with ranks.scratch("generate", cfg, world, *inputs) as folder:
+    generator, files = generators.load(cfg, world), ["data/pack", "data/embed", cfg.weights, world.detector]
+    if cfg.needs_gradients():
+        quality = cfg.attributes.quality
+        files += [pose.WEIGHTS, rows_by.weights, rows_by.card, quality.weights, quality.card]
+    with ranks.scratch("generate", cfg, world, rows_by, *map(Path, files)) as folder:
+        moving = attrop.load(generator, cfg, rows_by, folder) if cfg.needs_gradients() else None
         packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
+        rows, reached = np.arange(len(x_id)), []
+        if moving and cfg.attributes.centres:
+            packed, table = moving.centres(x_id, packed)
+            rows, reached = accepted(table)[:needed], [table]
+            x_id, packed = x_id[rows], packed[rows]
         cosine = plain(generator, x_id, packed, cfg, folder)
         if cfg.mixup.identities:
             mixup(generator, x_id, packed, cfg, folder)
@@ -158,12 +189,16 @@ def main() -> str:
         for name, (x, native) in controls.items():
             drawn = conditions(generator, name, (x[:few], native[:few]), cfg.seed, folder)
             control(generator, name, drawn, cfg, folder)
+        if moving and cfg.poses.identities:
+            reached += [moving.poses(x_id, packed, rows)]
         if ranks.rank() == 0:
             artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
+            artifacts.write_array(folder / "rows.npy", rows)
+            record.write(folder, reached)
         ranks.publish(folder, "data/generate")
     expected = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
-    fixed = alignment.fixed_crops("data/generate")
-    return f"generate: {len(cosine)} images of {cfg.identities()} identities, {expected}{fixed} -> data/generate"
+    fixed, people = alignment.fixed_crops("data/generate"), min(cfg.identities(), len(rows))
+    return f"generate: {len(cosine)} images of {people} identities, {expected}{fixed} -> data/generate"
 
 
 if __name__ == "__main__":

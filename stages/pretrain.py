@@ -1,16 +1,17 @@
-"""Train the networks that the embedded backends stand on: recogniser, judge and inverter.
+"""Train the networks that the embedded backends stand on: recogniser, judge, inverter and pose.
 
 reads   params pretrain
 writes  data/pretrain/recogniser.safetensors  faces to rows; what packing, generation and audit work in
         data/pretrain/judge.safetensors       a second opinion: other people, network, loss, colours and seed
         data/pretrain/inverter.safetensors    rows to identity parameters of the face world
+        data/pretrain/pose.safetensors        faces to yaw and pitch, for AttrOP
         each with a JSON card; committed to git, so that a clean clone does not train for 20 minutes
 """
 
 from pathlib import Path
 
 from stages.common import artifacts, params, ranks, stage
-from stages.pretraining import inversion, recognition
+from stages.pretraining import inversion, pose, recognition
 from stages.pretraining.recognition import Recipe
 from stages.settings.pretrain import Pretrain
 
@@ -27,22 +28,29 @@ RECIPES = {
 
 
 def main() -> str:
-    """Run the stage: the two recognisers side by side, then the inverter of the first."""
+    """Run the stage: recognisers and pose network side by side, then the inverter of the first recogniser."""
     cfg = params.load("pretrain", Pretrain)
     nets = [Path(f"stages/backbones/{recipe.architecture}.py") for recipe in RECIPES.values()]  # not loaded yet
     with ranks.scratch("pretrain", cfg, *nets) as folder:
 
         def train(name: str) -> None:
-            if not (folder / f"{name}.json").exists():
-                recognition.train(RECIPES[name], cfg, folder / f"{name}.safetensors")
+            file = folder / f"{name}.safetensors"
+            if (folder / f"{name}.json").exists():
+                return
+            if name == "pose":
+                pose.train(cfg, file)
+            else:
+                recognition.train(RECIPES[name], cfg, file)
 
-        ranks.share(list(RECIPES), train, "train")
+        ranks.share([*RECIPES, "pose"], train, "train")
         inversion.train(cfg, folder)
         accuracy = {name: artifacts.read_json(folder / f"{name}.json")["unseen_accuracy"] for name in RECIPES}
         fit = artifacts.read_json(folder / "inverter.json")["cosine"]
+        yaw_error_deg = artifacts.read_json(folder / "pose.json")["unseen"]["wild"]["yaw_error_deg"]
         ranks.publish(folder, Path("data/pretrain"))
     found = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())
-    return f"pretrain: {found} on unseen people, inverter cosine {fit:.3f} -> data/pretrain"
+    fits = f"inverter cosine {fit:.3f}, yaw to {yaw_error_deg:.1f} degrees"
+    return f"pretrain: {found} on unseen people, {fits} -> data/pretrain"
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ SECTIONS = (
     sections.accuracies,
     sections.gap,
     sections.sheet,
+    sections.poses,
     sections.identities,
     sections.capacities,
     sections.curves,

@@ -30,6 +30,7 @@ SECTIONS = {
     "report": Report,
 }  # fmt: skip
 DICTS = {"sets": Sets, "variants": Variants}
+DIFFERENTIABLE, WITH_GRADIENTS = ("embedded", "vec2face"), ("embedded", "iresnet")  # generators and recognisers
 BENCHMARKS = Path("data/external/benchmarks")
 SETS, PRETRAINED = Path("data/sets"), Path("data/pretrain")  # stages make these
 NETWORKS = (Path("data/external/weights"), PRETRAINED, Path("stages/recognisers/cards"))  # what `baselines` depends on
@@ -48,6 +49,7 @@ def validate(file: Path) -> int:
     sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
+    _check_gradients(file, sections["generate"], sections["embed"])
     _check_networks(file, variants=list(dicts["variants"]), **sections)
     _check_unrelated(file, sections["audit"], dicts["sets"])
     for name, variant in dicts["variants"].items():
@@ -70,6 +72,7 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
         ("generate.depths", generate.identities(), "pack.identities", pack.identities),
         ("generate.mixup.identities", generate.mixup.identities, "pack.identities", pack.identities),
         ("generate.control.identities", generate.control.identities, "pack.identities", pack.identities),
+        ("generate.poses.identities", generate.poses.identities, "generate.depths", generate.identities()),
         ("generate.control.identities", generate.control.identities, "gallery.identities", gallery.identities),
     ]
     if pack.method == "gallery":
@@ -103,6 +106,20 @@ def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
     if people > sets[path.name].identities:
         most = sets[path.name].identities
         raise ValueError(f"{file}: audit.calibration_identities = {people}; allowed: at most {most}, those of {path}")
+
+
+def _check_gradients(file: Path, generate: Generate, embed: Embed) -> None:
+    if not generate.needs_gradients():
+        return
+    networks = {"embed": embed, "generate.attributes.quality": generate.attributes.quality}
+    given = {"generate.backend": (generate.backend, DIFFERENTIABLE)}
+    given |= {f"{key}.recogniser": (found.recogniser, WITH_GRADIENTS) for key, found in networks.items()}
+    for key, (backend, able) in given.items():
+        if backend not in able:
+            raise ValueError(
+                f"{file}: {key} = {backend!r} has no gradients for AttrOP; allowed: {', '.join(able)}, or "
+                "generate.attributes.centres = false and generate.poses.identities = 0"
+            )
 
 
 def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:
@@ -166,7 +183,8 @@ def find_external(file: Path) -> None:
         ("generate", "weights"),
     ):
         given[f"{section}.{key}"] = values[section][key]
-    for key, network in {"audit.judge": judge, **{f"baselines.networks.{n}": x for n, x in networks.items()}}.items():
+    named = {"audit.judge": judge, "generate.attributes.quality": values["generate"]["attributes"]["quality"]}
+    for key, network in {**named, **{f"baselines.networks.{n}": x for n, x in networks.items()}}.items():
         given |= {f"{key}.{field}": network[field] for field in ("weights", "card")}
     given["audit.unrelated.path"] = unrelated["path"]
     for key, path in given.items():

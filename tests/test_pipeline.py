@@ -26,7 +26,10 @@ LOADED = {
 FAMILIES = {"stages.generators": PARAMS["generate"]["backend"], "stages.galleries": PARAMS["gallery"]["backend"]}
 RECOGNISERS = [f"stages/recognisers/{name}.py" for name in get_args(Recogniser)]
 # Which keys of params.yaml name the recogniser that a stage loads; `baselines` may load several, of any kind.
-CHOSEN = {"embed": ["embed"], "audit": ["embed", "audit.judge"], "report": ["embed"], "baselines": []}
+CHOSEN = {
+    "embed": ["embed"], "generate": ["embed", "generate.attributes.quality"], "audit": ["embed", "audit.judge"],
+    "report": ["embed"], "baselines": [],
+}  # fmt: skip
 ANY = ["compact", "iresnet", "plain"]  # a card may name any of them
 BACKBONES = {"pretrain": ["compact", "plain"], **dict.fromkeys(CHOSEN, ANY)}
 
@@ -44,7 +47,7 @@ def resolved(path: str, recogniser: str) -> str:
     def value(match: re.Match[str]) -> str:
         *sections, key = match[1].split(".")
         if key == "recogniser":
-            assert ".".join(sections) in CHOSEN["audit"]
+            assert ".".join(sections) in sum(CHOSEN.values(), [])
             return recogniser
         node = PARAMS
         for section in sections:

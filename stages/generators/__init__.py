@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from torch import Tensor
 
 from stages.common.shards import Drawn
 from stages.settings.generate import Generate
@@ -53,6 +54,24 @@ def faces(generator: Generator, condition: np.ndarray, seeds: np.ndarray) -> Dra
     if isinstance(generator, Photographer):
         return generator.drawn(condition, seeds)
     return generator.generate(condition, seeds)
+
+
+@runtime_checkable
+class Differentiable(Generator, Protocol):
+    """A generator whose faces can be differentiated by their conditions, which AttrOP needs (`stages.attributes`)."""
+
+    rows_at_once: int  # as many rows are drawn at once, always, so that a row does not depend on the others
+
+    def movable(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return conditions (b, c') that say all that AttrOP may move of the faces of conditions (b, c) and seeds (b,).
+
+        They are conditions, too: `generate` draws the same faces of them.
+        """
+        ...
+
+    def draw(self, condition: Tensor, seeds: np.ndarray) -> Tensor:
+        """Return faces (b, 3, h, w) RGB in [0, 1] on the CPU, without a camera's flaws, with gradients."""
+        ...
 
 
 def load(cfg: Generate, world: World) -> Generator:

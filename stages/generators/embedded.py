@@ -1,6 +1,8 @@
 """The embedded generator: an inverter, a bounded refinement through renderer and recogniser, and the renderer.
 
-Its conditions are identity parameters of the face world (b, IDENTITY_DIM).
+Its conditions are identity parameters of the face world (b, IDENTITY_DIM). Two more columns may follow, yaw and pitch
+in units of POSE_DEG, in place of those of the seed's style. This deviates from Vec2Face, whose rows hold the pose: here
+pose belongs to the style, and so AttrOP moves the style's pose beside the person.
 """
 
 from pathlib import Path
@@ -18,6 +20,8 @@ from stages.world import identity, render, style
 
 REFINE_RATE = 0.25  # Adam's step, in standard deviations of an identity parameter
 PRIOR = 0.001  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
+POSE = [style.column("yaw_deg"), style.column("pitch_deg")]
+POSE_DEG = 30.0  # a step of AttrOP turns the head as far as it changes the person: about a standard deviation each
 CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row does not depend on the batch around it
 
 
@@ -25,6 +29,7 @@ class EmbeddedGenerator:
     """Draws studio faces of embedding rows."""
 
     domain = "studio"
+    rows_at_once = 5
 
     def __init__(
         self, recogniser: embedded.Embedded, inverter: Inverter, size_px: int, spread: float, refine_steps: int
@@ -86,8 +91,26 @@ class EmbeddedGenerator:
 
     def generate(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return faces uint8 (b, size_px, size_px, 3) RGB."""
+        z, styles = self._scenes(torch.from_numpy(condition), seeds)
+        return render.photograph(z, styles, seeds, self.domain, self.size_px)
+
+    def movable(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Return conditions with the yaw and pitch of the seeds' styles (b, IDENTITY_DIM + 2)."""
+        pose = style.sample(seeds, self.domain, self.spread)[:, POSE] / POSE_DEG
+        return np.concatenate([condition, pose.numpy()], 1)
+
+    def draw(self, condition: Tensor, seeds: np.ndarray) -> Tensor:
+        """Return faces (b, 3, s, s) in [0, 1] at the recogniser's size, differentiable in person and pose."""
+        return render.render(*self._scenes(condition, seeds), self.domain, self.recogniser.size_px)
+
+    def _scenes(self, condition: Tensor, seeds: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return identity parameters and styles; the pose of the conditions takes the place of the seeds' one."""
+        z, pose = condition.tensor_split([identity.IDENTITY_DIM], 1)
         styles = style.sample(seeds, self.domain, self.spread)
-        return render.photograph(torch.from_numpy(condition), styles, seeds, self.domain, self.size_px)
+        if pose.shape[1]:
+            low, high = torch.tensor(style.limits())[POSE].T
+            styles = styles.index_copy(1, torch.tensor(POSE), (POSE_DEG * pose).clamp(low, high))
+        return z, styles
 
 
 def load(cfg: Generate, world: World) -> EmbeddedGenerator:

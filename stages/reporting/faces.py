@@ -44,6 +44,17 @@ def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) ->
     return np.concatenate(strips)[:-GAP_PX]
 
 
+def grid(shards: Shards, columns: int) -> np.ndarray:
+    """Return a sheet (h, w, 3) of images by identity and index; those that are missing leave their place empty."""
+    who, index, shown = shards.column("identity"), shards.column("index"), images.resize(shards.faces(), FACE_PX)
+    strips = []
+    for person in np.unique(who):
+        row = np.full((columns, FACE_PX, FACE_PX, 3), 255, np.uint8)
+        row[index[who == person]] = shown[who == person]
+        strips.append(_row(row, columns))
+    return np.concatenate(strips)[:-GAP_PX]
+
+
 def _faces(samples: pa.Table, data: Path) -> np.ndarray:
     found = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
     return images.resize(np.stack(found), FACE_PX)

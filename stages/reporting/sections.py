@@ -145,6 +145,27 @@ def sheet(found: Inputs) -> list[Block]:
     return [Heading("Faces"), Text(how), Figures(drawn, photos=True)]
 
 
+def poses(found: Inputs) -> list[Block]:
+    """Show identities at designated poses, drawn by AttrOP."""
+    said = found.audit.get("attributes", {}).get("poses", {})
+    if not said.get("drawn"):
+        return []
+    asked = params.load("generate", Generate).poses
+    rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg))
+    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)} degrees, pitch {asked.pitch_deg:g}"
+    drawn = figures.sheet(rows, "designated poses", about, found.folder / "faces-poses.jpg")
+    yaw, pitch, cosine = (said[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
+    how = (
+        "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "
+        f"network the pose asked for. {said['drawn']} of {said['asked']} arrived, the others are left out. As written, "
+        f"their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), their pitch "
+        f"{pitch['mean']:.1f} (at most {pitch['max']:.1f}), by the network that also guided them. Their cosine to the "
+        f"row is {cosine['recogniser']:.2f}; by the judge, who had no part in it, that to the identity's other images "
+        f"is {cosine['judge']:.2f}."
+    )
+    return [Heading("Designated poses"), Text(how), Figures([(drawn, "")], photos=True)]
+
+
 def _size(t: Variants) -> str:
     main = f"{t.width} people × {t.depth} images, {tables.domain_of(t.source)}"
     return f"{main}; {t.mix_width} × {t.mix_depth}, {tables.domain_of(t.mix)}" if t.mix_width else main

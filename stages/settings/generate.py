@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, Fraction, NonNegative, Seed, settings
+from stages.common.params import Count, Fraction, Network, NonNegative, Positive, Seed, settings
 
 
 @settings
@@ -56,10 +56,36 @@ class Diffusion:
 
 
 @settings
+class Attributes:
+    """AttrOP: at most `steps` steps of Adam on a condition, until its face is the row's and a good picture.
+
+    `centres` moves the identities before their images are drawn; those that fail are left out. `quality` is the network
+    whose feature norm says how good a picture is.
+    """
+
+    centres: bool
+    steps: Annotated[int, Field(ge=1, le=1000)]
+    rate: Positive
+    min_cosine: Annotated[float, Field(ge=-1, le=1)]
+    min_norm: NonNegative
+    quality: Network
+
+
+@settings
+class Poses:
+    """The first `identities` identities (0: none) are drawn once at each yaw by AttrOP, all at the same pitch."""
+
+    identities: Annotated[int, Field(ge=0)]
+    yaw_deg: Annotated[list[Annotated[float, Field(ge=-60, le=60)]], Field(min_length=1)]
+    pitch_deg: Annotated[float, Field(ge=-30, le=30)]
+    tolerance_deg: Positive
+
+
+@settings
 class Generate:
     """How images are drawn of the packed identities; `weights` is the folder that the backend reads."""
 
-    backend: Literal["embedded", "arc2face"]
+    backend: Literal["embedded", "arc2face", "vec2face"]
     weights: Annotated[str, Field(min_length=1)]
     depths: list[Depth]
     perturbation: Literal["none", "beta", "sigma"]
@@ -69,6 +95,8 @@ class Generate:
     refine_steps: Annotated[int, Field(ge=0, le=1000)]
     diffusion: Diffusion
     control: Control
+    attributes: Attributes
+    poses: Poses
     seed: Seed
 
     def __post_init__(self) -> None:
@@ -79,6 +107,10 @@ class Generate:
             raise ValueError(f"sigma: shares sum to {sum(n.share for n in self.sigma):g}; allowed: 1")
         if self.perturbation == "sigma" and not self.sigma:
             raise ValueError("perturbation = 'sigma' with an empty sigma; allowed: at least one sigma and share")
+
+    def needs_gradients(self) -> bool:
+        """Return whether AttrOP moves anything."""
+        return self.attributes.centres or self.poses.identities > 0
 
     def images_of(self, identity: int) -> int:
         """Return how many images identity number `identity` has; 0 beyond the last."""

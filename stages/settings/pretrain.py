@@ -9,7 +9,7 @@ from stages.common.params import Count, Positive, Seed, Spread, settings
 
 @settings
 class Pretrain:
-    """How the embedded recogniser, the judge and the inverter are trained."""
+    """How the embedded recogniser, the judge, the inverter and the pose network are trained."""
 
     identities: Count
     images: Count
@@ -18,6 +18,8 @@ class Pretrain:
     unseen_identities: Annotated[int, Field(ge=2)]
     inverter_identities: Count
     inverter_epochs: Count
+    pose_faces: Annotated[int, Field(ge=64)]
+    pose_epochs: Count
     wild_spread: Spread
     studio_spread: Spread
     learning_rate: Positive

@@ -21,7 +21,10 @@ import torch
 from stages.common import artifacts, pretrained
 
 FILE = Path("reports/timing/generate.md")
-CONTESTS = {"arc2face": "stages.tools.arc2face_timing"}  # a module with `contests(folder, size, images, steps)`
+CONTESTS = {  # modules with `contests(folder, size, images, steps)`
+    "arc2face": "stages.tools.arc2face_timing",
+    "vec2face": "stages.tools.vec2face_timing",
+}
 INTRODUCTION = """# Generators: ours against the published scripts' way of running
 
 Written by `python -m stages.tools.timing generate`, which says how. Seconds an image, of CPU time on one thread or of a

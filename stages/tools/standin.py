@@ -1,6 +1,7 @@
 """Write random weights in a published layout: `python -m stages.tools.standin arc2face FOLDER --size tiny`.
 
 arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA; `--size full` is as large as published (5 GB)
+vec2face        what stages/generators/vec2face.py reads
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
 They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stages.backbones.vec2face import Vec2Face
 from stages.common import pretrained
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -25,6 +27,11 @@ SIZES: dict[str, dict[str, Any]] = {
     "full": {"hidden": 768, "layers": 12, "heads": 12, "vocabulary": 49408, "unet": (320, 640, 1280, 1280),
              "vae": (128, 256, 512, 512), "px": 512},
 }  # fmt: skip
+VEC2FACE: dict[str, dict[str, Any]] = {  # width, blocks of encoder and decoder, channels of the image decoder
+    "tiny": {"width": 48, "depths": (1, 1), "z_channels": 8, "channels": [32] * 5},
+    "small": {"width": 192, "depths": (4, 2), "z_channels": 64, "channels": [32, 32, 64, 64, 128]},
+    "full": {"width": 768, "depths": (12, 8), "z_channels": 256, "channels": [128, 128, 256, 256, 512]},
+}
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # as in SD 1.5's vae
 RANK = 4  # of the LoRA
 
@@ -94,6 +101,15 @@ def lora(unet: Any, file: Path) -> None:
     write_tensors(file, tensors)
 
 
+def vec2face(folder: Path, size: str, d: int = 512) -> dict[str, Tensor]:
+    """Write Vec2Face's checkpoint for rows (b, d); returns its tensors."""
+    torch.manual_seed(0)
+    state = Vec2Face(d, **VEC2FACE[size]).state_dict()
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({"model_vec2face": state}, folder / "vec2face_generator.pth")
+    return state
+
+
 def unconditional(folder: Path, size: str) -> None:
     """Write a latent diffusion model of a UNet, a VQ autoencoder with tensors in .bin files, and DDIM."""
     torch.manual_seed(0)
@@ -140,11 +156,11 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.standin", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["arc2face", "unconditional"])
+    parser.add_argument("what", choices=["arc2face", "vec2face", "unconditional"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", choices=list(SIZES), default="tiny")
     given = parser.parse_args()
-    {"arc2face": arc2face, "unconditional": unconditional}[given.what](given.folder, given.size)
+    {"arc2face": arc2face, "vec2face": vec2face, "unconditional": unconditional}[given.what](given.folder, given.size)
     print(f"{given.folder}: random weights in the layout of {given.what}")
 
 

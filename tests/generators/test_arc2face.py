@@ -237,7 +237,8 @@ def project(weights: Path, tmp_path: Path) -> Iterator[Path]:
     settings = {"generate.backend": "arc2face", "generate.weights": str(weights), "world.size_px": 32,
                 "generate.depths": [{"identities": 2, "images": 3}], "generate.mixup": {"identities": 3, "images": 2},
                 "generate.control": {"identities": 2, "images": 2}, "world.detector": str(ROOT / "params.yaml"),
-                "generate.diffusion": {"steps": 1, "guidance": 3, "lcm": False, "batch": 4}}  # fmt: skip
+                "generate.diffusion": {"steps": 1, "guidance": 3, "lcm": False, "batch": 4},
+                "generate.poses.identities": 0}  # fmt: skip
     write_params(tmp_path, {**TINY, **settings})
     with working_in(tmp_path):
         yield tmp_path

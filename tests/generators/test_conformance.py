@@ -31,7 +31,12 @@ def arc2face(folder: Path) -> Made:
     return generators.load(cfg, WORLD), 512
 
 
-BACKENDS: list[Callable[[Path], Made]] = [embedded, arc2face]
+def vec2face(folder: Path) -> Made:
+    standin.vec2face(folder, "tiny")
+    return generators.load(replace(CFG, backend="vec2face", weights=str(folder)), WORLD), 512
+
+
+BACKENDS: list[Callable[[Path], Made]] = [embedded, arc2face, vec2face]
 
 # diffusers itself calls numpy in the way of old
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -25,3 +25,13 @@ def test_the_table_has_a_row_for_every_contest_and_a_new_run_replaces_its_own(
     again = [*rows[0].values()][:5] + ["1", "2", "0.50", "0", "new"]
     changed = generator_timing.written([again]).splitlines()[8:]
     assert len(changed) == 2 and changed[0].endswith("| new |") and changed[1] == lines[9]
+
+
+def test_vec2face_draws_the_same_faces_its_publishers_way_and_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(generator_timing, "FILE", tmp_path / "generate.md")
+    generator_timing.main(["vec2face"], "tiny", images=5, steps=1, runs=1)
+    rows = [line.strip("| ").split(" | ") for line in (tmp_path / "generate.md").read_text().splitlines()[8:]]
+    found = [dict(zip(generator_timing.COLUMNS, row, strict=True)) for row in rows]
+    assert [row["images"] for row in found] == ["5, 1 a call of theirs", "5, 4 a call of theirs"]
+    assert all(float(row["ours, s"]) > 0 and row["largest difference"] in ("0", "1") for row in found)
