@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--size", choices=list(standin.SIZES), default="small", help="generate only: of the weights")
     parser.add_argument("--images", type=int, default=8, help="generate only: drawn by each way, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: of diffusion")
-    parser.add_argument("--runs", type=int, default=3, help="generate only: of which the best counts")
+    parser.add_argument("--runs", type=int, default=5, help="generate only: of which the best counts")
     given = parser.parse_args()
     generate = partial(generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs)
     pack = partial(packing_timing.main, given.full, given.seeds)
