@@ -22,7 +22,7 @@ class Train:
     scale: Positive
     margin: NonNegative
     decorrelation: NonNegative
-    samples: Count
+    samples: Annotated[int, Field(ge=1, le=10_000_000_000)]
     batch: Annotated[int, Field(ge=2)]
     learning_rate: Positive
     weight_decay: NonNegative
