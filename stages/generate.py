@@ -11,7 +11,7 @@ writes  data/generate/plain-*.arrow             k images of each identity, pertu
         data/generate/perturbation_cosine.npy   (plain images,) cosine of the row asked for to its identity's row
         data/generate/rows.npy                  (identities,) row of data/pack that each identity is
         data/generate/poses-*.arrow             the first identities at designated poses, one image each
-        data/generate/attributes.feather      what AttrOP reached of every row that it moved, failures too
+        data/generate/attributes.feather        what AttrOP reached of every row that it moved, failures too
 """
 
 from pathlib import Path

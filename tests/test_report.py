@@ -16,6 +16,8 @@ from tiny import working_in
 
 from stages import report
 from stages.common import artifacts
+from stages.common.images import Shards
+from stages.reporting import faces
 
 OUTPUTS = ("index.html", "report.md", "metrics.json")
 
@@ -190,3 +192,13 @@ def test_embeddings_of_other_images_are_refused(copy: Path):
     artifacts.write_array("data/audit/judge.npy", artifacts.read_array("data/audit/judge.npy")[1:])
     with pytest.raises(ValueError, match=r"judge.npy: 23 rows; allowed: 24"):
         report.main()
+
+
+def test_designated_poses_stand_in_their_columns_and_one_that_failed_is_left_out(made: Path):
+    text = (made / "reports/report.md").read_text()
+    assert "5 of 6 arrived" in text and "1.5 degrees from what was asked (at most 2.9)" in text
+    sheet = faces.grid(Shards(made / "data/generate", "poses-*.arrow"), 3)
+    side = faces.FACE_PX + faces.GAP_PX
+    first, second, last = (sheet[: faces.FACE_PX, i * side : i * side + faces.FACE_PX] for i in range(3))
+    assert (second == 255).all() and first.std() > 10 and last.std() > 10
+    assert cv2.imread(str(made / "reports/figures/poses.jpg")) is not None

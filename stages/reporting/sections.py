@@ -153,7 +153,7 @@ def poses(found: Inputs) -> list[Block]:
     asked = params.load("generate", Generate).poses
     rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg))
     about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)} degrees, pitch {asked.pitch_deg:g}"
-    drawn = figures.sheet(rows, "designated poses", about, found.folder / "faces-poses.jpg")
+    drawn = figures.sheet(rows, "designated poses", about, found.folder / "poses.jpg")
     yaw, pitch, cosine = (said[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
     how = (
         "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "

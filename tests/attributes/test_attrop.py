@@ -170,5 +170,5 @@ def test_the_chain_draws_designated_poses_and_reports_them(chain: Path):
     said = artifacts.read_json(chain / "reports/audit.json")["attributes"]["poses"]
     assert said["asked"] == 4 and said["drawn"] == len(drawn) > 0
     assert 0 <= said["yaw_error_deg"]["mean"] <= said["yaw_error_deg"]["max"] < 90
-    assert (chain / "reports/figures/faces-poses.jpg").stat().st_size > 1000
+    assert (chain / "reports/figures/poses.jpg").stat().st_size > 1000
     assert "Designated poses" in (chain / "reports/report.md").read_text()
