@@ -28,7 +28,8 @@ JUDGE = {"recogniser": "iresnet", "weights": "data/external/weights/judge.ckpt",
 OVERRIDES = {
     **TINY, "world.size_px": SIDE_PX, "world.photo_frame_px": 112,
     "embed": TOY, "audit.judge": JUDGE, "audit.unrelated": {"backend": "set", "path": "data/sets/wild"},
-    "audit.calibration_identities": 10, "baselines.networks": {"toy": TOY, "random": JUDGE},
+    "generate.poses.identities": 0, "audit.calibration_identities": 10,
+    "baselines.networks": {"toy": TOY, "random": JUDGE},
 }  # fmt: skip
 
 

@@ -152,8 +152,8 @@ def poses(found: Inputs) -> list[Block]:
         return []
     asked = params.load("generate", Generate).poses
     rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg))
-    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)} degrees, pitch {asked.pitch_deg:g}"
-    drawn = figures.sheet(rows, "designated poses", about, found.folder / "poses.jpg")
+    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)}°; pitch {asked.pitch_deg:g}°"
+    drawn = figures.sheet(rows, "poses", about, found.folder / "poses.jpg")
     yaw, pitch, cosine = (said[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
     how = (
         "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "

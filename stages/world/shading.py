@@ -95,7 +95,8 @@ def background(p: Person, domain: str, size_px: int) -> Tensor:
     field = ((contrast * coefficients) @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
     warm, green = p.now("background_warm"), p.now("background_green")
     hue = torch.stack([0.35 * warm, 0.25 * green, -0.35 * warm], 1)[:, :, None, None]
-    fall = torch.linspace(0.3, -0.4, size_px)[:, None]  # a wall lit from above
+    # The device is named: transformers replaces torch.linspace for a while, and torch's context may miss it then.
+    fall = torch.linspace(0.3, -0.4, size_px, device=p.s.device)[:, None]  # a wall lit from above
     level = fall + (-1.2 + 0.5 * p.now("background_light"))[:, None, None, None]
     return torch.exp((level + 0.5 * hue + field).clamp(-6.0, 0.6))
 
@@ -119,7 +120,7 @@ def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:
     mix, offset = _tone(p, domain)
     if domain == "wild":
         size = radiance.shape[-1]
-        axis = torch.linspace(-1.0, 1.0, size).square()
+        axis = torch.linspace(-1.0, 1.0, size, device=p.s.device).square()
         away = (axis[:, None] + axis[None, :]) * 0.5
         fall = (0.18 + 0.35 * p.now("vignette")).clamp(max=0.95)[:, None, None]
         # A shoulder, x (1 + .18 x) / (1 + .42 x), rolls highlights off: u + 4/3 u / (1 + u) by u = .42 x and / .98.
