@@ -85,17 +85,20 @@ def test_identity_quality_and_pose_come_to_what_is_asked(scene: Scene):
 
 
 def test_it_stops_at_the_cap_and_says_who_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch):
-    drawn: list[int] = []
+    drawn: list[list[int]] = []
     draw = EmbeddedGenerator.draw
 
-    def counted(self: EmbeddedGenerator, condition: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
-        drawn.append(len(condition))
+    def watched(self: EmbeddedGenerator, condition: torch.Tensor, seeds: np.ndarray) -> torch.Tensor:
+        drawn.append(seeds.tolist())
         return draw(self, condition, seeds)
 
-    monkeypatch.setattr(EmbeddedGenerator, "draw", counted)
+    monkeypatch.setattr(EmbeddedGenerator, "draw", watched)
     _, reached = scene.moved(Target(ASKED_DEG, 1.0), steps=3)
-    assert drawn == [2] * 4  # before the first step, and after each
+    assert drawn == [SEEDS.tolist()] * 4  # before the first step, and after each: the one image that is asked for
     assert (reached[:, STEPS] == 3).all() and not reached[:, ACCEPTED].any()
+    drawn.clear()
+    scene.moved(Target(), steps=2)
+    assert drawn == [(SEEDS + step).tolist() for step in range(3)]  # another image of the identity each time
 
 
 def test_who_has_what_is_asked_stays_and_is_not_drawn_again(scene: Scene):

@@ -61,6 +61,33 @@ def test_the_layout_is_the_published_one():
     assert hashlib.sha256("\n".join(shapes).encode()).hexdigest() == official
 
 
+# of the official network, of the tensors, rows and masks below, at three channels x four pixels of two images
+OFFICIAL = [
+    [[-0.1782, 1.0, 0.4677, -0.2605], [-0.006, 0.146, -0.3259, 0.1644], [-0.0216, 0.5943, 0.1945, -0.3728]],
+    [[-0.1248, 0.4717, -0.6865, -0.1557], [0.086, -0.0351, 0.4992, 0.2817], [0.0373, 0.2001, -1.0, -0.2177]],
+]
+ROWS_PX, COLUMNS_PX = [3, 40, 70, 100], [20, 56, 90, 5]
+
+
+def known(key: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
+    x = rng.standard_normal(tuple(shape))
+    if len(shape) > 1:
+        return torch.from_numpy(x / np.prod(shape[1:]) ** 0.5).float()
+    return torch.from_numpy(0.2 * x + ("norm" in key.lower() and key.endswith("weight"))).float()
+
+
+def test_the_same_weights_and_masks_give_the_official_images():
+    net, rng = Vec2Face(16, 48, (2, 1), 8, [32, 32, 64, 64, 128]).eval(), np.random.default_rng(0)
+    state = net.state_dict()
+    given = {key: known(key, state[key].shape, rng) for key in sorted(state) if not key.endswith("position_ids")}
+    net = vec2face.network({**given, "token_emb.position_ids": state["token_emb.position_ids"]}).eval()
+    x = torch.from_numpy(np.random.default_rng(1).standard_normal((2, 16))).float()
+    hidden = (torch.from_numpy(np.stack(part)) for part in zip(*map(vec2face.masks, (0, 1)), strict=True))
+    with torch.no_grad():
+        faces = net(x, *hidden)
+    assert np.abs(faces[:, :, ROWS_PX, COLUMNS_PX].numpy() - OFFICIAL).max() < 2e-4
+
+
 def test_masks_follow_the_official_distribution_and_the_seed_alone():
     dropped, masked = (np.stack(part) for part in zip(*map(vec2face.masks, range(4000)), strict=True))
     assert (dropped.sum(1) == 5).all() and (masked >= dropped).all()
