@@ -2,6 +2,7 @@
 
 arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA; `--size full` is as large as published (5 GB)
 vec2face        what stages/generators/vec2face.py reads
+recognisers     arcface.onnx and backbone.pth, for recognisers `onnx` and `iresnet` with cards/insightface.json; 512-d
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
 They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
@@ -10,13 +11,15 @@ of tensors are those of the published files, old spellings included.
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from stages.backbones.iresnet import Iresnet
 from stages.backbones.vec2face import Vec2Face
 from stages.common import pretrained
 
@@ -34,6 +37,8 @@ VEC2FACE: dict[str, dict[str, Any]] = {  # width, blocks of encoder and decoder,
 }
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # as in SD 1.5's vae
 RANK = 4  # of the LoRA
+FACE_PX, POOL_PX = 112, 8  # of the recognisers' input; pixels that the one in ONNX averages along an axis
+IRESNET = {"tiny": (4, 8, 8, 16), "small": (16, 32, 64, 128), "full": (64, 128, 256, 512)}
 
 
 def arc2face(folder: Path, size: str) -> None:
@@ -110,6 +115,30 @@ def vec2face(folder: Path, size: str, d: int = 512) -> dict[str, Tensor]:
     return state
 
 
+def recognisers(folder: Path, size: str) -> None:
+    """Write a recogniser as ONNX, one linear map of a shrunken face, and one as a checkpoint of arcface_torch."""
+    onnx = pretrained.library("onnx")
+    rng, rows, pooled = np.random.default_rng(0), 512, 3 * (FACE_PX // POOL_PX) ** 2
+    weights = {"kernel": rng.standard_normal((rows, pooled)) / pooled**0.5, "offset": np.zeros(rows)}
+    nodes = [
+        onnx.helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[POOL_PX] * 2, strides=[POOL_PX] * 2),
+        onnx.helper.make_node("Flatten", ["small"], ["flat"]),
+        onnx.helper.make_node("Gemm", ["flat", "kernel", "offset"], ["rows"], transB=1),
+    ]
+    ends = {"image": ["n", 3, FACE_PX, FACE_PX], "rows": ["n", rows]}
+    first, last = (onnx.helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, v) for k, v in ends.items())
+    constants = [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()]
+    graph = onnx.helper.make_graph(nodes, "standin", [first], [last], constants)
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
+        folder / "arcface.onnx",
+    )
+    torch.manual_seed(0)
+    net = Iresnet(IRESNET[size], rows, FACE_PX, blocks=(3, 4, 14, 3) if size == "full" else (1, 1, 1, 1))
+    torch.save(net.state_dict(), folder / "backbone.pth")
+
+
 def unconditional(folder: Path, size: str) -> None:
     """Write a latent diffusion model of a UNet, a VQ autoencoder with tensors in .bin files, and DDIM."""
     torch.manual_seed(0)
@@ -152,15 +181,20 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     save_file(tensors, file, {"format": "pt"})
 
 
+KINDS: Mapping[str, Callable[[Path, str], object]] = {
+    "arc2face": arc2face, "vec2face": vec2face, "recognisers": recognisers, "unconditional": unconditional,
+}  # fmt: skip
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.standin", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["arc2face", "vec2face", "unconditional"])
+    parser.add_argument("what", choices=list(KINDS))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", choices=list(SIZES), default="tiny")
     given = parser.parse_args()
-    {"arc2face": arc2face, "vec2face": vec2face, "unconditional": unconditional}[given.what](given.folder, given.size)
+    KINDS[given.what](given.folder, given.size)
     print(f"{given.folder}: random weights in the layout of {given.what}")
 
 
