@@ -39,13 +39,25 @@ class Inputs:
     folder: Path  # of the figures
 
 
+def _what_is_rendered(found: Inputs) -> str:
+    """Say what of this page is rendered, and so no evidence about photographs."""
+    sources = [found.values["generate"], *found.values["sets"].values()]
+    if all(source["backend"] == "embedded" for source in sources):
+        return (
+            "Every face here is rendered by code, in two domains: studio, which the generator draws, and wild, which "
+            "stands for photographs and is rendered too. What is shown says nothing about photographs of real people."
+        )
+    return (
+        "The wild protocols and Syn-LFW are rendered by code, whatever the training sets are: what is scored on them "
+        "says nothing about photographs of real people."
+    )
+
+
 def opening(found: Inputs) -> list[Block]:
     """Say what this is, and the few numbers that matter most."""
     level = f"{100 * found.values['evaluate']['confidence']:g} %"
     about = (
-        "Every face here is rendered by code, in two domains: studio, which the generator draws, and wild, which "
-        "stands for photographs and is rendered too. What is shown says nothing about photographs of real people. "
-        f"Ranges are {level} bootstrap intervals: of accuracies over people and "
+        f"{_what_is_rendered(found)} Ranges are {level} bootstrap intervals: of accuracies over people and "
         "training seeds, of the audit over identities (always 95 %)."
     )
     items = [
@@ -157,8 +169,8 @@ def poses(found: Inputs) -> list[Block]:
     yaw, pitch, cosine = (said[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
     how = (
         "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "
-        f"network the pose asked for. {said['drawn']} of {said['asked']} arrived, the others are left out. As written, "
-        f"their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), their pitch "
+        f"network the pose asked for. {said['drawn']} of {said['asked']} arrived; one that does not is left out. "
+        f"As written, their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), their pitch "
         f"{pitch['mean']:.1f} (at most {pitch['max']:.1f}), by the network that also guided them. Their cosine to the "
         f"row is {cosine['recogniser']:.2f}; by the judge, who had no part in it, that to the identity's other images "
         f"is {cosine['judge']:.2f}."

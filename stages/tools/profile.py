@@ -9,12 +9,12 @@ there are: others are removed.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from stages.common import params
+from stages.tools import command
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 REPLACED = ("sets", "variants")  # mappings of names: a profile's takes the place of the whole
@@ -62,8 +62,8 @@ def _worded(value: Any) -> str:
 
 
 def title(name: str) -> str:
-    """Return the first line of a profile's file."""
-    return (PROFILES / f"{name}.yaml").read_text().splitlines()[0].removeprefix("# ")
+    """Return what a profile is: the first line of its file after its name."""
+    return (PROFILES / f"{name}.yaml").read_text().splitlines()[0].removeprefix(f"# {name}: ")
 
 
 def apply(name: str) -> None:
@@ -89,7 +89,4 @@ def main(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print(main(sys.argv[1:]))
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    command.run(main)

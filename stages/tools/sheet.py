@@ -7,7 +7,6 @@ worst    faces that are the hardest to draw, to be looked at after every change 
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import torch
 from stages.common import params
 from stages.common.shards import Provenance
 from stages.settings.world import World
+from stages.tools import command
 from stages.world import identity, render, style
 from stages.world.album import Album, portraits
 
@@ -86,7 +86,4 @@ def main(arguments: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        print(main(sys.argv[1:]))
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    command.run(main)

@@ -14,7 +14,6 @@ them worse, and are kept out of the tests for the same reason.
 import argparse
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +27,7 @@ from stages.common import params, sphere
 from stages.generators import embedded
 from stages.settings.generate import Generate
 from stages.settings.world import World
-from stages.tools import generator_timing, packing_timing, standin
+from stages.tools import command, generator_timing, packing_timing, standin
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
@@ -107,7 +106,7 @@ def generator() -> None:
     print(f"{cfg.refine_steps:>12} {found:>18.3f} {drawn:>15.4f}")
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
@@ -121,14 +120,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8, help="generate only: drawn by each way, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: of diffusion")
     parser.add_argument("--runs", type=int, default=5, help="generate only: of which the best counts")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     generate = partial(generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs)
     pack = partial(packing_timing.main, given.full, given.seeds)
     {"world": world, "generator": generator, "generate": generate, "pack": pack}[given.what]()
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except ValueError as error:
-        sys.exit(f"error: {error}")
+    command.run(main)
