@@ -49,11 +49,16 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     paths = {"PYTHONPATH": ENVIRONMENT["PYTHONPATH"] + ":" + ENVIRONMENT["PYTHONPATH"] + "/tests"}
     command += [str(program), str(small_tiles), str(tmp_path)]
-    for _ in range(3):  # the launch fails now and then beside other tests that launch ranks; the cause is not known
-        done = subprocess.run(command, env=ENVIRONMENT | paths, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
+    runs = (
+        subprocess.run(command, env=ENVIRONMENT | paths, capture_output=True, text=True, check=False) for _ in "123"
+    )
+    # a launch fails now and then beside other tests that launch ranks, the cause is not known; three in a row do not
+    failed = []
+    for run in runs:
+        if run.returncode == 0:
             break
-    assert done.returncode == 0, done.stderr
+        failed.append(run.stderr)
+    assert len(failed) < 3, failed
     alone = pack.pack(gallery(400, d=64), CFG)
     first, second = np.load(tmp_path / "rank0.npy"), np.load(tmp_path / "rank1.npy")
     x_ref = gallery(400, d=64)
