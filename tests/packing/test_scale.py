@@ -52,7 +52,7 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
     runs = (
         subprocess.run(command, env=ENVIRONMENT | paths, capture_output=True, text=True, check=False) for _ in "123"
     )
-    # a launch fails now and then beside other tests that launch ranks, the cause is not known; three in a row do not
+    # a launch fails now and then beside other tests that launch ranks (cause unknown); three in a row do not
     failed = []
     for run in runs:
         if run.returncode == 0:
