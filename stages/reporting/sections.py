@@ -170,10 +170,10 @@ def poses(found: Inputs) -> list[Block]:
     how = (
         "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "
         f"network the pose asked for. {said['drawn']} of {said['asked']} arrived; one that does not is left out. "
-        f"As written, their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), their "
-        f"pitch {pitch['mean']:.1f} (at most {pitch['max']:.1f}), by the network that also guided them. Their cosine to the "
-        f"row is {cosine['recogniser']:.2f}; by the judge, who had no part in it, that to the identity's other images "
-        f"is {cosine['judge']:.2f}."
+        f"As written, their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), "
+        f"their pitch {pitch['mean']:.1f} (at most {pitch['max']:.1f}), by the network that also guided them. "
+        f"Their cosine to the row is {cosine['recogniser']:.2f}; by the judge, who had no part in it, that to the "
+        f"identity's other images is {cosine['judge']:.2f}."
     )
     return [Heading("Designated poses"), Text(how), Figures([(drawn, "")], photos=True)]
 
