@@ -7,8 +7,9 @@ each row is pushed by all neighbours beyond a threshold t at once:
     minimise  sum over pairs of slope / 2 * max(cos - t, 0)^2  -  alpha * sum over k of cos(x_k, its gallery row).
 
 Whatever J reads as, `closest` or `mean`, its optimality condition is that the pair weights slope * max(cos - t, 0) sum
-to 2 a row; t follows that. The slope rises until pairs overlap t by only DEPTH, so that the surrogate's optimum nears
-that of J. J, exact in float32, decides which iterate is kept and when to stop.
+to 2 a row; t follows that. The slope rises until pairs overlap t by next to nothing, so that the surrogate's optimum
+nears that of J: by a steady factor an iteration, for rows that lag behind it end in a worse place. J, exact in float32,
+decides which iterate is kept and when to stop.
 """
 
 from collections.abc import Callable
@@ -21,17 +22,19 @@ from torch.nn.functional import normalize
 
 from stages.packing.exchange import Exchange
 from stages.packing.objective import combine
-from stages.packing.tiles import TILE, fast_dtype, nearest_other, tiles
+from stages.packing.products import Products
+from stages.packing.tiles import nearest_other, tiles
 from stages.settings.pack import Pack
 
-ANNEAL = 75  # iterations in which the slope rises at d = 512; fewer dimensions crowd the rows and take longer
+ANNEAL = 100  # iterations in which the slope rises at d = 512; fewer dimensions crowd the rows and take longer
 WINDOW = 25  # iterations between two exact values of J
 FIRST_SLOPE = 0.05  # at least, for alpha near 0
-DEPTH = 3e-4  # cosine by which pairs overlap the threshold once it has risen, on average
-SHARPEN = {"closest": 1.01, "mean": 1.0}  # factor of the slope after that: the closest pair counts alone
-MOMENTUM, STEP = 0.9, 0.7
+DEPTH = 3e-5  # cosine by which pairs overlap the threshold once it has risen, on average
+HASTE = 1.5  # the slope rises as many times as fast, at most, where a cap leaves few iterations, and ends lower
+SHARPEN, LEAST_DEPTH = 1.03, 1e-5  # factor of the slope in every later iteration, and where that ends
+PRECISE_FROM = 0.7  # of the rise: until then rounding to bfloat16 is small beside the overlaps
+MOMENTUM, STEP = 0.85, 0.7  # 0.9 takes fewer iterations to spread rows, and cannot follow the slope at the end
 REFRESH = 5  # iterations for which step sizes serve
-PAD = 32  # extra columns of the fast rows, which keep products aligned: the first two carry the threshold
 MASS = 2.0  # sum of a row's pair weights at the optimum
 SAMPLE, QUANTILE = 256, 0.98  # of so many rows' cosines: where the threshold begins
 T_GAIN, T_FALL, T_RISE = 0.3, 0.02, 0.004  # how fast the threshold follows
@@ -60,9 +63,11 @@ class Solver:
         self.x_ref, self.cfg, self.m, self.d, self.step = x_ref, cfg, len(row), x_ref.shape[1], step
         self.exchange = Exchange(self.m)
         self.row = row[self.exchange.own]
-        self.weights = torch.empty(min(TILE, self.m), self.m, dtype=fast_dtype(self.m), device=x_ref.device)
-        anneal = ANNEAL * max(512 / self.d, 1) ** 0.5 * (1 if cfg.alpha > 0 else 2)  # at alpha = 0 rows have far to go
-        self.anneal = min(int(anneal), cfg.iterations)
+        self.products = Products(self.m, self.d, self.exchange, x_ref.device)
+        anneal = ANNEAL * max(512 / self.d, 1) ** 0.5
+        doubled = anneal * (1 if cfg.alpha > 0 else 2)  # without a gallery to hold them rows have far to go
+        self.anneal = min(int(doubled), cfg.iterations)
+        self.rise = min(HASTE * self.anneal / anneal, 1)  # part of the way up that there is time for
 
     def begin(self, x: Tensor) -> State:
         """Return the state at the start x (m, d)."""
@@ -83,9 +88,8 @@ class Solver:
 
     def run(self, state: State, each: Callable[[State], None]) -> Tensor:
         """Iterate until J settles or the cap is reached, calling `each` after every iteration; returns x (m, d)."""
-        fast = self.fast_rows(state.x)
         while state.step < self.cfg.iterations and not state.settled:
-            fast = self.advance(state, fast)
+            self.advance(state)
             if state.step % WINDOW == 0 or state.step == self.cfg.iterations:
                 self.judge(state)
             each(state)
@@ -99,45 +103,33 @@ class Solver:
             state.best, state.best_value = state.x.clone(), value
         state.settled = state.step > self.anneal and gain < self.cfg.tolerance
 
-    def fast_rows(self, own: Tensor) -> Tensor:
-        """Return all rows for fast products (m, d + PAD): [x, 1, 1, 0 ...]."""
-        fast = own.new_zeros((len(own), self.d + PAD), dtype=self.weights.dtype)
-        fast[:, : self.d] = own
-        fast[:, self.d : self.d + 2] = 1
-        return self.exchange.rows(fast)
-
     def slope(self, state: State) -> float:
-        """Return the hinge's slope: geometric from alpha to where pairs overlap by DEPTH, then slowly on."""
+        """Return the hinge's slope: geometric from alpha to where pairs overlap by DEPTH, then more slowly on."""
         progress = min(state.step / max(self.anneal - 1, 1), 1)
         last = MASS / (max(state.contacts, 1) * DEPTH)
-        last *= SHARPEN[self.cfg.separation] ** max(state.step - self.anneal, 0)
-        return max(self.cfg.alpha, FIRST_SLOPE) ** (1 - progress) * last**progress
+        last *= min(SHARPEN ** max(state.step - self.anneal, 0), DEPTH / LEAST_DEPTH)
+        first = max(self.cfg.alpha, FIRST_SLOPE)
+        return first * (last / first) ** (progress * self.rise)
 
-    def advance(self, state: State, fast: Tensor) -> Tensor:
-        """Move every row once, all from the same positions `fast` (m, d + PAD); returns the new ones in their place."""
+    def advance(self, state: State) -> None:
+        """Move every row once, all from the same positions."""
         slope = self.slope(state)
+        self.products.put(state.x, precise=state.step >= PRECISE_FROM * self.anneal)
         sums = state.x.new_empty(len(state.x), 2)
         for tile in tiles(len(state.x)):
-            sums[tile] = self.move(state, fast, tile, slope)
+            sums[tile] = self.move(state, tile, slope)
         weight, contacts = (float(total) / self.m for total in self.exchange.rows(sums).double().sum(0))
         if state.step % REFRESH == 0:
             state.contacts = contacts if state.step == 0 else (state.contacts + contacts) / 2
         rise = T_GAIN * (slope * weight - MASS) / (slope * max(state.contacts, 1))
         state.threshold += min(max(rise, -T_FALL), T_RISE)
         state.step += 1
-        fast[self.exchange.own, : self.d] = state.x
-        return self.exchange.rows(fast[self.exchange.own])
 
-    def move(self, state: State, fast: Tensor, tile: slice, slope: float) -> Tensor:
+    def move(self, state: State, tile: slice, slope: float) -> Tensor:
         """Move the rows of one tile in place; returns each row's sum of max(cos - t, 0) and its contacts (tile, 2)."""
-        begin = self.exchange.own.start + tile.start
-        left = fast[begin : begin + tile.stop - tile.start].clone()
-        left[:, self.d] = -state.threshold
-        left[:, self.d + 1] = -state.threshold - left[:, self.d].float()  # what rounding left of it
-        weights = torch.mm(left, fast.T, out=self.weights[: len(left)]).relu_()  # (tile, m) max(cos - t, 0)
-        weights.diagonal(begin).zero_()
-        pull = (weights @ fast).float()  # (tile, d + PAD)
-        gradient, total = pull[:, : self.d], pull[:, self.d]
+        first = self.exchange.own.start
+        weights = self.products.above(slice(first + tile.start, first + tile.stop), state.threshold)
+        gradient, total = self.products.pull(weights)
         contacts = torch.zeros_like(total)
         if state.step % REFRESH == 0:
             square = weights.norm(dim=1, dtype=torch.float32).square_().clamp_(min=1e-20)
@@ -147,8 +139,8 @@ class Solver:
         if self.cfg.alpha > 0:
             gradient.sub_(self.x_ref[self.row[tile]], alpha=self.cfg.alpha / slope)
         x, velocity = state.x[tile], state.velocity[tile]
-        gradient.sub_((gradient * x).sum(1, keepdim=True) * x)
-        velocity.mul_(MOMENTUM).sub_(gradient * state.rate[tile])
+        gradient.addcmul_((gradient * x).sum(1, keepdim=True), x, value=-1)
+        velocity.mul_(MOMENTUM).addcmul_(gradient, state.rate[tile], value=-1)
         x.copy_(normalize(x + velocity))
-        velocity.sub_((velocity * x).sum(1, keepdim=True) * x)
+        velocity.addcmul_((velocity * x).sum(1, keepdim=True), x, value=-1)
         return torch.stack([total, contacts], 1)

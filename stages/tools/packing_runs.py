@@ -1,17 +1,18 @@
 """Run the packing solver, the paper's loop and its twin on one instance, by CPU seconds and exact J.
 
 Instances: `clustered`, from `face_like` below, and `world`, wild people of the face world embedded by the committed
-recogniser. Both methods are tuned alike, each in six trials on a tuning instance of the same kind and size: with the
-separation of `mean` and that of `closest` as what it descends, at three sizes of its step. Of those the reading
-`closest` takes the one that ends lowest, whichever it descended (the published loop of the closest pair hardly moves),
-and `mean` the lowest of its own three. The loop's trials are the twin's, which takes the same steps, and the solver's
-start where the loop's do. All then run on held-out seeds, in turn within one process, on one thread; J is computed
-exactly, outside the clock.
+recogniser. Both methods are tuned in six trials on a tuning instance of the same kind and size: the solver at six sizes
+of its step, the loop at three and with either reading's separation as what it descends. Of those the reading `closest`
+takes the one that ends lowest, whichever it descended (the published loop of the closest pair hardly moves), and `mean`
+the lowest of its own three; the solver's steps are the same for both. The loop's trials are the twin's, which takes the
+same steps, and the solver's start where the loop's do. All then run on held-out seeds, in turn within one process, on
+one thread; J is computed exactly, outside the clock.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from stages.world.album import portraits
 
 READINGS = ("mean", "closest")
 RATES = (0.003, 0.01, 0.03)  # of learning, for the loop
-STEPS = (0.5, STEP, 1.0)  # for the solver
+STEPS = (0.5, 0.6, STEP, 0.8, 0.9, 1.0)  # for the solver
 TUNING_SEED = 900
 CLUSTERS, SHARE, DECAY = 200, 0.3, 50.0
 POINTS = 20  # of a curve of J
@@ -38,7 +39,7 @@ CFG = Pack(
     max_cosine=1, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
 
-Choice = tuple[str, float]  # the reading that a method descends, and the size of its step
+Choice = tuple[str, float]  # the reading that the loop descends, and its rate
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Comparison:
     alpha: float
     reading: str
     loop: Choice
-    solver: Choice
+    step: float
     runs: list[Run]
 
     def ratios(self, base: int) -> list[float]:
@@ -166,13 +167,13 @@ def loop(which: str, choice: Choice, x_ref: np.ndarray, row: np.ndarray, alpha: 
 
 
 @torch.inference_mode()
-def solver(choice: Choice, x_ref: np.ndarray, row: np.ndarray | None, alpha: float, seed: int, m: int) -> Run:
+def solver(step: float, x_ref: np.ndarray, row: np.ndarray | None, alpha: float, seed: int, m: int) -> Run:
     """Run the solver from gallery rows `row`, or from those that it selects, which then counts."""
     run = Run("solver" if row is not None else "solver, own start")
-    clock, cfg = Clock(), replace(CFG, alpha=alpha, separation=choice[0], seed=seed)
+    clock, cfg = Clock(), replace(CFG, alpha=alpha, seed=seed)
     row = select(x_ref, m, seed) if row is None else row
     ref = torch.from_numpy(x_ref)
-    problem = Solver(ref, torch.from_numpy(row), cfg, choice[1])
+    problem = Solver(ref, torch.from_numpy(row), cfg, step)
 
     def each(state: State) -> None:
         seconds, shown = clock.seconds(), state.best if state.step % 25 == 0 else None
@@ -184,22 +185,21 @@ def solver(choice: Choice, x_ref: np.ndarray, row: np.ndarray | None, alpha: flo
     return run
 
 
-def tuned(trial: Callable[[Choice], Run], sizes: Sequence[float]) -> dict[str, Choice]:
-    """Return, for each reading, which trial ends lowest: of what to descend, at every size of the step."""
-    ends = {(descended, size): trial((descended, size)) for descended in READINGS for size in sizes}
-    allowed = {"mean": [choice for choice in ends if choice[0] == "mean"], "closest": list(ends)}
-    return {reading: min(choices, key=lambda c: ends[c].end(reading)) for reading, choices in allowed.items()}
-
-
-def chosen(case: Case) -> dict[tuple[float, str], tuple[Choice, Choice]]:
-    """Return, for each alpha and reading, what the loop and the solver do best on the tuning instance."""
+def chosen(case: Case) -> dict[tuple[float, str], tuple[Choice, float]]:
+    """Return, for each alpha and reading, with what the loop and the solver end lowest on the tuning instance."""
     x_ref, row = instance(case, TUNING_SEED), random_rows(case.n, case.m, TUNING_SEED)
     found = {}
     for alpha in case.alphas:
-        args = (x_ref, row, alpha)
-        loops = tuned(lambda c, args=args: loop("twin", c, *args, case.iterations), RATES)
-        solvers = tuned(lambda c, args=args: solver(c, *args, TUNING_SEED, case.m), STEPS)
-        found |= {(alpha, reading): (loops[reading], solvers[reading]) for reading in READINGS}
+        loops = {
+            choice: loop("twin", choice, x_ref, row, alpha, case.iterations) for choice in product(READINGS, RATES)
+        }
+        solvers = {step: solver(step, x_ref, row, alpha, TUNING_SEED, case.m) for step in STEPS}
+        for reading in READINGS:
+            allowed = [choice for choice in loops if reading == "closest" or choice[0] == "mean"]
+            found[alpha, reading] = (
+                min(allowed, key=lambda choice: loops[choice].end(reading)),
+                min(STEPS, key=lambda step: solvers[step].end(reading)),
+            )
     return found
 
 
@@ -211,10 +211,10 @@ def compare(case: Case) -> Iterator[Comparison]:
         for alpha in case.alphas:
             loops: dict[Choice, list[Run]] = {}
             for reading in READINGS:
-                by_loop, by_solver = best[alpha, reading]
+                by_loop, step = best[alpha, reading]
                 if by_loop not in loops:  # one loop often serves both readings
                     loops[by_loop] = [
                         loop(which, by_loop, x_ref, row, alpha, case.iterations) for which in ("reference", "twin")
                     ]
-                own = [solver(by_solver, x_ref, start, alpha, seed, case.m) for start in (row, None)]
-                yield Comparison(case, seed, alpha, reading, by_loop, by_solver, [*loops[by_loop], *own])
+                own = [solver(step, x_ref, start, alpha, seed, case.m) for start in (row, None)]
+                yield Comparison(case, seed, alpha, reading, by_loop, step, [*loops[by_loop], *own])

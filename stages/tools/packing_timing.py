@@ -37,7 +37,7 @@ INTRODUCTION = f"""# Packing: the solver against the published loop
 Written by `python -m stages.tools.timing pack`, which says how. CPU seconds of one thread. `reference` is Adam by
 autograd in float32, `twin` the same steps by analytic gradient and bfloat16 products; both run from random gallery
 rows. `same` is the solver from the same rows, `own` from those that it selects. Loop and solver were tuned in
-{2 * len(RATES)} and {2 * len(STEPS)} trials on other instances. The ratios are CPU seconds of the loop, whole, over
+{2 * len(RATES)} and {len(STEPS)} trials on other instances. The ratios are CPU seconds of the loop, whole, over
 those of the solver until its exact J is at most the loop's; 0 where it never is.
 """
 ROW = ["instance", "m", "alpha", "reading"]
@@ -76,7 +76,7 @@ def write(done: list[Comparison], costs: list[str]) -> None:
     draw(done, FOLDER / "pack.png")
 
 
-CHOSEN = ["loop descends", "its rate", "solver descends", "its step"]
+CHOSEN = ["loop descends", "its rate", "solver's step"]
 FRONT = ["instance", "m", "alpha", *(f"{what} {run}" for what in ("closest pair", "gallery term") for run in FRONTS)]
 
 
@@ -104,7 +104,7 @@ def _ranges(done: list[Comparison]) -> Iterator[list[str]]:
 
 def _choices(done: list[Comparison]) -> Iterator[list[str]]:
     for key, one in {_key(one): one for one in done}.items():
-        yield [*key, one.loop[0], f"{one.loop[1]:g}", one.solver[0], f"{one.solver[1]:g}"]
+        yield [*key, one.loop[0], f"{one.loop[1]:g}", f"{one.step:g}"]
 
 
 def front(done: list[Comparison]) -> dict[tuple[str, str], list[tuple[float, np.ndarray]]]:
@@ -130,28 +130,42 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def cost(m: int, d: int = 512, iterations: int = 3) -> tuple[float, float]:
-    """Return CPU seconds per iteration of the solver at m identities, and the process's peak memory so far in GB."""
+def cost(m: int, d: int = 512, iterations: int = 3) -> tuple[float, float, float]:
+    """Return CPU seconds per iteration of the solver at m identities, early and late, and the peak memory in GB.
+
+    Late iterations are the precise ones, the last two fifths of a run; the peak is the process's so far.
+    """
     x_ref = torch.from_numpy(face_like(m, d, 1))
     problem = Solver(x_ref, torch.arange(m), CFG)
-    own = x_ref.clone()
+    own, seconds = x_ref.clone(), []
     state = State(own, torch.zeros_like(own), torch.ones(m, 1), own, np.inf, 0.2)
-    fast = problem.advance(state, problem.fast_rows(own))
-    before = time.process_time()
-    for _ in range(iterations):
-        fast = problem.advance(state, fast)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return (time.process_time() - before) / iterations, peak
+    for begin in (0, problem.anneal):
+        state.step = begin  # every REFRESH-th iteration does more
+        problem.advance(state)
+        before = time.process_time()
+        for _ in range(iterations):
+            problem.advance(state)
+        seconds.append((time.process_time() - before) / iterations)
+    early, late = seconds
+    return early, late, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def scaling() -> list[str]:
     """Return the table of the cost model a m^2 + b m: products and what is done to each row, fitted at both ends."""
-    measured = {m: cost(m) for m in LARGE}  # ascending, before all else: the peak is then this size's
-    (m, (few, _)), *_, (n, (many, _)) = measured.items()
-    a, b = np.linalg.solve([[m**2, m], [n**2, n]], [few, many])
-    rows = [[f"{m}", f"{s:.3f}", f"{a * m**2 + b * m:.3f}", f"{peak:.2f}"] for m, (s, peak) in measured.items()]
-    lines = ["## Cost of an iteration\n", *_table(["m", "s per iteration", "model", "peak GB"], rows)]
-    lines += ["", f"Model: {a:.3g} m^2 + {b:.3g} m seconds at d = 512, fitted at the first size and the last."]
+    measured = np.array([cost(m) for m in LARGE])  # ascending, before all else: the peak is then this size's
+    size = np.array(LARGE, float)
+    ends = np.array([[m**2, m] for m in size[[0, -1]]])
+    a, b = np.linalg.solve(ends, measured[[0, -1], :2])  # each (2,), early and late
+    modelled = np.outer(size**2, a) + np.outer(size, b)
+    rows = [
+        [f"{m}", *(f"{value:.3f}" for pair in zip(seconds, model, strict=True) for value in pair), f"{peak:.2f}"]
+        for m, (*seconds, peak), model in zip(LARGE, measured, modelled, strict=True)
+    ]
+    header = ["m", "early, s per iteration", "model", "late, s per iteration", "model", "peak GB"]
+    lines = ["## Cost of an iteration\n", *_table(header, rows), ""]
+    lines.append("Models at d = 512, fitted at the first size and the last:")
+    for name, square, linear in zip(("early", "late"), a, b, strict=True):
+        lines.append(f"{name} {square:.3g} m^2 + {linear:.3g} m seconds;")
     print("\n".join(lines), flush=True)
     return lines
 

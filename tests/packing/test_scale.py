@@ -25,8 +25,8 @@ from packing.instances import gallery
 from packing.test_hyperface import CFG
 from stages.common import ranks
 tiles.TILE, tiles.FAST_FROM = int(sys.argv[1]), 1
-import stages.packing.exchange, stages.packing.solver
-stages.packing.exchange.TILE = stages.packing.solver.TILE = tiles.TILE
+import stages.packing.exchange, stages.packing.products
+stages.packing.exchange.TILE = stages.packing.products.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
 np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 """
@@ -35,7 +35,7 @@ np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Let small problems have many tiles, multiplied in bfloat16 where the processor can."""
-    for module in ("tiles", "exchange", "solver"):
+    for module in ("tiles", "exchange", "products"):
         monkeypatch.setattr(f"stages.packing.{module}.TILE", 32)
     monkeypatch.setattr(tiles, "FAST_FROM", 1)
     tiles.fast_dtype.cache_clear()

@@ -54,16 +54,23 @@ def _tables(text: str) -> list[list[list[str]]]:
     return [rows[2:] for rows in bodies]
 
 
-def test_both_methods_have_as_many_trials_and_the_lowest_is_taken():
-    tried: list[tuple[str, float]] = []
-
-    def trial(choice: tuple[str, float]) -> packing_runs.Run:
+def test_both_methods_have_as_many_trials_and_the_lowest_is_taken(monkeypatch: pytest.MonkeyPatch):
+    def loop(which: str, choice: packing_runs.Choice, *_: object) -> packing_runs.Run:
         tried.append(choice)
-        end = {("mean", 1.0): 0.3, ("mean", 2.0): 0.2, ("closest", 1.0): 0.1, ("closest", 2.0): 0.4}[choice]
-        return packing_runs.Run("", [1.0], [{"mean": end, "closest": end + 0.01}])
+        descended, rate = choice
+        end = abs(rate - 0.01) + (0.1 if descended == "mean" else 0.0)
+        return packing_runs.Run(which, [1.0], [{"mean": end, "closest": end}])
 
-    assert packing_runs.tuned(trial, (1.0, 2.0)) == {"mean": ("mean", 2.0), "closest": ("closest", 1.0)}
-    assert len(tried) == 4 and len(packing_runs.RATES) == len(packing_runs.STEPS)
+    def solver(step: float, *_: object) -> packing_runs.Run:
+        tried.append(step)
+        return packing_runs.Run("", [1.0], [{"mean": abs(step - 0.9), "closest": abs(step - 0.6)}])
+
+    tried: list[object] = []
+    monkeypatch.setattr(packing_runs, "loop", loop)
+    monkeypatch.setattr(packing_runs, "solver", solver)
+    found = packing_runs.chosen(packing_runs.Case("clustered", 2, 4, (0.5,), (1,)))
+    assert found == {(0.5, "mean"): (("mean", 0.01), 0.9), (0.5, "closest"): (("closest", 0.01), 0.6)}
+    assert len(tried) == 2 * len(packing_runs.STEPS)
 
 
 def test_a_ratio_counts_the_seconds_until_the_solver_is_as_low_as_the_loop():
@@ -72,7 +79,7 @@ def test_a_ratio_counts_the_seconds_until_the_solver_is_as_low_as_the_loop():
 
     runs = [run(0.5, 0.4, 0.3), run(0.5, 0.4, 0.1), run(0.5, 0.3, 0.2), run(0.5, 0.5, 0.4)]
     case = packing_runs.Case("clustered", 2, 2, (1.0,), (1,))
-    found = packing_runs.Comparison(case, 1, 1.0, "mean", ("mean", 1.0), ("mean", 1.0), runs)
+    found = packing_runs.Comparison(case, 1, 1.0, "mean", ("mean", 1.0), 0.7, runs)
     assert found.ratios(0) == [2.0, 0.0] and found.ratios(1) == [0.0, 0.0]
 
 
