@@ -16,7 +16,6 @@ from torch import nn
 
 from stages import recognisers
 from stages.common import artifacts, params, stage, tables
-from stages.metrics import bootstrap
 from stages.protocols import scoring
 from stages.recognisers import Recogniser, embedded
 from stages.settings.baselines import Baselines
@@ -63,15 +62,10 @@ def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, fold
     """Score the user's sets by networks that differ in their seed alone; returns the metrics by protocol."""
     found = {}
     for protocol in scoring.protocols():
-        if protocol.domain != "external":
-            continue
-        each = [scoring.scores(protocol, x) for x in scoring.embeddings(nets, protocol)]
-        for name in each[0]:
-            rows = scoring.table(protocol, np.stack([score[name] for score in each]), seeds)
-            tables.write(folder / f"{name}.arrow", rows)
-            score, pairs = bootstrap.scored_pairs(rows)
-            estimate = bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)
-            found[name] = scoring.summary(estimate, cfg.confidence)
+        if protocol.domain == "external":
+            for name, rows, estimate in scoring.measure(protocol, nets, seeds, cfg):
+                tables.write(folder / f"{name}.arrow", rows)
+                found[name] = scoring.summary(estimate, cfg.confidence)
     return found
 
 

@@ -10,14 +10,15 @@ writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, i
          reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
 """
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from tqdm import tqdm
 
 from stages import recognisers
@@ -25,6 +26,7 @@ from stages.common import artifacts, params, stage, tables
 from stages.common.params import Network
 from stages.metrics import bootstrap
 from stages.protocols import scoring
+from stages.protocols.scoring import Measured, Protocol
 from stages.recognisers import Recogniser
 from stages.settings.evaluate import Evaluate
 from stages.settings.train import Train
@@ -57,12 +59,13 @@ def published(name: str, network: Network) -> Scored:
     return Scored(name, [net], [0], Path("data/networks") / name, Path("reports/networks") / f"{name}.json")
 
 
-def tables_of(entry: Scored) -> Iterator[tuple[str, str, pa.Table]]:
-    """Yield (protocol, domain, table) of scores; an external protocol comes twice, raw and centred."""
-    for protocol in tqdm(scoring.protocols(), f"evaluate {entry.name}", mininterval=1, ncols=80, file=sys.stdout):
-        each = [scoring.scores(protocol, x) for x in scoring.embeddings(entry.nets, protocol)]
-        for key in each[0]:
-            yield key, protocol.domain, scoring.table(protocol, np.stack([score[key] for score in each]), entry.seeds)
+def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Measured]]]:
+    """Yield every protocol with what is measured on it, in order; a thread for each core that this process may use."""
+    protocols = scoring.protocols()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        found = threads.map(lambda protocol: scoring.measure(protocol, entry.nets, entry.seeds, cfg), protocols)
+        shown = tqdm(found, f"evaluate {entry.name}", len(protocols), mininterval=1, ncols=80, file=sys.stdout)
+        yield from zip(protocols, shown, strict=True)
 
 
 def main() -> str:
@@ -71,15 +74,14 @@ def main() -> str:
     report: dict[str, Any] = {}
     wild, accuracy = [], []
     with artifacts.output_folder(entry.scores) as folder:
-        for key, domain, rows in tables_of(entry):
-            tables.write(folder / f"{key}.arrow", rows)
-            score, pairs = bootstrap.scored_pairs(rows)
-            estimate = bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
-            people = len(np.unique([pairs.identity_a, pairs.identity_b]))
-            about = {"domain": domain, "pairs": len(rows), "identities": people}
-            report[key] = {**about, **scoring.summary(estimate, settings.confidence)}
-            wild += [estimate] if domain == "wild" else []
-            accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
+        for protocol, results in measured(entry, settings):
+            people = len(np.unique([protocol.identity_a, protocol.identity_b]))
+            about = {"domain": protocol.domain, "pairs": len(protocol.a), "identities": people}
+            for key, rows, estimate in results:
+                tables.write(folder / f"{key}.arrow", rows)
+                report[key] = {**about, **scoring.summary(estimate, settings.confidence)}
+                wild += [estimate] if protocol.domain == "wild" else []
+                accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
         artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
     mean = scoring.summary(bootstrap.mean(wild), settings.confidence)
     found = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}

@@ -34,6 +34,13 @@ def fast_dtype() -> torch.dtype:
     return torch.float16 if device().type == "cuda" else torch.float32
 
 
+def mixed_precision() -> torch.autocast:
+    """Return a context in which a CPU multiplies in bfloat16, if it has that in hardware; elsewhere it does nothing."""
+    found = torch.cpu.get_capabilities()
+    bfloat16 = bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16 and device().type == "cpu")
+
+
 def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Return a network of diffusers or transformers, from the folder of its config.json and weights, on the device.
 

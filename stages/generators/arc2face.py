@@ -120,14 +120,16 @@ class Arc2Face:
         """Return at most a batch of pictures uint8 (b, 512, 512, 3) RGB, not yet aligned."""
         rows = np.minimum(np.arange(self.cfg.batch), len(seeds) - 1)  # the last fills the batch
         noise = [torch.Generator().manual_seed(int(seed)) for seed in seeds[rows]]  # on the CPU, whatever the device
-        images = self.pipeline(
-            prompt_embeds=self.encoder.rows(condition[rows]),
-            negative_prompt_embeds=self.negative.expand(len(rows), -1, -1),
-            num_inference_steps=self.cfg.steps,
-            guidance_scale=self.cfg.guidance,
-            generator=noise,
-            output_type="np",
-        ).images
+        prompt = self.encoder.rows(condition[rows])  # in full precision: all of an identity is in it
+        with pretrained.mixed_precision():
+            images = self.pipeline(
+                prompt_embeds=prompt,
+                negative_prompt_embeds=self.negative.expand(len(rows), -1, -1),
+                num_inference_steps=self.cfg.steps,
+                guidance_scale=self.cfg.guidance,
+                generator=noise,
+                output_type="np",
+            ).images
         return (images[: len(seeds)] * 255).round().astype(np.uint8)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ from stages.common import artifacts, sphere, tables
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
+from stages.settings.evaluate import Evaluate
 
 BENCHMARKS = Path("data/benchmarks")
 FACES = 512  # faces decoded at a time
@@ -116,6 +117,27 @@ def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
     found = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
     if protocol.domain == "external":
         found[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
+    return found
+
+
+class Measured(NamedTuple):
+    """One way of scoring a protocol: its name, pairs with scores, metrics."""
+
+    name: str
+    rows: pa.Table
+    estimate: Estimate
+
+
+def measure(
+    protocol: Protocol, nets: Sequence[recognisers.Recogniser], seeds: Sequence[int], cfg: Evaluate
+) -> list[Measured]:
+    """Score a protocol by networks that differ in their seed alone; external ones are measured raw and centred."""
+    each = [scores(protocol, x) for x in embeddings(nets, protocol)]
+    found = []
+    for name in each[0]:
+        rows = table(protocol, np.stack([score[name] for score in each]), seeds)
+        score, pairs = bootstrap.scored_pairs(rows)
+        found.append(Measured(name, rows, bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)))
     return found
 
 

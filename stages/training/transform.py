@@ -39,8 +39,12 @@ def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     x = np.stack([cv2.GaussianBlur(face, (0, 0), max(sd, 1e-3)) for face, sd in zip(faces, blur, strict=True)])
     gain, gamma = np.exp([[GAIN_LOG], [GAMMA_LOG]] * rng.standard_normal((2, b)))
     towards = rng.uniform(0, 2 * np.pi, b)
-    across = np.linspace(-1, 1, s)
-    slope = np.cos(towards)[:, None, None] * across + np.sin(towards)[:, None, None] * across[:, None]  # (b, s, s)
-    light = gain[:, None, None] * (1 + SHADING * rng.random(b)[:, None, None] * slope / np.sqrt(2))
-    x = (x / 255.0) ** gamma[:, None, None, None] * light[..., None]
-    return np.round(255 * np.clip(x, 0, 1)).astype(np.uint8)
+    slope = gain * SHADING * rng.random(b) / np.sqrt(2)
+    level, along_x, along_y = np.array([gain, slope * np.cos(towards), slope * np.sin(towards)], np.float32)[
+        ..., None, None
+    ]
+    across = np.linspace(-1, 1, s, dtype=np.float32)
+    light = level + along_x * across + along_y * across[:, None]  # (b, s, s)
+    curve = ((np.arange(256) / 255.0) ** gamma[:, None]).astype(np.float32)  # (b, 256), of every grey level
+    x = np.stack([cv2.LUT(face, one) for one, face in zip(curve, x, strict=True)])
+    return np.round(255 * np.clip(x * light[..., None], 0, 1)).astype(np.uint8)

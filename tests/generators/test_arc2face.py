@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages import generators
-from stages.common import artifacts, params, sphere
+from stages.common import artifacts, params, pretrained, sphere
 from stages.common.images import Shards
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Diffusion, Generate
@@ -101,15 +101,22 @@ def test_a_row_stands_where_id_stood_and_the_published_tensors_are_what_encodes_
 
 
 @torch.inference_mode()
-def test_pictures_are_those_of_the_pipeline_given_one_prompt_at_a_time(generator: Arc2Face):
+@pytest.mark.parametrize("precision", ["full", "mixed"])
+def test_pictures_are_those_of_the_pipeline_given_one_prompt_at_a_time(
+    precision: str, generator: Arc2Face, monkeypatch: pytest.MonkeyPatch
+):
     """As the published script draws: one identity a call, the empty prompt encoded anew, one number as a seed."""
+    context = torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed")
+    monkeypatch.setattr(pretrained, "mixed_precision", lambda: context)
     pictures = generator.pictures(X, SEEDS)
     for i, row in enumerate(X):
         image = generator.pipeline(
             prompt_embeds=generator.encoder.rows(row[None]), negative_prompt_embeds=generator.encoder.empty(),
             num_inference_steps=2, guidance_scale=3.0, generator=torch.Generator().manual_seed(i),
         ).images[0]  # fmt: skip
-        assert np.abs(np.asarray(image).astype(int) - pictures[i]).max() <= 1
+        difference = np.abs(np.asarray(image).astype(int) - pictures[i])
+        assert difference.max() <= {"full": 1, "mixed": 8}[precision]
+        assert (difference.mean() > 0.05) == (precision == "mixed")  # bfloat16 was there, or was not
 
 
 def test_few_steps_by_lcm_lora_need_its_file_and_change_the_picture(generator: Arc2Face, weights: Path, copied: Path):
