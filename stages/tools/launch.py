@@ -1,9 +1,11 @@
-"""Run a stage on several ranks: `python -m stages.tools.launch stages.generate`.
+"""Run a stage on several ranks: `python -m stages.tools.launch [--extra-ranks N] stages.generate`.
 
 On one machine without an accelerator the ranks are forked from this process, which has torch loaded already: half the
 start-up time of `torchrun --standalone`, in the same environment (RANK, WORLD_SIZE, MASTER_ADDR, ...). All else is
 torchrun's: with PET_NNODES, PET_RDZV_ENDPOINT or a GPU this is `torchrun -m stages.generate`. PET_NPROC_PER_NODE says
-how many ranks in both. A rank's bad input ends in its one line, Ctrl-C ends all ranks, and the ranks die with DVC.
+how many ranks in both; else it is one for each core, and stages whose few long items would not fill them ask for extra
+ones: three trainings end sooner as three processes on two cores than as two and then one. A rank's bad input ends in
+its one line, Ctrl-C ends all ranks, and the ranks die with DVC.
 """
 
 import contextlib
@@ -25,14 +27,18 @@ from stages.common import stage
 
 
 def launch(words: list[str]) -> int:
-    """Run `words` (a module and its arguments) on all ranks; returns the exit code."""
+    """Run `words` (a module and its arguments, perhaps extra ranks before it) on all ranks; returns the exit code."""
+    extra = 0
+    if words[:1] == ["--extra-ranks"]:
+        (_, number, *words) = words
+        extra = int(number)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as folder:
         error = Path(folder) / "error"
         os.environ[stage.ERROR_FILE] = str(error)
         local = not torch.cuda.is_available() and not {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ)
         try:
-            code = _fork(words, _ranks()) if local else _torchrun(words)
+            code = _fork(words, _ranks(extra)) if local else _torchrun(words)
             line = error.read_text() if error.exists() else f"error: a rank ended with {code}\n"
         except (KeyboardInterrupt, SignalException):
             code, line = 1, stage.INTERRUPTED
@@ -41,10 +47,10 @@ def launch(words: list[str]) -> int:
     return int(code != 0)
 
 
-def _ranks() -> int:
+def _ranks(extra: int) -> int:
     asked = os.environ.get("PET_NPROC_PER_NODE", "auto")
     if asked == "auto":
-        return len(os.sched_getaffinity(0))  # the cores that this process may use, not all that there are
+        return len(os.sched_getaffinity(0)) + extra  # of the cores that this process may use, not all that there are
     if not asked.isdigit() or int(asked) < 1:
         raise ValueError(f"PET_NPROC_PER_NODE = {asked!r}; allowed: auto, or a number from 1")
     return int(asked)

@@ -1,5 +1,6 @@
 """Bad input is one line and exit code 1; a stage dies with its parent; ranks and one process write the same bytes."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -55,6 +56,14 @@ def test_a_rank_that_loses_its_connection_to_one_that_failed_is_silent(tmp_path:
     )
     done = run(tmp_path, "stages.tools.launch", "late", PET_NPROC_PER_NODE="1")
     assert done.returncode == 1 and done.stderr == "error: of the first\n"
+
+
+@pytest.mark.parametrize(("words", "more"), [([], 0), (["--extra-ranks", "1"], 1)])
+def test_a_rank_for_each_core_and_the_extra_ones(words: list[str], more: int, tmp_path: Path):
+    (tmp_path / "told.py").write_text("import os\nopen(f'rank-{os.environ[\"RANK\"]}', 'x')\n")
+    done = run(tmp_path, "stages.tools.launch", *words, "told", PET_NPROC_PER_NODE="auto")
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("rank-*"))) == len(os.sched_getaffinity(0)) + more
 
 
 def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
