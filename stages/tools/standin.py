@@ -6,7 +6,7 @@ recognisers     arcface.onnx and backbone.pth, for recognisers `onnx` and `iresn
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
 They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
-of tensors are those of the published files, old spellings included.
+of tensors are those of the published files, old spellings included. Files that exist are never overwritten.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from torch import Tensor
 from stages.backbones.iresnet import Iresnet
 from stages.backbones.vec2face import Vec2Face
 from stages.common import pretrained
+from stages.tools import command
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"hidden": 512, "layers": 1, "heads": 8, "vocabulary": 64, "unet": (16, 32), "vae": (8, 16), "px": 32},
@@ -184,19 +185,28 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
 KINDS: Mapping[str, Callable[[Path, str], object]] = {
     "arc2face": arc2face, "vec2face": vec2face, "recognisers": recognisers, "unconditional": unconditional,
 }  # fmt: skip
+WRITTEN = {
+    "arc2face": ("encoder", "arc2face", "vae", "tokenizer", "scheduler", "lcm-lora-sdv1-5"),
+    "vec2face": ("vec2face_generator.pth",),
+    "recognisers": ("arcface.onnx", "backbone.pth"),
+    "unconditional": ("unet", "vqvae", "scheduler", "model_index.json"),
+}
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: list[str]) -> str:
+    """Return what the command line prints; raises ValueError where weights lie already: they may be the real ones."""
     parser = argparse.ArgumentParser("python -m stages.tools.standin", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("what", choices=list(KINDS))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", choices=list(SIZES), default="tiny")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
+    taken = [given.folder / name for name in WRITTEN[given.what] if (given.folder / name).exists()]
+    if taken:
+        raise ValueError(f"{taken[0]}: exists already; allowed: a folder without it")
     KINDS[given.what](given.folder, given.size)
-    print(f"{given.folder}: random weights in the layout of {given.what}")
+    return f"{given.folder}: random weights in the layout of {given.what}"
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)
