@@ -1,8 +1,8 @@
 """Hand faces of ours to other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
 
-SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), a set
-(data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, unless --size-px asks for
-another size; then they are stored losslessly.
+SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), the initial faces
+(data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, unless
+--size-px asks for another size; then they are stored losslessly.
 
 rec         arcface_torch, AdaFace (--use_mxrecord), CVLface: train.rec, train.idx, property
 folder      one folder per person, as torchvision's ImageFolder reads them
@@ -25,6 +25,7 @@ from stages.common import artifacts, images, photographs, stage, tables
 from stages.formats import Faces, bin, folder, parquet, rec, saved, webdataset
 
 DATA = Path("data")
+SOURCES = "data/variants/NAME, data/generate, data/gallery, data/sets/NAME, data/benchmarks/NAME"
 SETS: dict[str, Callable[[Path, Faces], None]] = {
     "rec": rec.write,
     "folder": folder.write,
@@ -66,9 +67,7 @@ def chosen(source: Path, size_px: int | None) -> Faces:
         manifest = tables.read(source / "manifest.arrow", tables.MANIFEST)
         return Chosen(_files(source / "manifest.arrow", manifest), *_labels(source, manifest), size_px)
     if source.parent not in (DATA, DATA / "sets") or not any(source.glob("*.arrow")):
-        raise ValueError(
-            f"{source}: no images; allowed: data/variants/NAME, data/generate, data/sets/NAME, data/gallery"
-        )
+        raise ValueError(f"{source}: no images; allowed: {SOURCES}")
     name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
     rows = variants.rows_of(name, mixed=False)
     return Chosen([f"{rows.set}/{shard}" for shard in rows.shard], rows.row, rows.identity, size_px)
@@ -122,6 +121,8 @@ def main(words: Sequence[str] | None = None) -> str:
     given = parser.parse_args(words)
     if given.out.exists():
         raise ValueError(f"{given.out}: exists already; allowed: a new path")
+    if not given.source.is_dir():
+        raise ValueError(f"{given.source}: no such folder; allowed: {SOURCES}")
     benchmark = (given.source / "pairs.arrow").is_file()
     allowed = BENCHMARKS if benchmark else SETS
     if given.to not in allowed:

@@ -60,6 +60,8 @@ def main(words: Sequence[str] | None = None) -> str:
         raise ValueError(f"{given.out}: exists already; allowed: a new path")
     if not given.path.exists():
         raise ValueError(f"{given.path}: no such file or folder")
+    if given.kind == "bin" and not given.path.is_file():
+        raise ValueError(f"{given.path}: not a file; allowed: a .bin or .xz")
     if given.kind in BENCHMARKS:
         said = ingest_benchmark(given.kind, given.path, given.out)
     else:

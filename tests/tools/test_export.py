@@ -102,7 +102,9 @@ def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: P
     mixed = manifest.set_column(5, "weight", [np.array([1, 0.5], np.float32)])
     tables.write("data/variants/mixed/manifest.arrow", mixed)
     for words, said in (
-        (["--to", "rec", "data/sets/none", "out"], "data/sets/none: no images; allowed: data/variants/NAME"),
+        (["--to", "rec", "data/sets/none", "out"], "data/sets/none: no such folder; allowed: data/variants/NAME"),
+        (["--to", "bin", "data/benchmarks/none", "out"], "data/benchmarks/none: no such folder; allowed: data/"),
+        (["--to", "rec", "data", "out"], "data: no images; allowed: data/variants/NAME"),
         (["--to", "rec", "data/variants/mixed", "out"], "faces of two people each; allowed: variants without"),
         (["--to", "rec", "data/benchmarks/some", "out"], "allowed for what lies there: bin, arrow"),
         (["--to", "bin", "data/sets/some", "out"], "allowed for what lies there: rec, folder, webdataset, parquet"),
@@ -115,6 +117,7 @@ def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: P
         (["--from", "rec", "none", "out"], "none: no such file or folder"),
         (["--from", "rec", "data", "data"], "data: exists already"),
         (["--from", "rec", "data/generate", "out"], "no .rec file in it"),
+        (["--from", "bin", "data/generate", "out"], "data/generate: not a file; allowed: a .bin or .xz"),
     ):
         with pytest.raises(ValueError, match=said):
             ingest.main(words)
