@@ -96,7 +96,7 @@ def named(arguments: Sequence[str]) -> Scored:
     variants, networks = values.get("variants", {}), values.get("baselines", {}).get("networks", {})
     if len(arguments) != 1 or arguments[0] not in {**variants, **networks}:
         raise ValueError(
-            f"stages.evaluate {' '.join(arguments)}: expected one variant or network; "
+            f"{' '.join(['stages.evaluate', *arguments])}: expected one variant or network; "
             f"allowed: {', '.join([*variants, *networks])}"
         )
     name = arguments[0]

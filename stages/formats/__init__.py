@@ -71,4 +71,4 @@ def library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ValueError(f"{name} is not installed; pip install -e '.[published]'") from error
+        raise ValueError(f"{name} is not installed; pip install -e '.[published]' brings it") from error

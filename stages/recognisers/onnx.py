@@ -48,7 +48,7 @@ def _library(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{name} is not installed; recogniser onnx needs: pip install -e '.[published]'") from error
+        raise ValueError(f"{name} is not installed; pip install -e '.[published]' brings it") from error
 
 
 def _session(file: str | Path) -> Any:
