@@ -17,6 +17,7 @@ from stages.common import params
 from stages.tools import command
 
 PROFILES = Path(__file__).parent.parent / "profiles"
+REFUSED = "--no-such-profile"  # what the shell hands to `dvc exp run`, which would run without a profile otherwise
 REPLACED = ("sets", "variants")  # mappings of names: a profile's takes the place of the whole
 
 
@@ -83,7 +84,11 @@ def main(arguments: list[str]) -> str:
     if args.name is None:
         return "\n".join(f"{name:16} {title(name)}" for name in names())
     if not args.apply:
-        return " ".join(f"-S {override}" for override in overrides(args.name))
+        try:
+            return " ".join(f"-S {override}" for override in overrides(args.name))
+        except ValueError:
+            print(REFUSED)
+            raise
     apply(args.name)
     return f"{params.FILE} holds {args.name}; `git diff {params.FILE}` shows it, `dvc repro` runs it"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from tiny import ROOT, git_and_dvc
+from tiny import ENVIRONMENT, ROOT, git_and_dvc
 
 from stages import validate
 from stages.common import params
@@ -80,6 +80,14 @@ def test_what_is_not_there_is_refused(fresh: Path, monkeypatch: pytest.MonkeyPat
     (fresh / "bad.yaml").write_text("# bad\npack: {alfa: 1}\n")
     with pytest.raises(ValueError, match="bad.yaml: pack.alfa is not a key of params.yaml; allowed: method"):
         profile.main(["bad"])
+
+
+def test_dvc_runs_nothing_where_the_profile_is_mistyped(fresh: Path):
+    line = f"{sys.executable} -m dvc exp run $({sys.executable} -m stages.tools.profile smok)"
+    done = subprocess.run(line, shell=True, cwd=fresh, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "Running stage" not in done.stdout
+    assert done.stderr.startswith("error: no profile 'smok'; allowed: hyperface-10k")
+    assert "unrecognized arguments: --no-such-profile" in done.stderr
 
 
 def test_they_are_listed_with_their_first_line(fresh: Path):
