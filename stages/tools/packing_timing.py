@@ -163,9 +163,9 @@ def scaling() -> list[str]:
     ]
     header = ["m", "early, s per iteration", "model", "late, s per iteration", "model", "peak GB"]
     lines = ["## Cost of an iteration\n", *_table(header, rows), ""]
-    lines.append("Models at d = 512, fitted at the first size and the last:")
+    lines.append("Models at d = 512, fitted at the first size and the last:\n")
     for name, square, linear in zip(("early", "late"), a, b, strict=True):
-        lines.append(f"{name} {square:.3g} m^2 + {linear:.3g} m seconds;")
+        lines.append(f"- {name}: {square:.3g} m^2 + {linear:.3g} m seconds")
     print("\n".join(lines), flush=True)
     return lines
 
