@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from threadpoolctl import threadpool_limits
 from tiny import CHAIN, ROOT, TINY, run, working_in, write_own_benchmark, write_params
+
+# As stages have it: the last bits depend on the number of threads, and workers that share cores only wait for more.
+torch.set_num_threads(1)
+threadpool_limits(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,8 +36,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 def make_chain(folder: Path) -> None:
     """Run every stage in this process, with a benchmark of the user's own."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     external = folder / "data" / "external"
     shutil.copytree(ROOT / "data" / "external", external, ignore=shutil.ignore_patterns("benchmarks"))
     write_own_benchmark(folder)
@@ -41,7 +44,6 @@ def make_chain(folder: Path) -> None:
     with working_in(folder):
         for stage in CHAIN:
             run(stage)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
