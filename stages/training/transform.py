@@ -40,9 +40,8 @@ def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     gain, gamma = np.exp([[GAIN_LOG], [GAMMA_LOG]] * rng.standard_normal((2, b)))
     towards = rng.uniform(0, 2 * np.pi, b)
     slope = gain * SHADING * rng.random(b) / np.sqrt(2)
-    level, along_x, along_y = np.array([gain, slope * np.cos(towards), slope * np.sin(towards)], np.float32)[
-        ..., None, None
-    ]
+    parts = np.array([gain, slope * np.cos(towards), slope * np.sin(towards)], np.float32)
+    level, along_x, along_y = parts[..., None, None]
     across = np.linspace(-1, 1, s, dtype=np.float32)
     light = level + along_x * across + along_y * across[:, None]  # (b, s, s)
     curve = ((np.arange(256) / 255.0) ** gamma[:, None]).astype(np.float32)  # (b, 256), of every grey level
