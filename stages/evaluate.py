@@ -10,10 +10,8 @@ writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, i
          reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +60,7 @@ def published(name: str, network: Network) -> Scored:
 def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Measured]]]:
     """Yield every protocol with what is measured on it, in order; a thread for each core that this process may use."""
     protocols = scoring.protocols()
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with stage.threads() as threads:
         found = threads.map(lambda protocol: scoring.measure(protocol, entry.nets, entry.seeds, cfg), protocols)
         shown = tqdm(found, f"evaluate {entry.name}", len(protocols), mininterval=1, ncols=80, file=sys.stdout)
         yield from zip(protocols, shown, strict=True)

@@ -15,8 +15,6 @@ from stages.generators import Differentiable, Generator
 from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 
-CHUNK = 20  # rows moved together: the unit of work of a rank
-
 
 @dataclass(frozen=True)
 class AttrOP:
@@ -56,9 +54,10 @@ class AttrOP:
     def _moved(
         self, name: str, x: np.ndarray, condition: np.ndarray, seeds: np.ndarray, target: Target
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `descend` of all rows, computed in chunks by all ranks; done chunks are kept."""
-        starts = range(0, len(x), CHUNK)
-        files = {self.folder / f".{name}-{start:07d}.npy": slice(start, start + CHUNK) for start in starts}
+        """Return `descend` of all rows, drawn together as the generator does, by all ranks; done parts are kept."""
+        size = self.generator.rows_at_once
+        starts = range(0, len(x), size)
+        files = {self.folder / f".{name}-{start:07d}.npy": slice(start, start + size) for start in starts}
         todo = [file for file in files if not file.exists()]
 
         def work(file: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from stages.common import sphere
+from stages.common import sphere, stage
 from stages.common.images import Shards
 from stages.recognisers import Recogniser
 from stages.settings.audit import Audit
@@ -91,5 +91,9 @@ def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
 
 
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
-    starts = tqdm(range(0, count, PART), label, mininterval=1, ncols=80, file=sys.stdout, disable=count < 2 * PART)
-    return np.concatenate([rows_of(slice(start, start + PART)) for start in starts])
+    parts = [slice(start, start + PART) for start in range(0, count, PART)]
+    with stage.threads() as threads:
+        found = threads.map(rows_of, parts)
+        few = len(parts) < 3
+        shown = tqdm(found, label, len(parts), mininterval=1, ncols=80, file=sys.stdout, disable=few)
+        return np.concatenate(list(shown))

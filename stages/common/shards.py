@@ -1,6 +1,7 @@
 """Draw many faces into image shards, all ranks together, a shard at a time."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from stages.common import images, ranks
 
 Drawn = np.ndarray | tuple[np.ndarray, list[str]]  # faces (b, h, w, 3), and what domain each is of if that varies
 Encoded = list[bytes]  # faces that keep their bytes
+EVEN, BATCH = 4, 32  # shards are a multiple of EVEN, as far as images suffice
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,24 @@ def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn | Enco
 
     Shards that lie there already, from a run that was killed, are kept.
     """
-    starts = range(0, len(rows.seed), images.ROWS_PER_SHARD)
-    files = {folder / f"{prefix}-{i:05d}.arrow": start for i, start in enumerate(starts)}
+    size = rows_per_shard(len(rows.seed))
+    parts = [slice(start, start + size) for start in range(0, len(rows.seed), size)]
+    files = {folder / f"{prefix}-{i:05d}.arrow": part for i, part in enumerate(parts)}
     todo = [file for file in files if not file.exists()]
     ranks.barrier()  # all ranks have looked before one writes
     ranks.share(todo, lambda file: _draw_shard(file, files[file], rows, faces_of), f"draw {prefix}")
 
 
-def _draw_shard(file: Path, start: int, rows: Provenance, faces_of: Callable[[slice], Drawn | Encoded]) -> None:
-    part = slice(start, start + images.ROWS_PER_SHARD)
+def rows_per_shard(count: int) -> int:
+    """Return how many of `count` images a shard holds: about equal shards, which one, two or four ranks share evenly.
+
+    A multiple of BATCH, so that generators that draw in batches fill them.
+    """
+    shards = EVEN * max(1, math.ceil(count / (EVEN * images.ROWS_PER_SHARD)))
+    return BATCH * max(1, math.ceil(count / shards / BATCH))
+
+
+def _draw_shard(file: Path, part: slice, rows: Provenance, faces_of: Callable[[slice], Drawn | Encoded]) -> None:
     drawn = faces_of(part)
     faces, domain = drawn if isinstance(drawn, tuple) else (drawn, rows.domain)
     images.write_shard(

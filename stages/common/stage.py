@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +47,14 @@ def run(main: Callable[[], str]) -> None:
         raise
     if first:
         print(f"{line} ({time.perf_counter() - start:.1f} s)", flush=True)
+
+
+def threads() -> ThreadPoolExecutor:
+    """Return a pool with a thread for each core that this process may use, for parts that do not depend on each other.
+
+    Within each of them torch keeps to one thread, so the bytes of a part do not depend on their number either.
+    """
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
 
 def _fail(line: str) -> NoReturn:

@@ -19,9 +19,6 @@ import traceback
 from pathlib import Path
 
 import torch
-from torch.distributed import run as torchrun
-from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from stages.common import stage
 
@@ -40,7 +37,7 @@ def launch(words: list[str]) -> int:
         try:
             code = _fork(words, _ranks(extra)) if local else _torchrun(words)
             line = error.read_text() if error.exists() else f"error: a rank ended with {code}\n"
-        except (KeyboardInterrupt, SignalException):
+        except KeyboardInterrupt:
             code, line = 1, stage.INTERRUPTED
     if code:
         print(line, file=sys.stderr, end="", flush=True)
@@ -100,12 +97,18 @@ def _start(words: list[str], rank: int) -> int:
 
 
 def _torchrun(words: list[str]) -> int:
+    from torch.distributed import run as torchrun  # a second that forked ranks do without
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
     os.environ.setdefault("PET_NPROC_PER_NODE", "auto")
     alone = [] if {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ) else ["--standalone"]  # a free port
     try:
         torchrun.run(torchrun.parse_args([*alone, "-m", *words]))
     except ChildFailedError as failed:
         return next(iter(failed.failures.values())).exitcode
+    except SignalException as ended:
+        raise KeyboardInterrupt from ended
     return 0
 
 

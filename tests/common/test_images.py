@@ -25,8 +25,15 @@ def write(folder: Path, count: int = 6) -> np.ndarray:
     return faces
 
 
+def test_ranks_share_the_shards_evenly():
+    for count in (0, 1, 33, 600, 1200, 1500, 1600, 4200, 8200, 15_000_000):
+        size = shards.rows_per_shard(count)
+        assert 0 < size <= images.ROWS_PER_SHARD and size % 32 == 0
+        assert not 600 <= count <= 8200 or -(-count // size) % 4 == 0
+
+
 def test_faces_and_columns_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(images, "ROWS_PER_SHARD", 4)
+    monkeypatch.setattr(shards, "rows_per_shard", lambda count: 4)
     faces = write(tmp_path)
     read = Shards(tmp_path)
     assert read.sizes() == [4, 2] and len(read) == 6
@@ -37,7 +44,7 @@ def test_faces_and_columns_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_shard_that_is_there_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(images, "ROWS_PER_SHARD", 4)
+    monkeypatch.setattr(shards, "rows_per_shard", lambda count: 4)
     write(tmp_path)
     (tmp_path / "faces-00001.arrow").unlink()
     first = (tmp_path / "faces-00000.arrow").stat().st_mtime_ns
