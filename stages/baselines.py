@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from stages import recognisers
-from stages.common import artifacts, params, stage, tables
+from stages.common import artifacts, images, params, stage, tables
 from stages.protocols import scoring
 from stages.recognisers import Recogniser, embedded
 from stages.settings.baselines import Baselines
@@ -35,8 +35,8 @@ class Pixels:
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         """Return rows (b, side_px ** 2) float32 of faces uint8 (b, h, w, 3) RGB."""
-        grey = [cv2.cvtColor(face, cv2.COLOR_RGB2GRAY) for face in faces]
-        small = [cv2.resize(face, (self.side_px, self.side_px), interpolation=cv2.INTER_AREA) for face in grey]
+        size = (self.side_px, self.side_px)
+        small = [cv2.resize(face, size, interpolation=cv2.INTER_AREA) for face in images.grey(faces)]
         x = np.array(small, np.float32).reshape(len(faces), self.embedding_size)
         x -= x.mean(axis=1, keepdims=True)
         return x / np.maximum(x.std(axis=1, keepdims=True), 1) + BLANK

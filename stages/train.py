@@ -43,7 +43,7 @@ def main() -> str:
     name = stage.argument("NAME, a key of `variants`")
     cfg = params.load("train", Train)
     manifest = Path("data/variants") / name / "manifest.arrow"
-    samples = read(manifest, Path("data"), cfg.size_px)
+    samples = read(manifest, Path("data"), cfg.size_px, cfg.colour)
     parts = [Path(f"stages/heads/{cfg.head}.py"), Path(f"stages/backbones/{cfg.backbone}.py")]  # not loaded yet
     with ranks.scratch(f"train/{name}", cfg, manifest, *parts) as folder:
         train(samples, cfg, name, folder)

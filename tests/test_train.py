@@ -24,7 +24,7 @@ from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
 CFG = Train(
-    backbone="compact", widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1], squeeze_excitation=False,
+    backbone="compact", fold_stem=True, widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1], squeeze_excitation=False,
     embedding_size=16, size_px=32, colour="rgb", head="cosface", scale=16.0, margin=0.1, decorrelation=0.0,
     samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
 )  # fmt: skip
@@ -132,7 +132,18 @@ def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_e
 
 
 def test_a_compact_card_says_nothing_of_what_compact_does_not_have():
-    assert list(CFG.card()) == ["architecture", "widths", "embedding_size", "size_px", "colour"]
+    assert list(CFG.card()) == ["architecture", "widths", "embedding_size", "size_px", "colour", "fold_stem"]
+
+
+def test_a_folded_stem_sees_two_by_two_pixels_as_one():
+    nets = [embedded.build({**CFG.card(), "fold_stem": folded}) for folded in (False, True)]
+    plain, folded = (net.get_parameter("stem.0.weight").shape for net in nets)
+    colours = plain[1]
+    assert folded[1] == 4 * colours
+    x = torch.randn(2, colours, 32, 32)
+    assert nets[0](x).shape == nets[1](x).shape
+    ahead = nets[1].get_submodule("fold")(x)
+    assert torch.equal(ahead[:, :4, 3, 5], x[:, 0, 6:8, 10:12].reshape(2, 4))
 
 
 def test_arcface_and_soft_labels_learn_too(workplace):
@@ -181,13 +192,16 @@ def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path)
 def test_reads_faces_labels_and_domains_at_the_network_s_size(workplace):
     mix = rows_of(8, "sets/wild", "mix", first=PEOPLE)
     file = write_manifest("mixed", [*rows_of(), *mix], classes=PEOPLE + 1, augment=True)
-    samples = read(file, Path("data"), 32)
+    samples = read(file, Path("data"), 32, "rgb")
     assert samples.faces.shape == (56, 32, 32, 3) and samples.augment and samples.classes == PEOPLE + 1
     assert samples.mix.tolist() == [False] * 48 + [True] * 8
     assert samples.label_a.tolist() == [*np.repeat(np.arange(PEOPLE), EACH), *[PEOPLE] * 8]
     own = images.Shards("data/generate").faces([5, 47])
     assert np.array_equal(samples.faces[[5, 47]], own)
     assert np.abs(samples.faces[48].astype(float) - pattern(PEOPLE, 0)).mean() < 40
+    grey = read(file, Path("data"), 32, "grey").faces
+    assert grey.shape == (56, 32, 32, 1)
+    assert np.abs(grey - samples.faces @ np.array([[0.299], [0.587], [0.114]])).max() <= 0.51
 
 
 def truncate(file: Path) -> None:

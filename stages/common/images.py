@@ -14,7 +14,7 @@ import pyarrow as pa
 from stages.common import tables
 
 JPEG_QUALITY = 95
-ROWS_PER_SHARD = 512  # the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
+ROWS_PER_SHARD = 512  # at most: the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
 SCHEMA = pa.schema(
     [
         ("image", pa.binary()),
@@ -50,6 +50,12 @@ def resize(faces: np.ndarray, size_px: int) -> np.ndarray:
         return faces
     how = cv2.INTER_AREA if faces.shape[1] > size_px else cv2.INTER_LINEAR
     return np.stack([cv2.resize(face, (size_px, size_px), interpolation=how) for face in faces])
+
+
+def grey(faces: np.ndarray) -> np.ndarray:
+    """Return the luma (b, h, w, 1) uint8, by ITU-R BT.601, of faces (b, h, w, 3) uint8 RGB."""
+    b, h, w, _ = faces.shape
+    return cv2.cvtColor(faces.reshape(b * h, w, 3), cv2.COLOR_RGB2GRAY).reshape(b, h, w, 1)
 
 
 def write_shard(

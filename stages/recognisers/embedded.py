@@ -18,11 +18,12 @@ LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 def standardised(faces: Tensor | np.ndarray, colour: str = "rgb") -> Tensor:
     """Return faces (b, h, w, 3) RGB, uint8 or float in [0, 255], as (b, c, h, w) of mean 0 and variance 1 per image.
 
-    colour: "rgb" keeps three channels, "grey" makes one. Differentiable. Standardising each image removes exposure and
-    contrast, which differ more between renders and photographs than faces do.
+    colour: "rgb" keeps three channels, "grey" makes one; faces (b, h, w, 1) are grey by now. Differentiable.
+    Standardising each image removes exposure and contrast, which differ more between renders and photographs than faces
+    do.
     """
     x = torch.as_tensor(faces).permute(0, 3, 1, 2).float()
-    if colour == "grey":
+    if colour == "grey" and x.shape[1] == 3:
         x = torch.einsum("bchw,c->bhw", x, LUMA)[:, None]
     mean = x.mean((1, 2, 3), keepdim=True)
     sd = (x - mean).square().mean((1, 2, 3), keepdim=True).add(1.0).sqrt()  # 1 grey level: a blank face stays finite
@@ -52,8 +53,11 @@ class Embedded:
 
     @torch.inference_mode()
     def _chunk(self, faces: np.ndarray) -> np.ndarray:
-        padded = np.zeros((CHUNK, self.size_px, self.size_px, 3), np.uint8)
-        padded[: len(faces)] = images.resize(faces, self.size_px)
+        faces = images.resize(faces, self.size_px)
+        if self.colour == "grey":  # here rather than in float: a third of the time
+            faces = images.grey(faces)
+        padded = np.zeros((CHUNK, *faces.shape[1:]), np.uint8)
+        padded[: len(faces)] = faces
         x = standardised(padded, self.colour).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
             return self.net(x).float().numpy()[: len(faces)]
@@ -64,8 +68,8 @@ def build(card: Mapping[str, Any]) -> nn.Module:
     module = import_module(f"stages.backbones.{card['architecture']}")
     net = getattr(module, card["architecture"].capitalize())
     colours = {"rgb": 3, "grey": 1}[card["colour"]]
-    depth = {key: card[key] for key in ("blocks", "squeeze_excitation") if key in card}  # where it can be chosen
-    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **depth)
+    chosen = {key: card[key] for key in ("blocks", "squeeze_excitation", "fold_stem") if key in card}
+    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **chosen)
 
 
 def save(file: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:

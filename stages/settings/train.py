@@ -12,6 +12,7 @@ class Train:
     """How a recogniser is trained, once per seed."""
 
     backbone: Literal["compact", "iresnet"]
+    fold_stem: bool
     widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
     blocks: Annotated[list[Count], Field(min_length=4, max_length=4)]
     squeeze_excitation: bool
@@ -37,7 +38,9 @@ class Train:
             "size_px": self.size_px,
             "colour": self.colour,
         }
-        if self.backbone == "iresnet":
+        if self.backbone == "compact":
+            card |= {"fold_stem": self.fold_stem}
+        else:
             card |= {"blocks": list(self.blocks), "squeeze_excitation": self.squeeze_excitation}
         return card
 

@@ -26,7 +26,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Batch:
-    """Faces (b, s, s, 3) in [0, 255] float: `psi` (b,) of each is a main sample, 1 - psi one of the mix domain."""
+    """Faces (b, s, s, c) in [0, 255] float: `psi` (b,) of each is a main sample, 1 - psi one of the mix domain."""
 
     faces: Tensor
     main: Labels

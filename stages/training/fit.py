@@ -16,6 +16,7 @@ from stages.training.samples import Samples
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 MARGIN_WARM_UP = 0.3  # share of the steps in which the margin rises from 0
 CLIP = 5.0  # largest norm of the gradient
+BETAS = (0.9, 0.95)  # of AdamW; the memory of its usual 0.999 is longer than a training of a few hundred steps
 LOSS_PARTS = 10
 
 
@@ -77,4 +78,4 @@ def _optimiser(parts: nn.Module, cfg: Train) -> torch.optim.Optimizer:
     decayed = [p for p in parts.parameters() if p.ndim > 1]
     others = [p for p in parts.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": cfg.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, cfg.learning_rate, fused=True)  # a third of the time of its loop
+    return torch.optim.AdamW(groups, cfg.learning_rate, BETAS, fused=True)  # a third of the time of its loop

@@ -11,11 +11,12 @@ import pyarrow as pa
 from stages.common import artifacts, images, tables
 
 DOMAINS = ("main", "mix")
+CHANNELS = {"rgb": 3, "grey": 1}
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Training samples: faces (n, s, s, 3) uint8 RGB; label_a, label_b, weight (the share of label_a), mix (n,)."""
+    """Training samples: faces (n, s, s, c) uint8, RGB or grey; label_a, label_b, weight (of a), mix, each (n,)."""
 
     faces: np.ndarray
     label_a: np.ndarray
@@ -26,14 +27,14 @@ class Samples:
     augment: bool
 
 
-def read(manifest: Path, data: Path, size_px: int) -> Samples:
-    """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px.
+def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
+    """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px, in `colour`: rgb or grey.
 
     Raises ValueError with one line when the manifest or a shard is missing, truncated, or does not fit the other: a
     digest that differs, a row or label out of range.
     """
     table, variant = _manifest(manifest)
-    faces = np.empty((table.num_rows, size_px, size_px, 3), np.uint8)
+    faces = np.empty((table.num_rows, size_px, size_px, CHANNELS[colour]), np.uint8)
     names = np.array([f"{a}/{b}" for a, b in zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)])
     rows = table["row"].to_numpy()
     for name in np.unique(names):
@@ -42,7 +43,8 @@ def read(manifest: Path, data: Path, size_px: int) -> Samples:
         _check_range(manifest, "row", rows[here], len(shard))
         for i in here:
             face = images.decode(shard.table["image"][int(rows[i])].as_py(), f"{data / name}: row {rows[i]}")
-            faces[i] = images.resize(face[None], size_px)[0]
+            face = images.resize(face[None], size_px)
+            faces[i] = (images.grey(face) if colour == "grey" else face)[0]
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])

@@ -13,24 +13,24 @@ GAIN_LOG, GAMMA_LOG, SHADING = 0.25, 0.25, 0.5
 
 
 def jittered(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return faces (b, s, s, 3) uint8, half of them mirrored, all slightly scaled, shifted and rotated."""
+    """Return faces (b, s, s, c) uint8, half of them mirrored, all slightly scaled, shifted and rotated."""
     b, s = faces.shape[:2]
-    mirrored = rng.random(b) < 0.5
+    mirror = np.where(rng.random(b) < 0.5, -1, 1)
     side = np.exp(SIDE_LOG * rng.standard_normal(b))
     shift = SHIFT * s * rng.standard_normal((b, 2))
     angle = np.radians(ANGLE_DEG) * rng.standard_normal(b)
+    cos, sin = np.cos(angle) / side, np.sin(angle) / side
+    turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (b, 2, 2)
+    centre = np.full(2, (s - 1) / 2)
+    moves = np.concatenate([turn, (centre - turn @ centre + shift)[:, :, None]], 2)
     out = np.empty_like(faces)
-    for i, face in enumerate(faces):
-        cos, sin = np.cos(angle[i]) / side[i], np.sin(angle[i]) / side[i]
-        turn = np.array([[cos, -sin], [sin, cos]]) * ([-1, 1] if mirrored[i] else [1, 1])
-        centre = np.full(2, (s - 1) / 2)
-        move = np.column_stack([turn, centre - turn @ centre + shift[i]])
-        cv2.warpAffine(face, move, (s, s), dst=out[i], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    for face, move, moved in zip(faces, moves, out, strict=True):
+        cv2.warpAffine(face, move, (s, s), dst=moved, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return out
 
 
 def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return faces (b, s, s, 3) uint8 with random blur and illumination: gain, gamma and light from a side.
+    """Return faces (b, s, s, c) uint8 with random blur and illumination: gain, gamma and light from a side.
 
     SynFace's first remedy against the gap between rendered and real faces, before it turns to mixup.
     """
@@ -45,5 +45,5 @@ def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     across = np.linspace(-1, 1, s, dtype=np.float32)
     light = level + along_x * across + along_y * across[:, None]  # (b, s, s)
     curve = ((np.arange(256) / 255.0) ** gamma[:, None]).astype(np.float32)  # (b, 256), of every grey level
-    x = np.stack([cv2.LUT(face, one) for one, face in zip(curve, x, strict=True)])
+    x = np.stack([cv2.LUT(face, one) for one, face in zip(curve, x, strict=True)]).reshape(faces.shape)
     return np.round(255 * np.clip(x * light[..., None], 0, 1)).astype(np.uint8)

@@ -58,6 +58,7 @@ def hugging_face(folder: Path) -> tuple[str, Path]:
 
 WRITERS = {
     "embedded": own("compact"),
+    "embedded folded": own("compact", fold_stem=True),
     "embedded iresnet": own("iresnet", blocks=[1, 2, 1, 1], squeeze_excitation=True),
     "onnx, free batch": onnx("N"),
     "onnx, batch of 1": onnx(1),
