@@ -71,12 +71,12 @@ def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
     for processes in ("1", "2"):
         folder = tmp_path / processes
         folder.mkdir()
-        write_params(folder, {**TINY, "sets.wild.identities": 65, "sets.wild.images": 8})  # two shards
+        write_params(folder, {**TINY, "sets.wild.identities": 16, "sets.wild.images": 8})  # four shards
         done = run(folder, "stages.tools.launch", "stages.sets", "wild", PET_NPROC_PER_NODE=processes)
         assert done.returncode == 0, done.stderr
         written.append({file.name: file.read_bytes() for file in (folder / "data/sets/wild").iterdir()})
         assert not any((folder / ".scratch").iterdir())
-    assert len(written[0]) == 2 and written[0] == written[1]
+    assert len(written[0]) == 4 and written[0] == written[1]
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")
