@@ -15,6 +15,7 @@ from stages.common import tables
 
 JPEG_QUALITY = 95
 ROWS_PER_SHARD = 512  # at most: the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
+CHANNELS = {"rgb": 3, "grey": 1}  # of what a network sees
 SCHEMA = pa.schema(
     [
         ("image", pa.binary()),

@@ -54,7 +54,7 @@ class Embedded:
     @torch.inference_mode()
     def _chunk(self, faces: np.ndarray) -> np.ndarray:
         faces = images.resize(faces, self.size_px)
-        if self.colour == "grey":  # here rather than in float: a third of the time
+        if self.colour == "grey":  # in float it would be a third of the time
             faces = images.grey(faces)
         padded = np.zeros((CHUNK, *faces.shape[1:]), np.uint8)
         padded[: len(faces)] = faces
@@ -67,7 +67,7 @@ def build(card: Mapping[str, Any]) -> nn.Module:
     """Return the untrained network that a card describes."""
     module = import_module(f"stages.backbones.{card['architecture']}")
     net = getattr(module, card["architecture"].capitalize())
-    colours = {"rgb": 3, "grey": 1}[card["colour"]]
+    colours = images.CHANNELS[card["colour"]]
     chosen = {key: card[key] for key in ("blocks", "squeeze_excitation", "fold_stem") if key in card}
     return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **chosen)
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 from stages.common import artifacts, images, tables
 
 DOMAINS = ("main", "mix")
-CHANNELS = {"rgb": 3, "grey": 1}
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
     digest that differs, a row or label out of range.
     """
     table, variant = _manifest(manifest)
-    faces = np.empty((table.num_rows, size_px, size_px, CHANNELS[colour]), np.uint8)
+    faces = np.empty((table.num_rows, size_px, size_px, images.CHANNELS[colour]), np.uint8)
     names = np.array([f"{a}/{b}" for a, b in zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)])
     rows = table["row"].to_numpy()
     for name in np.unique(names):
