@@ -68,7 +68,7 @@ def main() -> str:
     """Run the stage."""
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
     own = _external()  # first: what is wrong there should not wait for the drawing
-    with ranks.scratch("benchmarks", cfg, world, external.ROOT) as folder:
+    with ranks.kept("benchmarks") as folder:
         added = [external_protocol(name, each, cfg, world, folder) for name, each in own.items()]
         index = [*embedded_protocols(cfg, world, folder), *added]
         if ranks.rank() == 0:

@@ -68,7 +68,8 @@ def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Meas
 
 def main() -> str:
     """Score what the command line names on every protocol; keep all scores, report the metrics."""
-    entry, settings = named(sys.argv[1:]), params.load("evaluate", Evaluate)
+    entry = named(stage.name("NAME, a key of `variants` or of `baselines.networks`"))
+    settings = params.load("evaluate", Evaluate)
     report: dict[str, Any] = {}
     wild, accuracy = [], []
     with artifacts.output_folder(entry.scores) as folder:
@@ -88,19 +89,17 @@ def main() -> str:
     return f"evaluate {entry.name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {entry.report}"
 
 
-def named(arguments: Sequence[str]) -> Scored:
-    """Return what the one argument names, a variant or a network; raises ValueError for anything else."""
+def named(name: str) -> Scored:
+    """Return what has the name, a variant or a network; raises ValueError when nothing has."""
     values = params.read()
     variants, networks = values.get("variants", {}), values.get("baselines", {}).get("networks", {})
-    if len(arguments) != 1 or arguments[0] not in {**variants, **networks}:
-        raise ValueError(
-            f"{' '.join(['stages.evaluate', *arguments])}: expected one variant or network; "
-            f"allowed: {', '.join([*variants, *networks])}"
-        )
-    name = arguments[0]
     if name in variants:
         return trained(name, params.load("train", Train).seeds)
-    return published(name, params.check(f"baselines.networks.{name}", networks[name], Network))
+    if name in networks:
+        return published(name, params.check(f"baselines.networks.{name}", networks[name], Network))
+    raise ValueError(
+        f"stages.evaluate {name}: expected a variant or a network; allowed: {', '.join([*variants, *networks])}"
+    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ reads   params gallery, world; what the backend reads; the world's face detector
 writes  data/gallery/faces-*.arrow   n image shards rows, one face of each identity
 """
 
-from pathlib import Path
-
 from stages import galleries
 from stages.common import alignment, params, ranks, shards, stage
 from stages.settings.gallery import Gallery
@@ -16,7 +14,7 @@ def main() -> str:
     """Run the stage."""
     cfg, world = params.load("gallery", Gallery), params.load("world", World)
     initial = galleries.load(cfg, world)
-    with ranks.scratch("gallery", cfg, world, Path(cfg.path), Path(world.detector)) as folder:
+    with ranks.kept("gallery") as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
     return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')} -> data/gallery"

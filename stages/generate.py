@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages import generators
-from stages.attributes import attrop, pose, record
+from stages.attributes import attrop, record
 from stages.common import alignment, artifacts, params, ranks, shards, sphere, stage
 from stages.common.shards import Drawn, Provenance
 from stages.generators import Generator
@@ -170,11 +170,8 @@ def main() -> str:
         "gallery": artifacts.read_rows("data/embed", "x_ref", d),
         "gaussian": artifacts.read_rows("data/pack", "x_normal", d),
     }
-    generator, files = generators.load(cfg, world), ["data/pack", "data/embed", cfg.weights, world.detector]
-    if cfg.needs_gradients():
-        quality = cfg.attributes.quality
-        files += [pose.WEIGHTS, rows_by.weights, rows_by.card, quality.weights, quality.card]
-    with ranks.scratch("generate", cfg, world, rows_by, *map(Path, files)) as folder:
+    generator = generators.load(cfg, world)
+    with ranks.kept("generate") as folder:
         moving = attrop.load(generator, cfg, rows_by, folder) if cfg.needs_gradients() else None
         packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
         rows, reached = np.arange(len(x_id)), []

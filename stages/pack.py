@@ -6,7 +6,6 @@ terms, how close identities are to each other and to the gallery. Run it under t
 ranks; a run that was killed goes on where it last wrote its state.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -91,7 +90,7 @@ def main() -> str:
     cfg = params.load("pack", Pack)
     x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
     neighbours.check(len(x_ref))
-    with ranks.scratch("pack", cfg, Path("data/embed")) as folder, checkpoint.kept_in(folder):
+    with ranks.kept("pack") as folder, checkpoint.kept_in(folder):
         x_id, lengths = pack_with_norms(x_ref, norms, cfg)
         if ranks.rank() > 0:
             return ""

@@ -30,8 +30,7 @@ RECIPES = {
 def main() -> str:
     """Run the stage: recognisers and pose network side by side, then the inverter of the first recogniser."""
     cfg = params.load("pretrain", Pretrain)
-    nets = [Path(f"stages/backbones/{recipe.architecture}.py") for recipe in RECIPES.values()]  # not loaded yet
-    with ranks.scratch("pretrain", cfg, *nets) as folder:
+    with ranks.kept("pretrain") as folder:
 
         def train(name: str) -> None:
             file = folder / f"{name}.safetensors"

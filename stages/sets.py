@@ -51,10 +51,10 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
 
 def main() -> str:
     """Run the stage for the set named on the command line."""
-    name = stage.argument("NAME, a key of `sets`")
+    name = stage.name("NAME, a key of `sets`")
     cfg, world = params.load(f"sets.{name}", Sets), params.load("world", World)
-    make, inputs = (embedded, []) if cfg.backend == "embedded" else (on_disk, [Path(cfg.path)])
-    with ranks.scratch(f"sets-{name}", cfg, world, *inputs) as folder:
+    make = embedded if cfg.backend == "embedded" else on_disk
+    with ranks.kept(f"sets@{name}") as folder:
         make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
     return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each -> data/sets/{name}"

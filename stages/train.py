@@ -40,12 +40,11 @@ def loss_file(folder: Path, seed: int) -> Path:
 
 def main() -> str:
     """Run the stage for the variant named on the command line."""
-    name = stage.argument("NAME, a key of `variants`")
+    name = stage.name("NAME, a key of `variants`")
     cfg = params.load("train", Train)
     manifest = Path("data/variants") / name / "manifest.arrow"
     samples = read(manifest, Path("data"), cfg.size_px, cfg.colour)
-    parts = [Path(f"stages/heads/{cfg.head}.py"), Path(f"stages/backbones/{cfg.backbone}.py")]  # not loaded yet
-    with ranks.scratch(f"train/{name}", cfg, manifest, *parts) as folder:
+    with ranks.kept(f"train@{name}") as folder:
         train(samples, cfg, name, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.seeds}
         artifacts.write_json(folder / "loss.json", losses)

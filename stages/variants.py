@@ -105,7 +105,7 @@ def _digests(parts: list[pa.Table]) -> dict[str, str]:
 
 def main() -> str:
     """Run the stage for the variant named on the command line."""
-    name = stage.argument("NAME, a key of `variants`")
+    name = stage.name("NAME, a key of `variants`")
     cfg = params.load(f"variants.{name}", Variants)
     table = manifest(cfg, name)
     with artifacts.output_folder(f"data/variants/{name}") as folder:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 UNIT_TOLERANCE = 1e-3
+TEMPORARY = ".tmp-"  # begins the name of what is being written, the writer's process number follows
 
 
 @contextmanager
@@ -20,7 +21,7 @@ def output_folder(folder: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `folder` that takes its place when the block ends well, and vanishes otherwise."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-", dir=folder.parent))
+    fresh = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-{folder.name}-", dir=folder.parent))
     try:
         fresh.chmod(0o755)
         yield fresh
@@ -31,7 +32,7 @@ def output_folder(folder: str | Path) -> Iterator[Path]:
 
 def _swap(fresh: Path, folder: Path) -> None:
     if folder.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".tmp-{folder.name}-old-", dir=folder.parent))
+        old = Path(tempfile.mkdtemp(prefix=f"{TEMPORARY}{os.getpid()}-{folder.name}-old-", dir=folder.parent))
         folder.rename(old / folder.name)
         fresh.rename(folder)
         shutil.rmtree(old)
@@ -44,10 +45,12 @@ def output_file(file: str | Path) -> Iterator[Path]:
     """Yield a path beside `file` that takes its place when the block ends well, and vanishes otherwise."""
     file = Path(file)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".tmp-{os.getpid()}-{file.name}")
+    fresh = file.with_name(f"{TEMPORARY}{os.getpid()}-{file.name}")
     try:
         yield fresh
         fresh.replace(file)
+    except OSError as error:
+        raise error if error.filename else OSError(error.errno, error.strerror or str(error), str(file)) from error
     finally:
         fresh.unlink(missing_ok=True)
 

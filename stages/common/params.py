@@ -5,6 +5,9 @@
 
 import json
 import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -48,6 +51,13 @@ class Network:
     card: Text
 
 
+def check_name(name: str) -> str:
+    """Return `name` if it may name a set, a variant or a network; raises ValueError otherwise."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise ValueError(f"{name[:80]!r}: a bad name; allowed: at most 64 letters, digits, - and _, not - or _ first")
+    return name
+
+
 def read(file: Path | None = None) -> dict[str, Any]:
     """Return the whole of params.yaml as plain values, parsed as DVC parses it (YAML 1.2).
 
@@ -57,12 +67,28 @@ def read(file: Path | None = None) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{file}: no such file; run from the repository's root")
     try:
-        values = deepcopy(_parsed(file.read_text()))
+        values = deepcopy(_parsed(_pinned.get(file) or file.read_text()))
     except YAMLError as error:
         raise ValueError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
     return values
+
+
+_pinned: dict[Path, str] = {}
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """Let all of the block, threads and forked processes too, read params.yaml as it is now, or was already pinned."""
+    if FILE in _pinned or not FILE.is_file():
+        yield
+        return
+    _pinned[FILE] = FILE.read_text()
+    try:
+        yield
+    finally:
+        del _pinned[FILE]
 
 
 @lru_cache(maxsize=4)

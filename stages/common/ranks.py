@@ -1,46 +1,45 @@
 """Share work between the ranks that torchrun starts, and keep what is done across a crash.
 
 A rank takes whole items (a shard, a chunk of identities, a seed), never a part of a batch, so that one process and
-many write the same bytes. Finished items lie in a scratch folder outside the stage's outputs, keyed by all that went
-into them; a stage that was killed resumes there.
+many write the same bytes. Finished items lie in a folder outside the stage's outputs, keyed by all that goes into
+them; a stage that was killed resumes there.
 """
 
-import fcntl
-import hashlib
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, is_dataclass
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import TypeVar
 
 import torch.distributed as dist
 from tqdm import tqdm
 
-from stages.common import artifacts
+from stages.common import artifacts, pipeline, scratch, stage
 
 T = TypeVar("T")
 
 
 def rank() -> int:
-    """Return this process's rank, 0 without torchrun."""
-    return int(os.environ.get("RANK", "0"))
+    """Return this process's rank, 0 where neither the launcher nor torchrun started it, whatever RANK says."""
+    return int(os.environ["RANK"]) if stage.is_rank() else 0
 
 
 def size() -> int:
-    """Return the number of ranks, 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Return the number of ranks, 1 where neither the launcher nor torchrun started this one."""
+    return int(os.environ["WORLD_SIZE"]) if stage.is_rank() else 1
 
 
 def barrier() -> None:
     """Wait for all ranks."""
     if size() > 1:
         if not dist.is_initialized():
-            dist.init_process_group("gloo", timeout=timedelta(days=7))  # a rank may train for long while others wait
+            store = os.environ.get(stage.STORE_FILE)  # ranks of one machine meet in a file, no port is opened
+            where = f"file://{store}" if store else "env://"
+            long = timedelta(days=7)  # a rank may train while others wait
+            dist.init_process_group("gloo", init_method=where, rank=rank(), world_size=size(), timeout=long)
         dist.barrier()
 
 
@@ -53,53 +52,19 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str) -> None:
 
 
 @contextmanager
-def scratch(stage: str, *inputs: Any) -> Iterator[Path]:
-    """Yield the stage's scratch folder, the same for all ranks and for a later try with the same inputs.
+def kept(address: str) -> Iterator[Path]:
+    """Yield the folder of the parts that the stage at `address`, e.g. `train@base`, has finished.
 
-    inputs: settings, plain values and paths of files or folders; their contents, the source of every module of ours
-    that is loaded by now and that of the program itself are the key. The folder is removed when the block ends well and
-    kept otherwise. It lies under FACESPHERE_SCRATCH (default: .scratch in the repository, beside the data, on the same
-    disk). Raises ValueError when another run is writing there.
+    It is the same for all ranks, and for a later try while the stage's parameters and dependencies, as dvc.yaml
+    declares them, are the same. It is removed when the block ends well and kept otherwise.
     """
-    folder = scratch_root() / f"{stage.replace('/', '-')}-{_key(inputs)[:16]}"
+    folder = scratch.parts(address, os.environ.get(scratch.KEY) or pipeline.state(address).key())
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder) if rank() == 0 else nullcontext():
-        barrier()
-        yield folder
-        barrier()
-        if rank() == 0:
-            shutil.rmtree(folder)
-
-
-def scratch_root() -> Path:
-    """Return the folder that holds all scratch folders; the environment names it, never params.yaml."""
-    return Path(os.environ.get("FACESPHERE_SCRATCH", ".scratch"))
-
-
-def _locked(folder: Path) -> IO[str]:
-    lock = (folder / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise ValueError(f"{folder}: another run of this stage is writing here; wait for it or stop it") from error
-    return lock
-
-
-def _key(inputs: Sequence[Any]) -> str:
-    ours = (module for name, module in sys.modules.items() if name == "__main__" or name.startswith("stages"))
-    sources = sorted({str(module.__file__) for module in ours if getattr(module, "__file__", None)})
-    parts = [_plain(value) for value in inputs] + [artifacts.digest(file) for file in sources]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        files = sorted(value.rglob("*")) if value.is_dir() else [value]
-        return [[str(file), artifacts.digest(file)] for file in files if file.is_file()]
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    return value
+    barrier()
+    yield folder
+    barrier()
+    if rank() == 0:
+        shutil.rmtree(folder)
 
 
 def publish(folder: Path, output: str | Path) -> None:

@@ -1,52 +1,99 @@
-"""Run a stage: one thread, one clear line for bad input, one line at the end, and no life after its parent."""
+"""Run a stage: one thread, one clear line for bad input, one line at the end, and no life after who started it."""
 
 import contextlib
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
 
-WATCH_EVERY_S = 1.0
+from stages.common import params, parents, pipeline, scratch
+
 INTERRUPTED = "error: interrupted\n"
 ERROR_FILE = "FACESPHERE_ERROR_FILE"  # environment variable by which the launcher collects the error of a rank
+STORE_FILE = "FACESPHERE_STORE_FILE"  # and by which the ranks that it forks meet
+LONGEST = 400  # characters of an error
 
 
 def run(main: Callable[[], str]) -> None:
-    """Call `main`, print the line it returns with the time taken, and turn a ValueError into one line and exit 1.
+    """Call `main`, print the line it returns with the time taken, and turn bad input into one line and exit 1.
 
-    One thread per process: the bytes a stage writes must not depend on how many cores the machine has. However it
-    fails, the outputs that DVC removed before it come back; Ctrl-C and SIGTERM are one line, too.
+    One thread per process: the bytes a stage writes must not depend on how many cores the machine has. Without the
+    launcher nothing else runs this stage meanwhile, and nothing that it reads may change. `--help` prints what the
+    stage reads and writes.
     """
-    die_with_parent()
-    end_on_sigterm()
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((sys.modules["__main__"].__doc__ or "").strip())
+        return
+    parents.die_with_parent()
     os.environ["OMP_NUM_THREADS"] = "1"  # heard by torch where a backend imports it later
     start = time.perf_counter()
-    first = os.environ.get("RANK", "0") == "0"
     try:
-        with threadpool_limits(1):
+        with threadpool_limits(1), params.pinned() if ERROR_FILE in os.environ else _alone():
             if "torch" in sys.modules:
                 sys.modules["torch"].set_num_threads(1)
             line = main()
-    except ValueError as error:
-        _fail(f"error: {' '.join(str(error).split())}\n")
+    except (ValueError, OSError, MemoryError) as error:
+        _fail(error_line(error))
     except KeyboardInterrupt:
         _fail(INTERRUPTED if ERROR_FILE not in os.environ else "")  # the launcher knows it was interrupted
     except Exception:  # a defect: its traceback is wanted
-        if ERROR_FILE not in os.environ:
-            restore_outputs()
-        elif Path(os.environ[ERROR_FILE]).exists():  # another rank failed first, and this one lost its connection
-            os._exit(1)
+        if ERROR_FILE in os.environ and Path(os.environ[ERROR_FILE]).exists():
+            os._exit(1)  # another rank failed first, and this one lost its connection
         raise
-    if first:
+    if not is_rank() or os.environ["RANK"] == "0":
         print(f"{line} ({time.perf_counter() - start:.1f} s)", flush=True)
+
+
+def is_rank() -> bool:
+    """Say whether the launcher or torchrun started this process; a job of a cluster may set RANK, too."""
+    return ERROR_FILE in os.environ or "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def error_line(error: Exception) -> str:
+    """Return the one line, ended, that says what was wrong, shortened in its middle where it quotes what is long."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text = " ".join((text or type(error).__name__).split())
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+    return f"error: {text}\n"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other runs of this stage out, and let its inputs stay as they are; the launcher does it for all ranks."""
+    if is_rank() and os.environ["RANK"] != "0":
+        with params.pinned():
+            yield
+        return
+    spec = sys.modules["__main__"].__spec__
+    with scratch.exclusive(here := address(spec.name if spec else "", sys.argv[1:])), pipeline.unchanged(here) as now:
+        scratch.sweep(here, now.key())
+        yield
+
+
+def address(module: str, arguments: list[str]) -> str:
+    """Return the address in dvc.yaml, e.g. `train@base`, of a stage's module and its arguments."""
+    by_dvc = os.environ.get("DVC_STAGE", "").rpartition(":")[2]  # from another folder it is ../dvc.yaml:train@base
+    return by_dvc or "@".join([module.removeprefix("stages."), *arguments[:1]])
+
+
+def name(what: str) -> str:
+    """Return the name of the item that a stage runs for: from DVC, else the one command-line argument.
+
+    what: the argument, for the ValueError without it. A name that DVC passes through a shell would run there.
+    """
+    found = [os.environ["DVC_STAGE"].partition("@")[2]] if "DVC_STAGE" in os.environ else sys.argv[1:]
+    if len(found) != 1 or not found[0]:
+        raise ValueError(f"{Path(sys.argv[0]).name}: expected one argument, {what}; got {len(found)}")
+    return params.check_name(found[0])
 
 
 def threads() -> ThreadPoolExecutor:
@@ -63,69 +110,7 @@ def _fail(line: str) -> NoReturn:
     file = os.environ.get(ERROR_FILE)
     if file is None:
         print(line, file=sys.stderr, end="", flush=True)
-        restore_outputs()
     elif line:
         with contextlib.suppress(FileExistsError), open(file, "x") as stream:
             stream.write(line)
     os._exit(1)  # a rank that fails must not wait for the others
-
-
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that outputs come back."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def restore_outputs() -> None:
-    """Bring back the outputs that DVC removed before it ran this stage; does nothing without DVC."""
-    if "DVC_STAGE" not in os.environ:
-        return
-    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them
-        signal.signal(signal_, signal.SIG_IGN)
-    command = [sys.executable, "-m", "stages.tools.restore"]  # not imported, so that it is no dependency of the stage
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    line = done.stdout if done.returncode == 0 else "earlier outputs are not restored; `dvc checkout` tries again\n"
-    print(line, file=sys.stderr, end="", flush=True)
-
-
-def argument(what: str) -> str:
-    """Return the one command-line argument of a stage that runs per item; raises ValueError without it."""
-    if len(sys.argv) != 2:
-        raise ValueError(f"{Path(sys.argv[0]).name}: expected one argument, {what}; got {len(sys.argv) - 1}")
-    return sys.argv[1]
-
-
-def die_with_parent() -> None:
-    """End this process when `dvc` (or, without DVC, the process that started it) ends, even by SIGKILL.
-
-    DVC leaves its stages running when it is killed, and the next `dvc repro` would start a second writer. Between DVC
-    and a rank stand a shell and torchrun, so the whole chain of parents is watched, not only the nearest.
-    """
-    if not Path("/proc/self/stat").exists():  # Linux only; elsewhere a killed DVC leaves its stage running
-        return
-    chain = _ancestors_up_to_dvc()
-    threading.Thread(target=_watch, args=(chain,), daemon=True).start()
-
-
-def _ancestors_up_to_dvc() -> list[tuple[int, int]]:
-    chain, pid = [], os.getpid()
-    while (parent := _parent(pid)) > 1:
-        chain.append((pid, parent))
-        words = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")[:3]
-        if any(Path(word.decode(errors="replace")).name == "dvc" for word in words):
-            return chain
-        pid = parent
-    return chain[:1]
-
-
-def _parent(pid: int) -> int:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    return int(stat.rpartition(")")[2].split()[1])  # the name in parentheses may hold blanks
-
-
-def _watch(chain: list[tuple[int, int]]) -> None:
-    while all(_parent(pid) == parent for pid, parent in chain):
-        time.sleep(WATCH_EVERY_S)
-    os._exit(1)

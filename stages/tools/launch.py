@@ -1,47 +1,127 @@
-"""Run a stage on several ranks: `python -m stages.tools.launch [--extra-ranks N] stages.generate`.
+"""Run a stage: `python -m stages.tools.launch [--ranks N | --extra-ranks N] stages.generate`, as dvc.yaml does.
 
-On one machine without an accelerator the ranks are forked from this process, which has torch loaded already: half the
-start-up time of `torchrun --standalone`, in the same environment (RANK, WORLD_SIZE, MASTER_ADDR, ...). All else is
-torchrun's: with PET_NNODES, PET_RDZV_ENDPOINT or a GPU this is `torchrun -m stages.generate`. PET_NPROC_PER_NODE says
-how many ranks in both; else it is one for each core, and stages whose few long items would not fill them ask for extra
-ones: three trainings end sooner as three processes on two cores than as two and then one. A rank's bad input ends in
-its one line, Ctrl-C ends all ranks, and the ranks die with DVC.
+This process does no work of its own. It watches over the processes that do: it ends them when DVC, Ctrl-C or SIGTERM
+ends it, collects the one line of a failure, keeps other runs of the stage out, refuses to end well when parameters or
+dependencies have changed meanwhile, brings back the outputs that DVC removed when it fails, and keeps those of a run
+that ended well until DVC has recorded them. It is armed before anything heavy is imported.
+
+On one machine without an accelerator the ranks are forked from it. All else is torchrun's: with PET_NNODES,
+PET_RDZV_ENDPOINT or a GPU this is `torchrun -m stages.generate`. PET_NPROC_PER_NODE says how many ranks in both; else
+it is one for each core, and stages whose few long items would not fill them ask for extra ones: three trainings end
+sooner as three processes on two cores than as two and then one. `--ranks 1` is for stages that share nothing.
 """
 
-import contextlib
 import os
 import runpy
 import signal
-import socket
+import subprocess
 import sys
-import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import torch
+from stages.common import parents  # all others wait until this process is armed
 
-from stages.common import stage
+INTERRUPTED = "error: interrupted\n"
+DISTRIBUTED = {"PET_NNODES", "PET_RDZV_ENDPOINT"}  # what asks for torchrun
+OF_RANKS = (  # a job of a cluster may set these around a stage that is none of its ranks
+    "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
+    "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE",
+    "GLOO_SOCKET_IFNAME",
+)  # fmt: skip
 
 
-def launch(words: list[str]) -> int:
-    """Run `words` (a module and its arguments, perhaps extra ranks before it) on all ranks; returns the exit code."""
-    extra = 0
-    if words[:1] == ["--extra-ranks"]:
-        (_, number, *words) = words
-        extra = int(number)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+class StageError(Exception):
+    """A stage that failed; the text is the line to print, ended."""
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    parents.die_with_parent()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        supervise(sys.argv[1:])
+    except (KeyboardInterrupt, StageError) as ended:
+        print(ended if isinstance(ended, StageError) else INTERRUPTED, file=sys.stderr, end="", flush=True)
+    except Exception:  # a defect of this file: its traceback is wanted
+        traceback.print_exc()
+    else:
+        return 0
+    restore_outputs()
+    return 1
+
+
+def supervise(words: list[str]) -> None:
+    """Run a stage as the command line says; raises StageError with one line when it does not end well."""
+    from stages.common import pipeline, scratch, stage
+
+    extra, fixed, module, arguments = _parsed(words)
+    address, by_dvc = stage.address(module, arguments), "DVC_STAGE" in os.environ
+    try:
+        with scratch.exclusive(address), pipeline.unchanged(address) as now:
+            scratch.sweep(address, key := now.key())
+            if by_dvc and scratch.put_back(address, key):
+                print(f"{address}: the outputs of a run that DVC did not come to record")
+                return
+            with _environment(key):
+                _run([module, *arguments], fixed, extra)
+            if by_dvc:
+                scratch.keep(address, key)
+    except pipeline.ChangedError as error:
+        if by_dvc:
+            pipeline.remove_outputs(address)
+        raise StageError(stage.error_line(error)) from error
+    except (ValueError, OSError) as error:
+        raise StageError(stage.error_line(error)) from error
+
+
+def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        "python -m stages.tools.launch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument("--ranks", type=int, metavar="N", help="so many ranks, whatever PET_NPROC_PER_NODE says")
+    number.add_argument("--extra-ranks", type=int, metavar="N", default=0, help="ranks beyond one for each core")
+    parser.add_argument("module", help="a stage's module, such as stages.generate")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")
+    found = parser.parse_args(words)
+    return found.extra_ranks, found.ranks, found.module, found.arguments
+
+
+@contextmanager
+def _environment(key: str) -> Iterator[None]:
+    """Tell the ranks where to leave the line of an error, where to meet, and under which key to keep what is done."""
+    import tempfile
+
+    from stages.common import scratch, stage
+
     with tempfile.TemporaryDirectory() as folder:
-        error = Path(folder) / "error"
-        os.environ[stage.ERROR_FILE] = str(error)
-        local = not torch.cuda.is_available() and not {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ)
-        try:
-            code = _fork(words, _ranks(extra)) if local else _torchrun(words)
-            line = error.read_text() if error.exists() else f"error: a rank ended with {code}\n"
-        except KeyboardInterrupt:
-            code, line = 1, stage.INTERRUPTED
+        os.environ |= {
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            parents.LAUNCHER: str(os.getpid()),
+            scratch.KEY: key,
+            stage.ERROR_FILE: f"{folder}/error",
+            stage.STORE_FILE: f"{folder}/store",
+        }
+        yield
+
+
+def _run(words: list[str], fixed: int | None, extra: int) -> None:
+    from stages.common import stage
+
+    if fixed is None:
+        import torch  # once, before the ranks are forked
+
+        remote = torch.cuda.is_available() or DISTRIBUTED & set(os.environ)
+        code = _torchrun(words) if remote else _fork(words, _ranks(extra))
+    else:
+        code = _fork(words, fixed)
     if code:
-        print(line, file=sys.stderr, end="", flush=True)
-    return int(code != 0)
+        error = Path(os.environ[stage.ERROR_FILE])
+        raise StageError(error.read_text() if error.exists() else f"error: a rank ended with {code}\n")
 
 
 def _ranks(extra: int) -> int:
@@ -54,11 +134,12 @@ def _ranks(extra: int) -> int:
 
 
 def _fork(words: list[str], ranks: int) -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ.update({key: str(value) for key, value in world.items()})
+    """Run `words` on forked ranks, which meet in a file and speak over the loopback; returns the first exit code."""
+    for name in OF_RANKS:
+        os.environ.pop(name, None)
+    os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+    if sys.platform == "linux":
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     pids = [pid for rank in range(ranks) if (pid := _start(words, rank))]
     running, code = set(pids), 0
     try:
@@ -71,7 +152,7 @@ def _fork(words: list[str], ranks: int) -> int:
                     os.kill(other, signal.SIGKILL)
     except KeyboardInterrupt:
         for pid in running:
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # ended just now
+            with suppress(ProcessLookupError, ChildProcessError):  # ended just now
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
         raise
@@ -85,6 +166,7 @@ def _start(words: list[str], rank: int) -> int:
     code = 1
     try:
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        parents.die_with_parent()
         sys.argv = list(words)
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
         code = 0
@@ -101,8 +183,15 @@ def _torchrun(words: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    from stages.common import stage
+
     os.environ.setdefault("PET_NPROC_PER_NODE", "auto")
-    alone = [] if {"PET_NNODES", "PET_RDZV_ENDPOINT"} & set(os.environ) else ["--standalone"]  # a free port
+    alone: list[str] = []
+    if DISTRIBUTED & set(os.environ):
+        del os.environ[stage.STORE_FILE]  # ranks of several machines meet at a port
+    else:
+        meeting = f"{os.environ[stage.STORE_FILE]}-launchers"
+        alone = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-conf", "store_type=file"]
     try:
         torchrun.run(torchrun.parse_args([*alone, "-m", *words]))
     except ChildFailedError as failed:
@@ -112,18 +201,16 @@ def _torchrun(words: list[str]) -> int:
     return 0
 
 
-def main() -> int:
-    """Run the command line."""
-    stage.die_with_parent()
-    stage.end_on_sigterm()
-    try:
-        code = launch(sys.argv[1:])
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
-    if code:
-        stage.restore_outputs()
-    return code
+def restore_outputs() -> None:
+    """Bring back the outputs that DVC removed before it ran this stage; does nothing without DVC."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them
+        signal.signal(signal_, signal.SIG_IGN)
+    command = [sys.executable, "-m", "stages.tools.restore"]  # not imported, so that it is no dependency of the stage
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    line = done.stdout if done.returncode == 0 else "earlier outputs are not restored; `dvc checkout` tries again\n"
+    print(line, file=sys.stderr, end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tiny import ENVIRONMENT, ROOT, TINY, working_in, write_params
+from tiny import ENVIRONMENT, TINY, working_in, write_params
 
-from stages.common import params, ranks
-from stages.settings.gallery import Gallery
+from stages.common import ranks
 
 
 def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -110,22 +109,21 @@ def _alive(pid: int) -> bool:
         return False
 
 
-def test_two_runs_do_not_share_a_scratch_folder(tmp_path: Path):
-    cfg = params.load("gallery", Gallery, ROOT / "params.yaml")
-    with working_in(tmp_path):
-        with ranks.scratch("gallery", cfg) as folder:
-            with pytest.raises(ValueError, match="another run of this stage"), ranks.scratch("gallery", cfg):
-                pass
-            with ranks.scratch("gallery", replace(cfg, identities=4)) as other:
-                assert other != folder
-        assert not folder.exists()
+GALLERY = {**TINY, "gallery.identities": 4}
 
 
-def test_a_stage_that_fails_keeps_what_it_has_for_the_next_try(tmp_path: Path):
-    cfg = params.load("gallery", Gallery, ROOT / "params.yaml")
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """Work in a folder that holds the tiny parameters."""
+    write_params(tmp_path, GALLERY)
     with working_in(tmp_path):
-        with pytest.raises(RuntimeError, match="killed"), ranks.scratch("gallery", cfg) as folder:
-            (folder / "done").write_text("half")
-            raise RuntimeError("killed")
-        with ranks.scratch("gallery", cfg) as folder:
-            assert (folder / "done").read_text() == "half"
+        yield tmp_path
+
+
+def test_a_stage_that_fails_keeps_what_it_has_for_the_next_try(tiny: Path):
+    with pytest.raises(RuntimeError, match="killed"), ranks.kept("gallery") as folder:
+        (folder / "done").write_text("half")
+        raise RuntimeError("killed")
+    with ranks.kept("gallery") as folder:
+        assert (folder / "done").read_text() == "half"
+    assert not folder.exists()

@@ -1,0 +1,151 @@
+"""Where stages keep what is done until DVC has recorded it, and that one run of a stage at a time writes there.
+
+    .scratch/train@base.lock        held while the stage runs
+    .scratch/train@base/KEY/        finished parts of a run; a stage that was killed resumes there
+    .scratch/train@base/KEY.kept/   the outputs of a run that ended well, hard links that cost no space, until dvc.lock
+                                    records them: DVC may be killed before it has hashed and stored them
+
+KEY is the digest of the stage's state. FACESPHERE_SCRATCH names another folder than `.scratch`.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from stages.common import artifacts, pipeline
+
+KEY = "FACESPHERE_KEY"  # environment variable by which the launcher tells all ranks the key
+LOCK = Path("dvc.lock")
+ABOUT = "about.json"
+
+
+def root() -> Path:
+    """Return the folder that holds all scratch; the environment names it, never params.yaml."""
+    return Path(os.environ.get("FACESPHERE_SCRATCH", ".scratch"))
+
+
+def parts(address: str, key: str) -> Path:
+    """Return the folder of the finished parts of a run of the stage at `address`."""
+    return root() / address / key
+
+
+@contextmanager
+def exclusive(address: str) -> Iterator[None]:
+    """Keep other runs of the stage at `address` out of the block; raises ValueError when one is under way."""
+    file = root() / f"{address}.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(file, address):
+        yield
+        with contextlib.suppress(OSError):  # not empty: it holds what is kept
+            (root() / address).rmdir()
+        file.unlink()
+
+
+@contextmanager
+def _locked(file: Path, address: str) -> Iterator[None]:
+    while True:
+        with file.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(f"{file}: another run of {address} is under way; wait for it or stop it") from error
+            except OSError as error:
+                raise OSError(error.errno, f"no locks on this disk ({error.strerror})", str(file)) from error
+            if file.exists() and os.fstat(lock.fileno()).st_ino == file.stat().st_ino:  # else its owner removed it
+                yield
+                return
+
+
+def keep(address: str, key: str) -> None:
+    """Keep the outputs of a run that ended well until dvc.lock records them; not where hard links are impossible."""
+    target = _kept(address, key)
+    with contextlib.suppress(OSError), artifacts.output_folder(target) as fresh:
+        for out in filter(Path.exists, pipeline.declared(address).outs):
+            (fresh / out).parent.mkdir(parents=True, exist_ok=True)
+            if out.is_dir():
+                shutil.copytree(out, fresh / out, copy_function=os.link)
+            else:
+                os.link(out, fresh / out)
+        artifacts.write_json(fresh / ABOUT, {"recorded": _recorded(address)})
+
+
+def put_back(address: str, key: str) -> bool:
+    """Bring back kept outputs that DVC did not come to record; says whether there were any."""
+    kept = _kept(address, key)
+    if not kept.exists() or _is_recorded(address, kept):
+        return False
+    for out in pipeline.declared(address).outs:
+        if (kept / out).is_dir():
+            with artifacts.output_folder(out) as fresh:
+                shutil.copytree(kept / out, fresh, copy_function=shutil.copyfile, dirs_exist_ok=True)
+        elif (kept / out).exists():
+            with artifacts.output_file(out) as fresh:
+                shutil.copyfile(kept / out, fresh)
+    return True
+
+
+def sweep(address: str, key: str) -> None:
+    """Remove what earlier runs left: other keys of this stage, what dvc.lock records by now, half-written outputs."""
+    mine = {parts(address, key), _kept(address, key)}
+    for folder in (root() / address).glob("*"):
+        if folder not in mine:
+            shutil.rmtree(folder)
+    for kept in root().glob("*/*.kept"):
+        if _is_recorded(kept.parent.name, kept):
+            shutil.rmtree(kept)
+            with contextlib.suppress(OSError):
+                kept.parent.rmdir()
+    for parent in {out.parent for out in pipeline.declared(address).outs}:
+        for left in parent.glob(f"{artifacts.TEMPORARY}*"):
+            if not _alive(left.name.removeprefix(artifacts.TEMPORARY).partition("-")[0]):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _alive(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _kept(address: str, key: str) -> Path:
+    return root() / address / f"{key}.kept"
+
+
+def _recorded(address: str) -> dict[str, str]:
+    """Return the MD5 of every output that dvc.lock records of a stage, by path; reads its entry alone, not the file."""
+    text = LOCK.read_text() if LOCK.exists() else ""
+    entry = re.search(rf"^  {re.escape(address)}:\n((?:    .*\n)+)", text, re.MULTILINE)
+    found: dict[str, Any] = YAML(typ="safe").load(entry[1]) if entry else {}
+    return {out["path"]: out["md5"] for out in found.get("outs", [])}
+
+
+def _is_recorded(address: str, kept: Path) -> bool:
+    """Say whether DVC has recorded kept outputs: its entry is a new one, or was always of these very outputs."""
+    now = _recorded(address)
+    return now != artifacts.read_json(kept / ABOUT)["recorded"] or (
+        bool(now) and all((kept / path).exists() and _md5(kept / path) == md5 for path, md5 in now.items())
+    )
+
+
+def _md5(path: Path) -> str:
+    """Return the hash by which dvc.lock knows a file, or a folder: that of the list of its files' hashes."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listed = json.dumps([{"md5": _md5(file), "relpath": name} for name, file in files])
+    return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
