@@ -7,26 +7,26 @@ A stage that somebody starts by hand works for nobody: it outlives the shell tha
 
 import json
 import os
-import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-EVERY_S = 1.0
+EVERY_S = 0.2
 LAUNCHER = "FACESPHERE_LAUNCHER"  # environment variable: the launcher's process number
 
 Chain = list[tuple[int, int]]  # processes and their parents, from this one up
 
 
-def die_with_parent() -> None:
-    """Watch the processes between this one and whom it works for; ends at once when that one has gone already."""
+def die_with_parent(die: Callable[[], None] = lambda: os._exit(1)) -> None:
+    """Call `die` once one of the processes between this one and whom it works for has ended, or has gone already."""
     if not Path("/proc/self/stat").exists() or not works():
         return  # Linux only: elsewhere a killed DVC leaves its stage running
     chain = _chain()
     if chain is None:
-        print("error: the process that started this stage has ended", file=sys.stderr, flush=True)
-        os._exit(1)
-    threading.Thread(target=_watch, args=(chain,), daemon=True).start()
+        die()
+    else:
+        threading.Thread(target=_watch, args=(chain, die), daemon=True).start()
 
 
 def works() -> bool:
@@ -68,7 +68,7 @@ def _parent(pid: int) -> int:
     return int(stat.rpartition(")")[2].split()[1])  # the name in parentheses may hold blanks
 
 
-def _watch(chain: Chain) -> None:
+def _watch(chain: Chain, die: Callable[[], None]) -> None:
     while all(_parent(pid) == parent for pid, parent in chain):
         time.sleep(EVERY_S)
-    os._exit(1)
+    die()

@@ -15,10 +15,11 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ruamel.yaml import YAML
 
@@ -26,6 +27,7 @@ from stages.common import artifacts, pipeline
 
 KEY = "FACESPHERE_KEY"  # environment variable by which the launcher tells all ranks the key
 LOCK = Path("dvc.lock")
+PATIENCE_S = 5.0
 ABOUT = "about.json"
 
 
@@ -41,29 +43,35 @@ def parts(address: str, key: str) -> Path:
 
 @contextmanager
 def exclusive(address: str) -> Iterator[None]:
-    """Keep other runs of the stage at `address` out of the block; raises ValueError when one is under way."""
+    """Keep other runs of the stage at `address` out of the block; raises ValueError when one does not end soon."""
     file = root() / f"{address}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(file, address):
-        yield
-        with contextlib.suppress(OSError):  # not empty: it holds what is kept
-            (root() / address).rmdir()
-        file.unlink()
+    last = time.monotonic() + PATIENCE_S  # a run whose dvc was killed needs a moment to notice
+    while not (lock := _locked(file)):
+        if time.monotonic() > last:
+            raise ValueError(f"{file}: another run of {address} is under way; wait for it or stop it")
+        time.sleep(0.1)
+    with lock:
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # not empty: it holds what is kept
+                (root() / address).rmdir()
+            file.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(file: Path, address: str) -> Iterator[None]:
-    while True:
-        with file.open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(f"{file}: another run of {address} is under way; wait for it or stop it") from error
-            except OSError as error:
-                raise OSError(error.errno, f"no locks on this disk ({error.strerror})", str(file)) from error
-            if file.exists() and os.fstat(lock.fileno()).st_ino == file.stat().st_ino:  # else its owner removed it
-                yield
-                return
+def _locked(file: Path) -> IO[str] | None:
+    lock = file.open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
+            return lock
+    except (BlockingIOError, FileNotFoundError):  # another run holds it, or had it and removed it
+        pass
+    except OSError as error:
+        raise OSError(error.errno, f"no lock on this disk ({error.strerror})", str(file)) from error
+    lock.close()
+    return None
 
 
 def keep(address: str, key: str) -> None:

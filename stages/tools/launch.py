@@ -38,9 +38,9 @@ class StageError(Exception):
 
 def main() -> int:
     """Run the command line; returns the exit code."""
-    parents.die_with_parent()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        parents.die_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
         supervise(sys.argv[1:])
     except (KeyboardInterrupt, StageError) as ended:
         print(ended if isinstance(ended, StageError) else INTERRUPTED, file=sys.stderr, end="", flush=True)
