@@ -69,12 +69,13 @@ def error_line(error: Exception) -> str:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Keep other runs of this stage out, and let its inputs stay as they are; the launcher does it for all ranks."""
-    if is_rank() and os.environ["RANK"] != "0":
+    spec = sys.modules["__main__"].__spec__
+    here = address(spec.name if spec else "", sys.argv[1:])
+    if (is_rank() and os.environ["RANK"] != "0") or not pipeline.declared(here).outs:  # it has none: a tool
         with params.pinned():
             yield
         return
-    spec = sys.modules["__main__"].__spec__
-    with scratch.exclusive(here := address(spec.name if spec else "", sys.argv[1:])), pipeline.unchanged(here) as now:
+    with scratch.exclusive(here), pipeline.unchanged(here) as now:
         scratch.sweep(here, now.key())
         yield
 

@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 
 from stages import formats, variants
-from stages.common import artifacts, images, photographs, stage, tables
+from stages.common import artifacts, images, photographs, tables
 from stages.formats import Faces, bin, folder, parquet, rec, saved, webdataset
+from stages.tools import command
 
 DATA = Path("data")
 SOURCES = "data/variants/NAME, data/generate, data/gallery, data/sets/NAME, data/benchmarks/NAME"
@@ -111,7 +112,7 @@ def export_benchmark(source: Path, kind: str, out: Path, size_px: int | None) ->
     return f"{len(pairs)} pairs of {len(encoded)} images"
 
 
-def main(words: Sequence[str] | None = None) -> str:
+def main(words: Sequence[str]) -> str:
     """Run the command."""
     parser = argparse.ArgumentParser("export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--to", required=True, choices=[*SETS, *BENCHMARKS])
@@ -132,4 +133,4 @@ def main(words: Sequence[str] | None = None) -> str:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    command.run(main)

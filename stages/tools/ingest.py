@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import artifacts, images, shards, stage
+from stages.common import artifacts, images, shards
 from stages.formats import Faces, bin, folder, memfile, npy, saved, training
+from stages.tools import command
 
 BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 
@@ -48,7 +49,7 @@ def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
     return f"{len(same)} pairs of {len(benchmark.identity)} images"
 
 
-def main(words: Sequence[str] | None = None) -> str:
+def main(words: Sequence[str]) -> str:
     """Run the command."""
     parser = argparse.ArgumentParser("ingest", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--from", required=True, choices=[*training.READERS, *BENCHMARKS], dest="kind")
@@ -70,4 +71,4 @@ def main(words: Sequence[str] | None = None) -> str:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    command.run(main)

@@ -6,6 +6,7 @@ The table is written from reports/metrics.json between two markers, and never ty
 from pathlib import Path
 
 from stages.common import artifacts, params
+from stages.tools import command
 
 BEGIN, END = "<!-- results: written by stages.tools.readme -->", "<!-- end of results -->"
 
@@ -38,8 +39,9 @@ def insert(text: str, results: str) -> str:
     return f"{before}{BEGIN}\n{results}\n{END}{rest.partition(END)[2]}"
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Update README.md."""
+    command.parser("readme", __doc__).parse_args(words)
     readme = Path("README.md")
     results = table(artifacts.read_json("reports/metrics.json"), list(params.read()["variants"]))
     text = insert(readme.read_text(), results)
@@ -48,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -16,6 +16,8 @@ from pathlib import Path
 from dvc.output import Output
 from dvc.repo import Repo
 
+from stages.tools import command
+
 
 def restore(address: str, root: Path) -> list[str]:
     """Bring back what is missing of the outputs of the stage at `address`, e.g. `train@base`; returns their paths."""
@@ -37,7 +39,7 @@ def _from_cache(out: Output) -> bool:
 def _from_git(out: Output, root: Path) -> bool:
     shown = subprocess.run(["git", "show", f"HEAD:./{out.def_path}"], cwd=root, capture_output=True, check=False)
     recorded = out.hash_info.value if out.hash_info else None
-    if shown.returncode or hashlib.md5(shown.stdout).hexdigest() != recorded:
+    if shown.returncode or recorded not in (None, hashlib.md5(shown.stdout).hexdigest()):
         return False
     file = root / out.def_path
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -45,8 +47,9 @@ def _from_git(out: Output, root: Path) -> bool:
     return True
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Restore what belongs to the stage that DVC runs, and say so in one line."""
+    command.parser("restore", __doc__).parse_args(words)
     logging.disable()
     restored = restore(os.environ["DVC_STAGE"], Path.cwd())  # DVC runs a stage in the folder of its dvc.yaml
     if restored:
@@ -54,4 +57,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -61,16 +61,16 @@ def tiled(faces: np.ndarray) -> np.ndarray:
 
 def main(arguments: Sequence[str]) -> str:
     """Run the command line; returns what was written."""
-    world = params.load("world", World)
     parser = argparse.ArgumentParser("python -m stages.tools.sheet", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("what", choices=["people", "images", "sweeps", "worst"])
     parser.add_argument("--seed", type=int, default=0, help="of the population")
     parser.add_argument("--domain", choices=render.DOMAINS, default="wild")
     parser.add_argument("--spread", type=float, help="width of the style; default: the domain's in params.yaml")
-    parser.add_argument("--size-px", type=int, default=world.size_px, help="side of a face, a multiple of 16")
+    parser.add_argument("--size-px", type=int, help="side of a face, a multiple of 16; default: world.size_px")
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
-    args = parser.parse_args(arguments)
+    args, world = parser.parse_args(arguments), params.load("world", World)
+    size_px = args.size_px or world.size_px
     spread = args.spread if args.spread is not None else getattr(world, f"{args.domain}_spread")
     album = {
         "people": lambda: people(args.seed, args.domain, spread, 1),
@@ -78,11 +78,11 @@ def main(arguments: Sequence[str]) -> str:
         "sweeps": lambda: sweeps(args.seed, args.domain),
         "worst": worst,
     }[args.what]()
-    picture = tiled(album.faces(slice(None), args.size_px))
+    picture = tiled(album.faces(slice(None), size_px))
     if not (args.out.parent.is_dir() and cv2.haveImageWriter(str(args.out))):
         raise ValueError(f"--out {args.out}: cannot be written; allowed: a .png or .jpg in a folder that exists")
     cv2.imwrite(str(args.out), picture[..., ::-1])
-    return f"{args.what}: {len(album.z)} faces of {args.size_px} px -> {args.out}"
+    return f"{args.what}: {len(album.z)} faces of {size_px} px -> {args.out}"
 
 
 if __name__ == "__main__":

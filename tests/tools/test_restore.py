@@ -3,116 +3,25 @@
 DVC runs it, or the test removes the outputs as DVC does.
 """
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
-from tiny import ENVIRONMENT, git_and_dvc
-
-PIPELINE = f"""
-stages:
-  make:
-    cmd: {sys.executable} -m stages.tools.launch --ranks 1 make
-    deps: [make.py]
-    params: [word, end]
-    outs: [data/make]
-    metrics: [reports/make.json: {{cache: false}}]
-"""
-STAGE = """
-import os, signal, time
-from pathlib import Path
-from stages.common import artifacts, params, stage
-
-def main():
-    values = params.read()
-    match values["end"]:
-        case "refused":
-            raise ValueError(f"params.yaml: word = {values['word']!r}; allowed: another")
-        case "defect":
-            raise KeyError("defect")
-        case "killed":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "hangs":
-            Path("hangs").touch()
-            time.sleep(60)
-    with artifacts.output_folder("data/make") as folder:
-        (folder / "word").write_text(values["word"])
-        (folder / "deep").mkdir()
-        (folder / "deep" / "same").write_text("same")
-    if values["end"] == "half":
-        raise ValueError("params.yaml: end = 'half'")
-    artifacts.write_json("reports/make.json", {"word": values["word"]})
-    return "made"
-
-if __name__ == "__main__":
-    stage.run(main)
-"""
-OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/make.json")
-ALONE, RANKS = ("stages.tools.launch", "--ranks", "1", "make"), ("stages.tools.launch", "make")
-RESTORED = "restored: data/make, reports/make.json"
-INTERRUPTED = ["error: interrupted", RESTORED]
-
-
-def change(folder: Path, end: str = "well", word: str = "second") -> None:
-    (folder / "params.yaml").write_text(f"word: {word}\nend: {end}\n")
-    (folder / "hangs").unlink(missing_ok=True)
-
-
-def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a module in a process group of its own, as a shell does, that hears Ctrl-C.
-
-    A shell that starts the tests in the background lets them, and all that they start, ignore it.
-    """
-    return subprocess.Popen(
-        [sys.executable, "-m", *words], cwd=folder, env={**ENVIRONMENT, "PET_NPROC_PER_NODE": "2", **environment},
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def start_as_dvc_does(folder: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
-    shutil.rmtree(folder / "data/make", ignore_errors=True)
-    (folder / "reports/make.json").unlink(missing_ok=True)
-    writer = {"pid": os.getpid(), "cmd": "pytest"}  # as DVC says who writes
-    (folder / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(folder / "data/make"): writer}}))
-    return start(folder, *words, DVC_STAGE="make")
-
-
-def lines_of(failing: subprocess.Popen[str]) -> list[str]:
-    """Wait for a failure; returns what it said on stderr, but for what DVC adds."""
-    _, said = failing.communicate(timeout=60)
-    assert failing.returncode != 0
-    return [line for line in said.splitlines() if line and not line.startswith("ERROR: failed to reproduce 'make'")]
-
-
-def outputs(folder: Path) -> dict[str, str]:
-    return {file: (folder / file).read_text() for file in OUTPUTS if (folder / file).exists()}
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository in which the stage ran well and git holds the metric."""
-    folder = tmp_path_factory.mktemp("repository")
-    (folder / "make.py").write_text(STAGE)
-    (folder / "dvc.yaml").write_text(PIPELINE)
-    (folder / ".gitignore").write_text("/data\n")
-    change(folder, word="first")
-    git_and_dvc(folder)
-    with start(folder, "dvc", "repro") as started:
-        assert started.communicate(timeout=60) and started.returncode == 0
-    subprocess.run("git add -A && git commit -qm made", shell=True, cwd=folder, check=True)
-    return folder
-
-
-@pytest.fixture
-def made(repository: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(repository, tmp_path / "made")
+from making import (
+    ALONE,
+    INTERRUPTED,
+    OUTPUTS,
+    RANKS,
+    RESTORED,
+    change,
+    lines_of,
+    outputs,
+    start,
+    start_as_dvc_does,
+    wait_for,
+)
 
 
 def test_dvc_finds_the_stage_unchanged_when_the_bad_value_is_gone(made: Path):
@@ -133,12 +42,6 @@ def test_ctrl_c_ends_dvc_and_the_outputs_are_back(made: Path):
     os.killpg(started.pid, signal.SIGINT)  # a terminal signals the whole group
     assert lines_of(started) == INTERRUPTED
     assert outputs(made) == before
-
-
-def wait_for(file: Path, started: subprocess.Popen[str]) -> None:
-    while not file.exists():
-        assert started.poll() is None
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("words", [ALONE, RANKS], ids=["alone", "ranks"])
@@ -185,12 +88,19 @@ def test_without_the_cache_git_gives_what_it_holds(made: Path):
     assert outputs(made) == {"reports/make.json": before["reports/make.json"]}
 
 
-@pytest.mark.parametrize("lost", ["dvc.lock", "dvc.yaml"])
-def test_where_nothing_can_be_restored_the_error_stands_alone_or_with_a_hint(made: Path, lost: str):
+def test_where_nothing_is_recorded_git_gives_what_it_holds(made: Path):
+    before = outputs(made)
     change(made, "refused")
-    (made / lost).unlink()
-    _, *more = lines_of(start_as_dvc_does(made, ALONE))
-    assert [line.split(";")[0] for line in more] == ["earlier outputs are not restored"] * (lost == "dvc.yaml")
+    (made / "dvc.lock").unlink()
+    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json"]
+    assert outputs(made) == {"reports/make.json": before["reports/make.json"]}
+
+
+def test_where_nothing_can_be_restored_a_hint_follows_the_error(made: Path):
+    change(made, "refused")
+    (made / "dvc.yaml").unlink()
+    _, more = lines_of(start_as_dvc_does(made, ALONE))
+    assert more.startswith("earlier outputs are not restored;")
     assert not outputs(made)
 
 
