@@ -64,24 +64,24 @@ def scene() -> Iterator[Scene]:
         yield Scene()
 
 
-def test_identity_quality_and_pose_come_to_what_is_asked(scene: Scene):
-    _, start = scene.moved(Target(ASKED_DEG, 3.0), steps=1)
-    assert np.abs(start[:, YAW] - ASKED_DEG[:, 0]).min() > 15
-    asked: dict[str, Any] = {
-        "min_cosine": float(start[:, COSINE].max() + 0.03),
-        "min_norm": float(start[:, NORM].max() + 0.3),
-    }
-    end_z, end = scene.moved(Target(ASKED_DEG, 3.0), **asked, steps=60)
-    assert end[:, ACCEPTED].all() and (end[:, STEPS] < 60).all()
-    assert (end[:, COSINE] >= asked["min_cosine"]).all() and (end[:, NORM] >= asked["min_norm"]).all()
-    assert (np.abs(end[:, [YAW, PITCH]] - ASKED_DEG) <= 3).all()
+@pytest.mark.parametrize("person", [0, 1])
+def test_identity_quality_and_pose_come_to_what_is_asked(scene: Scene, person: int):
+    """Asked of each person is more than its own start has: what another's face reaches it may never."""
+    rows, asked_deg = slice(person, person + 1), ASKED_DEG[person]
+    _, (start,) = scene.moved(Target(ASKED_DEG, 3.0), rows, steps=1)
+    assert np.abs(start[YAW] - asked_deg[0]) > 15
+    asked: dict[str, Any] = {"min_cosine": float(start[COSINE] + 0.03), "min_norm": float(start[NORM] + 0.3)}
+    end_z, (end,) = scene.moved(Target(ASKED_DEG, 3.0), rows, **asked, steps=80)
+    assert end[ACCEPTED] and end[STEPS] < 80
+    assert end[COSINE] >= asked["min_cosine"] and end[NORM] >= asked["min_norm"]
+    assert (np.abs(end[[YAW, PITCH]] - asked_deg) <= 3).all()
     # the renderer's own yaw agrees with the pose network that guided the descent
-    assert np.abs(POSE_DEG * end_z[:, identity.IDENTITY_DIM] - ASKED_DEG[:, 0]).max() < 12
+    assert np.abs(POSE_DEG * end_z[0, identity.IDENTITY_DIM] - asked_deg[0]) < 12
     # what is accepted is what `generate` draws
     assert isinstance(scene.generator, EmbeddedGenerator)
-    faces = scene.generator.generate(end_z, SEEDS)
+    faces = scene.generator.generate(end_z, SEEDS[rows])
     x = sphere.unit_rows(scene.generator.recogniser.embed(faces))
-    assert np.abs((x * scene.x).sum(1) - end[:, COSINE]).max() < 0.1
+    assert np.abs((x * scene.x[rows]).sum() - end[COSINE]) < 0.1
 
 
 def test_it_stops_at_the_cap_and_says_who_failed(scene: Scene, monkeypatch: pytest.MonkeyPatch):
