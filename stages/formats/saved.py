@@ -27,7 +27,7 @@ def read(path: Path) -> Benchmark:
     def encoded(row: int) -> bytes:
         return tables.encoded(int(order[row]))
 
-    return paired.by_content(len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
+    return paired.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
 
 
 def write(folder: Path, images: list[bytes], same: np.ndarray) -> None:
