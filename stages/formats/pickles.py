@@ -78,12 +78,13 @@ def _refuse_more(_: Any) -> NoReturn:
     _refuse("holds more than lists, numbers, bytes and NumPy arrays")
 
 
+def _load_bytes(unpickler: Any) -> None:
+    (size,) = struct.unpack("<Q", unpickler.read(8))
+    unpickler.append(unpickler.read(size))  # Python's allots them before it reads them
+
+
 class _Unpickler(pickle._Unpickler):  # Python's own: C's takes gigabytes where ten bytes name a high memo number
     dispatch = pickle._Unpickler.dispatch | {code[0]: _refuse_more for code in REFUSED}
-
-    def _load_bytes(self) -> None:  # Python's allots them before it reads them
-        self.append(self.read(struct.unpack("<Q", self.read(8))[0]))
-
     dispatch[pickle.BYTEARRAY8[0]] = _load_bytes
 
     def __init__(self, content: bytes) -> None:
