@@ -1,6 +1,7 @@
 """Make one training set that the generator did not make.
 
-reads   params sets.NAME, world; for backends other than `embedded` the user's set
+reads   params sets.NAME, world; for backends other than `embedded` the user's set, and the world's face detector, if
+        there is one and the set is not aligned
 writes  data/sets/NAME/faces-*.arrow
 """
 
@@ -9,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import params, photographs, ranks, shards, stage
-from stages.common.shards import Provenance
+from stages.common import alignment, images, params, photographs, ranks, shards, stage
+from stages.common.shards import Drawn, Encoded, Provenance
 from stages.formats import training
 from stages.settings.sets import Sets
 from stages.settings.world import World
@@ -24,7 +25,7 @@ def embedded(name: str, cfg: Sets, world: World, folder: Path) -> None:
 
 
 def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
-    """Read the user's aligned faces: the first `images` of the first `identities` people, in the order of the format.
+    """Read the user's faces: the first `images` of the first `identities` people, in the order of the format.
 
     Raises ValueError when the set is missing or broken, holds fewer people than asked for or an unreadable image.
     """
@@ -36,11 +37,13 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
     taken = taken[np.argsort(faces.identity[taken], kind="stable")]
     who, index = faces.identity[taken], number[taken]
 
-    def drawn(part: slice) -> list[bytes]:
-        return [
-            photographs.stored(faces.encoded(row), faces.source(row), framed, world.size_px, faces.size)
-            for row in taken[part].tolist()
-        ]
+    aligner = None if cfg.aligned else alignment.load(world)
+
+    def drawn(part: slice) -> Drawn | Encoded:
+        encoded = [(faces.encoded(row), faces.source(row)) for row in taken[part].tolist()]
+        if aligner:
+            return aligner.stored((images.decode(*one) for one in encoded), "external")
+        return [photographs.stored(*one, framed, world.size_px, faces.size) for one in encoded]
 
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
@@ -53,11 +56,12 @@ def main() -> str:
     """Run the stage for the set named on the command line."""
     name = stage.argument("NAME, a key of `sets`")
     cfg, world = params.load(f"sets.{name}", Sets), params.load("world", World)
-    make, inputs = (embedded, []) if cfg.backend == "embedded" else (on_disk, [Path(cfg.path)])
+    make, inputs = (embedded, []) if cfg.backend == "embedded" else (on_disk, [Path(cfg.path), Path(world.detector)])
     with ranks.scratch(f"sets-{name}", cfg, world, *inputs) as folder:
         make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
-    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each -> data/sets/{name}"
+    fixed = alignment.fixed_crops(f"data/sets/{name}")
+    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{fixed} -> data/sets/{name}"
 
 
 if __name__ == "__main__":
