@@ -6,11 +6,12 @@ its development lists begin with the number of genuine pairs alone, RFW's with t
 images/ or `aligned images/`, or, where neither is there, below the list's folder.
 """
 
+import os
 import re
 import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -61,8 +62,9 @@ def read(folder: Path) -> Benchmark:
         raise ValueError(f"{folder}: {', '.join(f.name for f in lists)}; allowed: one list of pairs")
     file = lists[0]
     header, pairs = _listed(file)
-    images = Images(next((folder / name for name in ROOTS if (folder / name).is_dir()), folder))
     listed = [(end, f"{file}, line {pair.line}") for pair in pairs for end in (pair.a, pair.b)]
+    shared = len(os.path.commonprefix([end.folder.parts for end, _ in listed]))
+    images = Images(next((folder / name for name in ROOTS if (folder / name).is_dir()), folder), shared)
     files = [images.find(end, source) for end, source in listed]
     same = np.array([pair.same for pair in pairs])
     fold = _folds(file, header, same)
@@ -162,25 +164,28 @@ def _of_file(listed: str) -> End:
 
 
 class Images:
-    """The image files below a folder, by what lists call them."""
+    """The image files below a folder, by what a list calls them."""
 
-    def __init__(self, root: Path) -> None:
-        """List the files."""
-        self.root = root
-        self._named: dict[str, list[Path]] = defaultdict(list)
+    def __init__(self, root: Path, shared: int) -> None:
+        """List the files. All paths of the list begin with `shared` folders, which may be elsewhere."""
+        self.root, self._starts = root, dict.fromkeys((0, shared))
+        self._named: dict[str, list[Path]] = defaultdict(list)  # by name, and by folder and name
         self._numbered: dict[str, list[Path]] = defaultdict(list)  # by NAME_0001: facenet's NAME_0001_0
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in SUFFIXES and path.is_file():
-                stem = _composed(path.stem)
-                self._named[stem].append(path)
-                if last := LAST_NUMBER.fullmatch(stem):
-                    self._numbered[last[1]].append(path)
+                folder, stem = _composed(path.parent.name), _composed(path.stem)
+                last = LAST_NUMBER.fullmatch(stem)
+                for index, name in ((self._named, stem), (self._numbered, last[1] if last else "")):
+                    index[name].append(path)
+                    index[f"{folder}/{name}"].append(path)
 
     def find(self, end: End, source: str) -> Path:
         """Return the file of an end that `source` names; raises ValueError when there is none, or more than one."""
-        for files in (self._named, self._numbered):
+        for index, start in product((self._named, self._numbered), self._starts):
+            folder = [_composed(name) for name in end.folder.parts[start:]]
             for stems in (end.stems[:1], end.stems[1:]):
-                found = _nearest([path for stem in stems for path in files.get(_composed(stem), [])], end)
+                keys = ["/".join([*folder[-1:], _composed(stem)]) for stem in stems]
+                found = _placed([path for key in keys for path in index.get(key, [])], folder, end.people[1])
                 if len(found) > 1:
                     raise ValueError(f"{source}: {found[0]} or {found[1]}; allowed: one image of that name")
                 if found:
@@ -189,12 +194,14 @@ class Images:
         raise ValueError(f"{self.root}/{folder}/{end.stems[0]}.png (or .jpg): no such file, named in {source}")
 
 
-def _nearest(files: list[Path], end: End) -> list[Path]:
-    """Return those files that lie where the list says, or else, if there are any, in a folder of the person's name."""
-    for depth, name in enumerate(reversed(end.folder.parts), 1):
-        there = [file for file in files if _composed("/".join(file.parts[-1 - depth : -depth])) == _composed(name)]
-        files = there if there or depth == 1 else files
-    return [file for file in files if _composed(file.parent.name) == _composed(end.people[1])] or files
+def _placed(files: list[Path], folder: list[str], person: str) -> list[Path]:
+    """Return the files that lie in such a folder, those in one of the person's name if there are any."""
+    there = [
+        file
+        for file in files
+        if [_composed(part) for part in file.parent.parts][-len(folder) :] == folder or not folder
+    ]
+    return [file for file in there if _composed(file.parent.name) == _composed(person)] or there
 
 
 def _composed(name: str) -> str:

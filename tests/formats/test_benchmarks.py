@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import detector
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +17,7 @@ from formats.faces import encoded
 from sklearn.model_selection import KFold
 from tiny import run, working_in, write_params
 
+from stages.common.alignment import Aligner
 from stages.common.images import Shards, decode
 from stages.formats import bin, layouts, paired, pickles, saved
 from stages.formats.paired import Benchmark
@@ -317,6 +320,64 @@ def test_a_pickle_joins_by_being_there_and_keeps_its_bytes(tmp_path: Path, monke
         shards = Shards("data/benchmarks/lfw-external", "faces-*.arrow")
     assert [shards.table["image"].to_pylist()[row] for row in ROWS] == IMAGES
     assert shards.column("identity").tolist() == PEOPLE
+
+
+FACE, NONE = (detector.picture(256, column) for column in (1, None))
+
+
+def write_full_size(root: Path) -> None:
+    """Write two people of two full-size pictures each, by the third of which a detector finds no face."""
+    for i, (person, picture) in enumerate((("a", FACE), ("a", FACE), ("b", NONE), ("b", FACE))):
+        (root / person).mkdir(parents=True, exist_ok=True)
+        noisy = picture - np.uint8(i)  # no two are alike
+        cv2.imwrite(str(root / person / f"{person}_{1 + i % 2:04d}.png"), noisy)
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_full_size_pictures_of_benchmarks_and_sets_are_aligned_and_fixed_crops_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bool
+):
+    from stages import benchmarks
+
+    monkeypatch.setattr(benchmarks, "embedded_protocols", lambda *_: [])
+    if found:
+        pytest.importorskip("insightface")
+    own, file = tmp_path / "data/external/benchmarks/own", "data/external/scrfd.onnx" if found else "params.yaml"
+    write_full_size(own / "lfw")
+    write_pairs(own, "pairs.txt", ["2", "a 1 2", "b 1 2", "a 1 b 1", "a 2 b 2"], [])
+    write_full_size(tmp_path / "data/external/sets/own")
+    if found:
+        detector.write(tmp_path / file)
+    entry = {"backend": "folder", "path": "data/external/sets/own", "aligned": False}
+    entry |= {"identities": 2, "images": 2, "seed": 0}
+    changed = {"world.size_px": 32, "world.detector": file, "benchmarks.full_size": ["own"], "sets.own": entry}
+    write_params(tmp_path, changed)
+    with working_in(tmp_path):
+        lines = [run("benchmarks"), run("sets own")]
+        shown = [Shards("data/benchmarks/own", "faces-*.arrow"), Shards("data/sets/own")]
+    count, domains = (1, ["", "", "-fixed-crop", ""]) if found else (4, ["-fixed-crop"] * 4)
+    aligner = Aligner(32, 136)
+    for line, shards in zip(lines, shown, strict=True):
+        assert f"own, {count} of 4 with a fixed crop" in line or f"each, {count} of 4 with a fixed crop" in line
+        order = np.lexsort((shards.column("index"), shards.column("identity")))
+        assert [shards.table["domain"].to_pylist()[i] for i in order] == [f"external{said}" for said in domains]
+        if not found:
+            expected, _ = aligner.align(
+                [picture - np.uint8(i) for i, picture in enumerate((FACE, FACE, NONE, FACE))], ""
+            )
+            np.testing.assert_array_equal(shards.faces(order), expected)
+
+
+def test_a_set_that_is_not_there_is_not_named(tmp_path: Path):
+    (tmp_path / "data/external/benchmarks").mkdir(parents=True)
+    crop = {"side_px": 9.0, "x_px": 4.0, "y_px": 4.0}
+    for key, value in (("full_size", ["lfv"]), ("crops", {"lfv": crop})):
+        write_params(tmp_path, {f"benchmarks.{key}": value})
+        with working_in(tmp_path), pytest.raises(ValueError, match=f"benchmarks.{key} names lfv; allowed: none"):
+            run("benchmarks")
+    write_params(tmp_path, {"benchmarks.full_size": ["own"], "benchmarks.crops": {"own": crop}})
+    with working_in(tmp_path), pytest.raises(ValueError, match="full_size and crops name own; allowed: one of"):
+        run("benchmarks")
 
 
 def test_validate_finds_what_is_no_benchmark(tmp_path: Path):
