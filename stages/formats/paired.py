@@ -45,7 +45,7 @@ def by_content(
     resampling by person needs. Raises ValueError, with its `name`, when there are not twice as many images as labels,
     or what is compared makes no sense.
     """
-    if count != 2 * len(same):
+    if count != 2 * len(same) or count == 0:
         raise ValueError(f"{name}: {count} images, {len(same)} labels; allowed: two images a label")
     row = numbered(map(content or encoded, range(count)))
     check_selves(name, row[::2], row[1::2], same)

@@ -45,7 +45,7 @@ def size(count: int) -> bytes:
 
 def nested(start: bytes, join: bytes, levels: int = 60) -> bytes:
     """Return a pickle's part in which each level holds the one before it twice."""
-    return start + b"".join(b"q%ch%ch%c" % (i, i, i) + join for i in range(levels))
+    return start + b"".join(b"q%c0h%ch%c" % (i, i, i) + join for i in range(levels))
 
 
 LAUGHS = nested(b")", b"\x86")
@@ -75,6 +75,7 @@ PICKLES = {
     "a list that holds itself": b"\x80\x02]q\0h\0ah\0\x86.",
     "a long name": b"\x80\x02c" + b"a" * 10**5 + b"\nb\n.",
     "a type of long cells": b"\x80\x02cnumpy.core.multiarray\nscalar\ncnumpy\ndtype\nU\x0cS99999999999\x85R)\x86R.",
+    "nothing": b"\x80\x02]]\x86.",
     "one number": b"\x80\x02K\1.",
     "numbers for images": b"\x80\x02K\1K\1\x86.",
     "images that are a number": b"\x80\x02](K\1K\2e](\x88e\x86.",
@@ -153,7 +154,8 @@ def header(text: str, version: int = 1) -> bytes:
     [
         *(header(f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n") for shape in (
             "(12, 3, 32)", "(1152921504606846976, 3, 32, 32)", "(-12, 3, -32, 32)", "(12, 3, 32, 33)", "12",
-            "(12.0, 3, 32, 32)", "('a', 3, 32, 32)", "(" * 90 + ")" * 90, "(99999999999999999999999, 3, 32, 32)", "(0, 3, 32, 32)",
+            "(12.0, 3, 32, 32)", "('a', 3, 32, 32)", "(" * 90 + ")" * 90, "(0, 3, 32, 32)",
+            "(99999999999999999999999, 3, 32, 32)",
         )),
         header("{'descr': '|O', 'fortran_order': False, 'shape': (12, 3, 32, 32), }\n"),
         header("{'descr': [('a', '|u1')] * 9**9, 'fortran_order': False, 'shape': (12, 3, 32, 32), }\n"),
