@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import photographs
+from stages.common import artifacts, photographs
 from stages.formats import paired
 from stages.formats.paired import Benchmark
 
@@ -12,10 +12,7 @@ from stages.formats.paired import Benchmark
 def read(folder: Path) -> Benchmark:
     """Return the benchmark; raises ValueError when a file is missing, broken or of another shape."""
     file, labels = folder / f"{folder.name}.npy", folder / "issame.txt"
-    try:
-        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file}: not a readable .npy file: {error}") from error
+    pixels = artifacts.map_array(file)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
         raise ValueError(f"{file}: {pixels.dtype} {pixels.shape}; allowed: uint8 (images, 3, height, width)")
     words = labels.read_text().split() if labels.is_file() else []
