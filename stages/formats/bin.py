@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.formats import paired, pickles, text
+from stages.common import artifacts
+from stages.formats import paired, pickles
 from stages.formats.paired import Benchmark
 
 PROTOCOL = 4  # the oldest that every reader of today and Python's fast path share
@@ -38,7 +39,7 @@ def _content(file: Path) -> bytes:
         with lzma.open(file) as stream:
             content = stream.read(most + 1)
     except (lzma.LZMAError, EOFError, MemoryError) as error:
-        raise ValueError(f"{file}: not a readable .xz file: {text.short(error)}") from error
+        raise ValueError(f"{file}: not a readable .xz file: {artifacts.brief(error)}") from error
     if len(content) > most:
         raise ValueError(f"{file}: unpacks to more than {most} bytes; allowed: {MOST_UNPACKED} times its own size")
     return content

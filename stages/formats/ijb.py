@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from stages.common import artifacts
 from stages.formats import text
 
 LANDMARKS = 5
@@ -66,7 +67,7 @@ def _columns(file: Path, kinds: list[Any], delimiter: str = " ", skip: int = 0, 
             csv.ConvertOptions(column_types=dict(zip(names, kinds, strict=True))),
         )
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: expected {len(kinds)} columns: {text.short(error)}") from error
+        raise ValueError(f"{file}: expected {len(kinds)} columns: {artifacts.brief(error)}") from error
     if table.num_columns < len(kinds) or (table.num_columns > len(kinds) and not more):
         raise ValueError(f"{file}: {table.num_columns} columns; allowed: {len(kinds)}")
     return [table[name].to_numpy() for name in names]

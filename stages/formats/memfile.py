@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.common import artifacts, photographs
-from stages.formats import paired, text
+from stages.formats import paired
 from stages.formats.paired import Benchmark
 
 
@@ -21,10 +21,12 @@ def read(folder: Path) -> Benchmark:
     shape, dtype = card.get("shape"), card.get("dtype")
     sizes = shape if isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape) else []
     if len(sizes) != 4 or sizes[1] != 3 or dtype != "float32":
-        said = text.short(f"dtype {dtype}, shape {shape}")
+        said = artifacts.brief(f"dtype {dtype}, shape {shape}")
         raise ValueError(f"{file}.conf: {said}; allowed: dtype float32, shape (images, 3, height, width)")
     if not file.is_file() or file.stat().st_size != 4 * math.prod(sizes):
-        raise ValueError(f"{file}: missing, or not of the size that its .conf says, {text.short(f'float32 {sizes}')}")
+        raise ValueError(
+            f"{file}: missing, or not of the size that its .conf says, {artifacts.brief(f'float32 {sizes}')}"
+        )
     pixels = np.memmap(file, np.float32, "r", shape=tuple(sizes))
     lists = [parent / f"{folder.name}_list.npy" for parent in (folder, folder.parent)]
     list_file = next((file for file in lists if file.is_file()), lists[0])

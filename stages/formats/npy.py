@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import photographs
+from stages.common import artifacts, photographs
 from stages.formats import paired, text
 from stages.formats.paired import Benchmark
 
@@ -12,13 +12,10 @@ from stages.formats.paired import Benchmark
 def read(folder: Path) -> Benchmark:
     """Return the benchmark; raises ValueError when a file is missing, broken or of another shape."""
     file, labels = folder / f"{folder.name}.npy", folder / "issame.txt"
-    try:
-        pixels = np.lib.format.open_memmap(file, mode="r")
-    except Exception as error:  # NumPy's reader of headers fails in many ways on a broken file
-        raise ValueError(f"{file}: not a readable .npy file: {text.short(error)}") from error
+    pixels = artifacts.map_array(file)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
         raise ValueError(
-            f"{file}: {pixels.dtype} {text.short(pixels.shape)}; allowed: uint8 (images, 3, height, width)"
+            f"{file}: {pixels.dtype} {artifacts.brief(pixels.shape)}; allowed: uint8 (images, 3, height, width)"
         )
     words = text.read(labels).split()
     if not words or not set(words) <= {"0", "1"}:

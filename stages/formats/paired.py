@@ -83,9 +83,9 @@ def check_selves(name: object, a: np.ndarray, b: np.ndarray, same: np.ndarray) -
 
 def labels(file: object, values: Sequence[Any] | np.ndarray) -> np.ndarray:
     """Return the labels (p,) of pairs as truth values; raises ValueError when one is neither true nor false, 0 or 1."""
-    listed = values if isinstance(values, list | tuple) or values.ndim == 1 else [None]
+    listed = [None] if isinstance(values, np.ndarray) and values.ndim != 1 else list(values)
     plain = [
-        value.item() if isinstance(value, np.ndarray | np.generic) and value.ndim == 0 else value for value in listed
+        value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value for value in listed
     ]
     if not all(isinstance(value, int) and value in (0, 1) for value in plain):
         raise ValueError(f"{file}: labels; allowed: as many times true or false as there are pairs")

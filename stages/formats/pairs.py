@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from stages import formats
+from stages.common import artifacts
 from stages.formats import layouts, paired, text
 from stages.formats.paired import Benchmark
 from stages.protocols.pairs import table
@@ -121,7 +122,7 @@ def _lfw(file: Path, line: Line) -> Pair:
             return Pair(_end(person, a), _end(person, b), True, number)
         case [person, a, other, b] if NUMBER.fullmatch(a) and NUMBER.fullmatch(b) and person != other:
             return Pair(_end(person, a), _end(other, b), False, number)
-    raise ValueError(f"{file}: line {number}: {text.short(said)!r}; allowed: NAME 1 2, or NAME 1 OTHER 2")
+    raise ValueError(f"{file}: line {number}: {artifacts.brief(said)!r}; allowed: NAME 1 2, or NAME 1 OTHER 2")
 
 
 def _by_numbers(words: list[str]) -> list[str]:
@@ -139,7 +140,7 @@ def _two_files(file: Path, line: Line) -> Pair:
     number, said = line
     found = TWO_FILES.fullmatch(said)
     if not found:
-        raise ValueError(f"{file}: line {number}: {text.short(said)!r}; allowed: FILE FILE, then 1 or 0")
+        raise ValueError(f"{file}: line {number}: {artifacts.brief(said)!r}; allowed: FILE FILE, then 1 or 0")
     return Pair(_of_file(found[1]), _of_file(found[2]), found[3] == "1", number)
 
 
@@ -148,7 +149,7 @@ def _two_lines(file: Path, lines: list[Line]) -> list[Pair]:
     for number, match, said in found:
         if not match:
             raise ValueError(
-                f"{file}: line {number}: {text.short(said)!r}; allowed: NAME_1.jpg, then a label, 0 or above"
+                f"{file}: line {number}: {artifacts.brief(said)!r}; allowed: NAME_1.jpg, then a label, 0 or above"
             )
     ends = [(number, _of_file(match[1]), int(match[2])) for number, match, _ in found if match]
     for (number, _, label), (_, _, other) in zip(ends[::2], [*ends[1::2], (0, None, -1)], strict=False):

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from stages.formats import text
+from stages.common import artifacts
 
 KINDS = "biufS"  # of dtypes: truth values, whole numbers, floats, bytes
 
@@ -96,7 +96,7 @@ class _Unpickler(pickle._Unpickler):  # Python's own: C's takes gigabytes where 
         if (module, name) == ("_codecs", "encode"):  # bytes, by protocols 0 to 2 of Python 3
             return self._latin1
         if (home, name) not in NAMES:
-            _refuse(f"names {text.short(f'{module}.{name}')}; allowed: bytes and NumPy arrays")
+            _refuse(f"names {artifacts.brief(f'{module}.{name}')}; allowed: bytes and NumPy arrays")
         return NAMES[home, name]
 
     def _latin1(self, words: Any, encoding: Any) -> bytes:
@@ -115,7 +115,7 @@ def load(content: bytes, source: str) -> Any:
     except RefusedError as error:
         raise ValueError(f"{source}: a pickle that {error}") from error
     except Exception as error:  # a broken pickle fails in any way, and none of them is a defect of ours
-        said = text.short(f"{type(error).__name__}: {error}")
+        said = artifacts.brief(f"{type(error).__name__}: {error}")
         raise ValueError(f"{source}: not a readable pickle: {said}") from error
 
 
@@ -134,4 +134,4 @@ def _plain(held: Any, made: dict[int, Any]) -> Any:
 def _word(name: Any) -> str:
     if not isinstance(name, bytes | str):
         _refuse(f"holds {type(name).__name__} for a name")
-    return text.short(name.decode("latin1") if isinstance(name, bytes) else name)
+    return artifacts.brief(name.decode("latin1") if isinstance(name, bytes) else name)

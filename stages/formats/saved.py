@@ -19,8 +19,8 @@ def read(path: Path) -> Benchmark:
     Raises ValueError when a column is missing or the two rows of a pair disagree.
     """
     tables = arrow.Tables(path) if any(path.rglob("*.arrow")) else parquet.Tables(path)
-    order = np.argsort(columns.values(path, tables, "iu", "index"), kind="stable")
-    same = columns.values(path, tables, "biu", "is_same")[order].astype(bool)
+    order = np.argsort(columns.numbers(path, tables, "index"), kind="stable")
+    same = columns.numbers(path, tables, "is_same", truth=True)[order].astype(bool)
     if len(same) % 2 or (same[::2] != same[1::2]).any():
         raise ValueError(f"{path}: is_same; allowed: equal on both rows of every pair")
 

@@ -12,7 +12,6 @@ MARKS = {  # by which a text says its encoding; UTF-32's begins with UTF-16's
     codecs.BOM_UTF16_BE: "utf-16",
 }
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # no text that was decoded rightly holds one
-SHOWN = 120
 
 
 def read(file: Path) -> str:
@@ -32,9 +31,3 @@ def read(file: Path) -> str:
         if not CONTROL.search(text):
             return text
     raise ValueError(f"{file}: not a text; allowed: UTF-8, Latin-1, or UTF-16 with its mark")
-
-
-def short(said: object) -> str:
-    """Return what a library or a file says, in one line that leaves room for the file's name."""
-    line = " ".join(str(said)[: 4 * SHOWN].split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."

@@ -131,7 +131,7 @@ def test_people_are_those_of_the_links_where_folders_are_not_people(tmp_path: Pa
         ("\n".join([*LINES[:-1], "dee\t1\tnot\t2"]), r"not_0002.png \(or .jpg\): no such file, named in .*, line 9"),
         ("\n".join([*LINES[:-1], "dee\t1\tdee\t2"]), "line 9: 'dee 1 dee 2'; allowed"),
         ("\n".join([*LINES[:-1], "dee\t1\tbob"]), "line 9: 'dee 1 bob'; allowed"),
-        ("\n".join([*LINES[:-1], "dee\t1\t" + 5000 * "9"]), r"line 9: 'dee 1 9+\.\.\.'; allowed"),
+        ("\n".join([*LINES[:-1], "dee\t1\t" + 5000 * "9"]), r"line 9: 'dee 1 \.\.\.'; allowed"),
         ("\n".join([*LINES[:-1], "../../ann 1 2"]), "no such file"),
         (PATHS.replace("_0002.jpg 0", "_0002.jpg 2"), "line 3: .*; allowed: FILE FILE, then 1 or 0"),
         (PATHS.replace("images/bob", "../images/bob"), "no such file"),

@@ -137,7 +137,7 @@ def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path: Path):
     ("columns", "said"),
     [
         ({"image": [b"x"]}, "columns image; allowed: image, and label or identity"),
-        ({"image": [b"x"] * 2, "label": [0, None]}, "label: a missing or unsuitable value; allowed: whole numbers"),
+        ({"image": [b"x"] * 2, "label": [0, None]}, "label: a missing value; allowed: whole numbers"),
         ({"image": [{"bytes": None, "path": "a.jpg"}], "label": [0]}, "row 0: no image bytes"),
     ],
 )
