@@ -27,6 +27,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".webp")
 FILE = rf"\S.*?(?:{'|'.join(map(re.escape, SUFFIXES))})"
 ONE_FILE = re.compile(rf"({FILE})\s+([0-9]{{1,9}})", re.IGNORECASE)
 TWO_FILES = re.compile(rf"({FILE})\s+({FILE})\s+([01])", re.IGNORECASE)
+LONGEST = 2000  # characters of a line
 NUMBER = re.compile("[0-9]{1,9}")
 LAST_NUMBER = re.compile(r"(.+)_([0-9]{1,9})")
 Line = tuple[int, str]  # its number and what it says
@@ -87,6 +88,8 @@ def read(folder: Path) -> Benchmark:
 def _listed(file: Path) -> tuple[list[int], list[Pair]]:
     """Return the numbers with which a list begins, at most two, and its pairs."""
     lines = [(number, line.strip()) for number, line in enumerate(text.read(file).splitlines(), 1) if line.strip()]
+    if long := next((number for number, line in lines if len(line) > LONGEST), None):
+        raise ValueError(f"{file}: line {long}: longer than {LONGEST} characters; allowed: a pair")
     header: list[int] = []
     while lines and len(words := lines[0][1].split()) <= 2 - len(header) and all(map(NUMBER.fullmatch, words)):
         header += map(int, words)
