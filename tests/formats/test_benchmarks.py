@@ -274,6 +274,7 @@ def test_two_lines_a_pair_are_read_and_their_folds_rebuilt(tmp_path: Path):
     benchmark = external.read(write_pairs(tmp_path / "calfw", "pairs_CALFW.txt", genuine + impostor, files))
     assert benchmark.identity.tolist() == [0, 0, 1, 1, 2, 2] and benchmark.index.tolist() == [1, 2] * 3
     assert benchmark.pairs["fold"].to_pylist() == [0, 1, 2] * 2
+    assert benchmark.pairs["same"].to_pylist() == [True] * 3 + [False] * 3
     assert np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1)[3:].tolist() == [[0, 2], [3, 5], [4, 1]]
     assert [benchmark.encoded(row) for row in range(6)] == [encoded(i) for i in range(6)]
     for lines, said in (

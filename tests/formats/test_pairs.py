@@ -94,6 +94,14 @@ def test_lists_of_one_content_read_alike(tmp_path: Path, lines: str, mark: tuple
     assert_is_plain(external.read(write(tmp_path / "own", lfw, mark[0] + lines.encode(mark[1]))))
 
 
+def test_folds_hold_both_kinds_of_pairs_whatever_a_header_says(tmp_path: Path):
+    lines = sorted(LINES[1:], key=lambda line: line.count("\t"))
+    for header in (["2\t2"], ["1\t4"], []):
+        found = external.read(write(tmp_path / "own", lfw, "\n".join([*header, *lines])))
+        same, fold = (found.pairs[name].to_numpy() for name in ("same", "fold"))
+        assert all(set(same[fold == i]) == {True, False} for i in range(fold.max() + 1)) and fold.max() > 0
+
+
 @pytest.mark.parametrize("rename", ["an na", "ann 3rd", "Zoë", "Jörg Ü. O'Neil-Paß"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 @pytest.mark.parametrize("between", ["\t", " "])
