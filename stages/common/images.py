@@ -20,7 +20,8 @@ from stages.common import tables
 JPEG_QUALITY = 95
 ROWS_PER_SHARD = 512  # at most: the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
 FACE_PX = 1024  # largest side of a face in a shard
-PICTURE_PX = 8192  # a picture from outside has at most the pixels of a square of this side
+PICTURE_PX = 7000  # a picture from outside has at most the pixels of a square of this side: so it takes below 500 MB
+STRETCH = 1.5  # how much longer than that one of its sides may be: faces become squares
 JPEG_SEGMENTS = 1000  # before the one that states the size, at most
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that state it
 JPEG_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))  # markers without a segment
@@ -37,6 +38,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is reported once, by its name
+
 
 def encode(face: np.ndarray) -> bytes:
     """Return an RGB face (h, w, 3) uint8 as JPEG bytes."""
@@ -52,8 +55,9 @@ def decode(image: bytes, source: str = "image", side_px: int = PICTURE_PX) -> np
     Raises ValueError naming `source` when they are broken or, by their header, of more pixels than side_px x side_px.
     """
     height, width = size(image, source)
-    if not 0 < height * width <= side_px**2:
-        raise ValueError(f"{source}: {height} x {width} pixels; allowed: at most as many as {side_px} x {side_px}")
+    if not 0 < height * width <= side_px**2 or max(height, width) > STRETCH * side_px:
+        most = f"as many as {side_px} x {side_px}, at most {int(STRETCH * side_px)} a side"
+        raise ValueError(f"{source}: {height} x {width} pixels; allowed: {most}")
     try:
         face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:

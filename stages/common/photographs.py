@@ -13,11 +13,11 @@ TEMPLATE_PX = 112  # side of a face that is aligned as for ArcFace
 def square(photograph: np.ndarray, side_px: float, x_px: float, y_px: float) -> np.ndarray:
     """Return the square of a photograph (h, w, 3) that is `side_px` wide about a pixel, its edge replicated."""
     height, width = photograph.shape[:2]
-    side = round(side_px)
+    side = max(1, round(side_px))
     left, top = round(x_px - side / 2), round(y_px - side / 2)
-    pad = max(0, -left, -top, left + side - width, top + side - height)
-    wide = cv2.copyMakeBorder(photograph, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    return wide[top + pad : top + pad + side, left + pad : left + pad + side]
+    above, below, before, after = (max(0, gap) for gap in (-top, top + side - height, -left, left + side - width))
+    wide = cv2.copyMakeBorder(photograph, above, below, before, after, cv2.BORDER_REPLICATE)
+    return wide[top + above : top + above + side, left + before : left + before + side]
 
 
 def framed(face: np.ndarray, frame_px: float) -> np.ndarray:

@@ -52,7 +52,7 @@ def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[s
     table = mapped(artifacts.existing(file))
     if schema is not None and not table.schema.equals(schema):  # metadata may differ
         found = artifacts.brief(table.schema.names)
-        raise ValueError(f"{file}: columns {found}; allowed: {schema.names}, of the types of their schema")
+        raise ValueError(f"{file}: columns {found}; allowed: {artifacts.brief(schema.names)}, as written")
     for field, column in zip(table.schema, table.columns, strict=True):
         if not (pa.types.is_primitive(field.type) or field.type in (pa.string(), pa.binary())):
             raise ValueError(f"{file}: {field.name}: {artifacts.brief(field.type)}; allowed: numbers, text or bytes")

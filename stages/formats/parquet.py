@@ -56,11 +56,11 @@ class Tables:
     def _read(self, name: Path, group: int, leaf: str) -> pa.ChunkedArray:
         """Return a column of a row group; raises ValueError when it is corrupt or takes far more memory than disk."""
         source, found = f"{name}: {leaf}: row group {group}", self._files[name].metadata.row_group(group)
-        chunk = next(c for i in range(found.num_columns) if (c := found.column(i)).path_in_schema == leaf)
         try:
+            chunk = next(c for i in range(found.num_columns) if (c := found.column(i)).path_in_schema == leaf)
             data = memoryview(pa.memory_map(str(name)).read_buffer()).cast("B")
             expanded = pages.expanded(data, chunk)
-        except (*tables.BROKEN, ValueError) as error:
+        except (*tables.BROKEN, StopIteration, ValueError) as error:
             raise ValueError(f"{source}: {artifacts.brief(error)}") from error
         tables.check_expansion(expanded, chunk.total_compressed_size, source)
         try:
