@@ -20,7 +20,7 @@ class Tables:
 
     def __init__(self, path: str | Path) -> None:
         """Map the files; raises ValueError when one is no Arrow file."""
-        self._files = layouts.files(path, ".arrow")
+        self._files, self.passed = layouts.listing(path, ".arrow")
         self._tables = [_mapped(file) for file in self._files]
         self._starts = np.cumsum([0, *(table.num_rows for table in self._tables)])
         self.names = [set(table.column_names) for table in self._tables]

@@ -19,6 +19,7 @@ class Tables(Protocol):
     """Tables in several files, as one."""
 
     names: list[set[str]]  # the columns of each file
+    passed: int  # files among them that are no data
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of all files (n,)."""
@@ -40,7 +41,7 @@ class Labelled:
 
     def __init__(self, path: str | Path, tables: Tables) -> None:
         """Read the labels; raises ValueError when there are none."""
-        self._tables = tables
+        self._tables, self.passed = tables, tables.passed
         self.identity = formats.people(values(path, tables, "iuUS", *LABELS))
 
     def encoded(self, row: int) -> bytes:

@@ -21,7 +21,7 @@ class Tables:
         """Read what the files hold; raises ValueError when one is no Parquet."""
         self._groups: list[tuple[pq.ParquetFile, Path, int]] = []
         self._kept: tuple[int, pa.ChunkedArray] = (-1, pa.chunked_array([], pa.binary()))
-        self._files, sizes = layouts.files(path, ".parquet"), []
+        (self._files, self.passed), sizes = layouts.listing(path, ".parquet"), []
         for name in self._files:
             file = _opened(name)
             self._groups += [(file, name, i) for i in range(file.num_row_groups)]
