@@ -19,7 +19,8 @@ def main() -> str:
     with ranks.scratch("gallery", cfg, world, Path(cfg.path), Path(world.detector)) as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')} -> data/gallery"
+    passed = f", {initial.passed} other files passed over" if initial.passed else ""
+    return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')}{passed} -> data/gallery"
 
 
 if __name__ == "__main__":

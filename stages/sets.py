@@ -18,16 +18,18 @@ from stages.settings.world import World
 from stages.world import album
 
 
-def embedded(name: str, cfg: Sets, world: World, folder: Path) -> None:
-    """Render people of this set's own population in the `wild` domain."""
+def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
+    """Render people of this set's own population in the `wild` domain; nothing is to be said of other files."""
     faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.wild_spread)
     faces.write("faces", folder, world.size_px)
+    return ""
 
 
-def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
+def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     """Read the user's faces: the first `images` of the first `identities` people, in the order of the format.
 
-    Raises ValueError when the set is missing or broken, holds fewer people than asked for or an unreadable image.
+    Returns what is to be said of files that were passed over. Raises ValueError when the set is missing or broken,
+    holds fewer people than asked for or an unreadable image.
     """
     faces = training.READERS[cfg.backend](Path(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
@@ -50,6 +52,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
 
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
     shards.draw("faces", rows, drawn, folder)
+    return f", {faces.passed} other files passed over" if faces.passed else ""
 
 
 def main() -> str:
@@ -58,10 +61,10 @@ def main() -> str:
     cfg, world = params.load(f"sets.{name}", Sets), params.load("world", World)
     make, inputs = (embedded, []) if cfg.backend == "embedded" else (on_disk, [Path(cfg.path), Path(world.detector)])
     with ranks.scratch(f"sets-{name}", cfg, world, *inputs) as folder:
-        make(name, cfg, world, folder)
+        passed = make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
-    fixed = alignment.fixed_crops(f"data/sets/{name}")
-    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{fixed} -> data/sets/{name}"
+    said = f"{alignment.fixed_crops(f'data/sets/{name}')}{passed}"
+    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{said} -> data/sets/{name}"
 
 
 if __name__ == "__main__":

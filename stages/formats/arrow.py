@@ -18,7 +18,7 @@ class Tables:
 
     def __init__(self, path: str | Path) -> None:
         """Map the files; raises ValueError when one is no Arrow file, is corrupt or has no images."""
-        self._files = layouts.files(path, ".arrow")
+        self._files, self.passed = layouts.listing(path, ".arrow")
         mapped = {file: tables.mapped(file) for file in self._files}
         self.types = {file: columns.types(table.schema, file) for file, table in mapped.items()}
         self._tables = list(mapped.values())

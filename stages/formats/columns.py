@@ -20,6 +20,7 @@ class Tables(Protocol):
     """Tables in several files, as one."""
 
     types: dict[Path, dict[str, pa.DataType]]  # the columns of each file, `image` among them
+    passed: int  # files among them that are no data
 
     def column(self, name: str) -> list[pa.ChunkedArray]:
         """Return a column of each file, its values checked."""
@@ -41,7 +42,7 @@ class Labelled:
 
     def __init__(self, path: str | Path, tables: Tables) -> None:
         """Read the labels; raises ValueError when there are none."""
-        self._tables = tables
+        self._tables, self.passed = tables, tables.passed
         self.identity = formats.people(people(path, tables))
 
     def encoded(self, row: int) -> bytes:

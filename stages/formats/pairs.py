@@ -23,8 +23,7 @@ from stages.formats.paired import Benchmark
 from stages.protocols.pairs import table
 
 ROOTS = ("images", "aligned images")  # CALFW's and CPLFW's are called the latter
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".webp")
-FILE = rf"\S.*?(?:{'|'.join(map(re.escape, SUFFIXES))})"
+FILE = rf"\S.*?(?:{'|'.join(map(re.escape, sorted(layouts.IMAGES)))})"
 ONE_FILE = re.compile(rf"({FILE})\s+([0-9]{{1,9}})", re.IGNORECASE)
 TWO_FILES = re.compile(rf"({FILE})\s+({FILE})\s+([01])", re.IGNORECASE)
 LONGEST = 2000  # characters of a line
@@ -175,13 +174,12 @@ class Images:
         self.root, self._starts = root, dict.fromkeys((0, shared))
         self._named: dict[str, list[Path]] = defaultdict(list)  # by name, and by folder and name
         self._numbered: dict[str, list[Path]] = defaultdict(list)  # by NAME_0001: facenet's NAME_0001_0
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                folder, stem = _composed(path.parent.name), _composed(path.stem)
-                last = LAST_NUMBER.fullmatch(stem)
-                for index, name in ((self._named, stem), (self._numbered, last[1] if last else "")):
-                    index[name].append(path)
-                    index[f"{folder}/{name}"].append(path)
+        for path in layouts.found(root, layouts.IMAGES).files:
+            folder, stem = _composed(path.parent.name), _composed(path.stem)
+            last = LAST_NUMBER.fullmatch(stem)
+            for index, name in ((self._named, stem), (self._numbered, last[1] if last else "")):
+                index[name].append(path)
+                index[f"{folder}/{name}"].append(path)
 
     def find(self, end: End, source: str) -> Path:
         """Return the file of an end that `source` names; raises ValueError when there is none, or more than one."""

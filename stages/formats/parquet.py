@@ -21,7 +21,8 @@ class Tables:
 
     def __init__(self, path: str | Path) -> None:
         """Read what the files hold; raises ValueError when one is no Parquet or has no images."""
-        self._files = {file: _opened(file) for file in layouts.files(path, ".parquet")}
+        found, self.passed = layouts.listing(path, ".parquet")
+        self._files = {file: _opened(file) for file in found}
         self.types = {name: columns.types(file.schema_arrow, name) for name, file in self._files.items()}
         self._groups = [(name, i) for name, file in self._files.items() for i in range(file.num_row_groups)]
         self._starts = np.cumsum([0, *(self._files[name].metadata.row_group(i).num_rows for name, i in self._groups)])

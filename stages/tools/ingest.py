@@ -14,6 +14,7 @@ import numpy as np
 from stages import formats
 from stages.common import artifacts, images, shards, stage
 from stages.formats import Faces, bin, folder, memfile, npy, saved, training
+from stages.tools.export import check_new
 
 BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 
@@ -36,7 +37,8 @@ def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
     faces = training.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
-    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people"
+    passed = f", {faces.passed} other files passed over" if faces.passed else ""
+    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{passed}"
 
 
 def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
@@ -56,8 +58,7 @@ def main(words: Sequence[str] | None = None) -> str:
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args(words)
-    if given.out.exists():
-        raise ValueError(f"{given.out}: exists already; allowed: a new path")
+    check_new(given.out)
     if not given.path.exists():
         raise ValueError(f"{given.path}: no such file or folder")
     if given.kind == "bin" and not given.path.is_file():

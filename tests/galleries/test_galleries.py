@@ -17,6 +17,7 @@ from tiny import ROOT, TINY, run, working_in, write_params
 from stages import galleries
 from stages.common import artifacts, images, params, photographs, pretrained
 from stages.common.images import Shards
+from stages.formats import layouts
 from stages.galleries import folder
 from stages.settings.gallery import Denoising, Gallery
 from stages.settings.world import World
@@ -66,7 +67,8 @@ def greys(faces: Any) -> list[int]:
 
 
 def test_different_people_come_first(pictures: Path):
-    assert [str(file.relative_to(pictures)) for file in folder.found(pictures)] == [
+    files = layouts.found(pictures, layouts.IMAGES).files
+    assert [str(file.relative_to(pictures)) for file in folder.in_turns(pictures, files)] == [
         "ann/0.png", "bob/0.png", "cid/deep/0.png", "ann/1.png", "cid/deep/1.png", "ann/2.png",
     ]  # fmt: skip
     initial = galleries.load(replace(CFG, backend="folder", path=str(pictures)), WORLD)
