@@ -92,6 +92,14 @@ def test_pairs_people_and_pixels_come_back(tmp_path: Path, kind: str):
     assert_is_some(external.read(path))
 
 
+@pytest.mark.parametrize("kind", ["bin", "xz"])
+def test_the_case_of_a_suffix_says_nothing(tmp_path: Path, kind: str):
+    path = WRITERS[kind](tmp_path)
+    upper = path.rename(path.with_suffix(path.suffix.upper()))
+    assert layouts.benchmarks(tmp_path) == {"some": upper}
+    assert_is_some(external.read(upper))
+
+
 @pytest.mark.parametrize("kind", ["bin", "xz", "arrow"])
 def test_encoded_images_keep_their_bytes(tmp_path: Path, kind: str):
     benchmark = external.read(WRITERS[kind](tmp_path))

@@ -171,6 +171,16 @@ def test_an_image_that_is_there_twice_is_taken_where_the_person_lies_or_refused(
             external.read(folder)
 
 
+def test_hidden_folders_are_passed_over_and_links_followed(tmp_path: Path):
+    folder = write(tmp_path / "own", lfw)
+    for hidden in ("images/ann/@eaDir/ann_0001.jpg", "images/.cache/ann/ann_0001.jpg", "images/ann/._ann_0001.jpg"):
+        (folder / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (folder / hidden).write_bytes(b"no image")
+    (folder / "images/bob").rename(tmp_path / "bob")
+    (folder / "images/bob").symlink_to(tmp_path / "bob")
+    assert_is_plain(external.read(folder))
+
+
 def test_what_is_no_file_is_no_image(tmp_path: Path):
     folder = write(tmp_path / "own", lfw)
     (folder / "images/ann/ann_0001.jpg").unlink()
