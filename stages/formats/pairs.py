@@ -198,11 +198,11 @@ class Images:
 
 def _placed(files: list[Path], folder: list[str], person: str) -> list[Path]:
     """Return the files that lie in such a folder, those in one of the person's name if there are any."""
-    there = [
-        file
-        for file in files
-        if [_composed(part) for part in file.parent.parts][-len(folder) :] == folder or not folder
-    ]
+
+    def tail(file: Path) -> list[str]:
+        return [_composed(part) for part in file.parent.parts][-len(folder) :]
+
+    there = [file for file in files if not folder or tail(file) == folder]
     return [file for file in there if _composed(file.parent.name) == _composed(person)] or there
 
 
