@@ -81,13 +81,12 @@ def numbers(path: str | Path, tables: Tables, name: str, truth: bool = False) ->
     Raises ValueError when a file lacks it or a value of it, or holds something else.
     """
     name, allowed = _common(path, tables, (name,)), "true or false" if truth else "whole numbers"
-    parts = []
-    for (file, kinds), column in zip(tables.types.items(), tables.column(name), strict=True):
+    for file, kinds in tables.types.items():
         kind = _values(kinds[name])
         if not (pa.types.is_integer(kind) or (truth and pa.types.is_boolean(kind))):
             raise ValueError(f"{file}: {name}: {artifacts.brief(kind)}; allowed: {allowed}")
-        parts.append(_numbers(column, f"{file}: {name}", allowed))
-    return _some(np.concatenate(parts), path)
+    found = zip(tables.types, tables.column(name), strict=True)
+    return _some(np.concatenate([_numbers(column, f"{file}: {name}", allowed) for file, column in found]), path)
 
 
 def _numbers(column: pa.ChunkedArray, source: str, allowed: str) -> np.ndarray:

@@ -58,12 +58,12 @@ class Tables:
         """Return a column of a row group; raises ValueError when it is corrupt or takes far more memory than disk."""
         source, found = f"{name}: {leaf}: row group {group}", self._files[name].metadata.row_group(group)
         try:
-            chunk = next(c for i in range(found.num_columns) if (c := found.column(i)).path_in_schema == leaf)
+            chunks = {chunk.path_in_schema: chunk for chunk in map(found.column, range(found.num_columns))}
             data = memoryview(pa.memory_map(str(name)).read_buffer()).cast("B")
-            expanded = pages.expanded(data, chunk)
-        except (*tables.BROKEN, StopIteration, ValueError) as error:
+            expanded = pages.expanded(data, chunks[leaf])
+        except (*tables.BROKEN, KeyError, ValueError) as error:
             raise ValueError(f"{source}: {artifacts.brief(error)}") from error
-        tables.check_expansion(expanded, chunk.total_compressed_size, source)
+        tables.check_expansion(expanded, chunks[leaf].total_compressed_size, source)
         try:
             column = self._files[name].read_row_group(group, [leaf]).column(0)
         except tables.BROKEN as error:
