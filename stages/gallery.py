@@ -6,7 +6,7 @@ writes  data/gallery/faces-*.arrow   n image shards rows, one face of each ident
 
 from pathlib import Path
 
-from stages import galleries
+from stages import formats, galleries
 from stages.common import alignment, params, ranks, shards, stage
 from stages.settings.gallery import Gallery
 from stages.settings.world import World
@@ -19,8 +19,8 @@ def main() -> str:
     with ranks.scratch("gallery", cfg, world, Path(cfg.path), Path(world.detector)) as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    passed = f", {initial.passed} other files passed over" if initial.passed else ""
-    return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')}{passed} -> data/gallery"
+    said = alignment.fixed_crops("data/gallery") + formats.passed_over(initial.passed)
+    return f"gallery: {cfg.identities} initial faces{said} -> data/gallery"
 
 
 if __name__ == "__main__":

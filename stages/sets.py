@@ -52,7 +52,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
 
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
     shards.draw("faces", rows, drawn, folder)
-    return f", {faces.passed} other files passed over" if faces.passed else ""
+    return formats.passed_over(faces.passed)
 
 
 def main() -> str:

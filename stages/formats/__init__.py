@@ -52,6 +52,11 @@ def index_within(identity: np.ndarray) -> np.ndarray:
     return index
 
 
+def passed_over(count: int) -> str:
+    """Return what a closing line says of files that were not read; nothing where there were none."""
+    return f", files passed over: {count}" if count else ""
+
+
 def suffix(encoded: bytes, source: str) -> str:
     """Return the file suffix of an encoded image, by its first bytes; raises ValueError for what is no image."""
     signatures = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}

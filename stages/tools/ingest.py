@@ -37,8 +37,7 @@ def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
     faces = training.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
-    passed = f", {faces.passed} other files passed over" if faces.passed else ""
-    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{passed}"
+    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{formats.passed_over(faces.passed)}"
 
 
 def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
