@@ -209,7 +209,7 @@ def test_images_without_a_label_and_files_that_are_no_image_are_refused(tmp_path
     tar = tmp_path / "000000.tar"
     with tarfile.open(tar, "w") as stream:
         stream.add(__file__, "0.png")
-    with pytest.raises(ValueError, match="000000.tar: 0.png: label ''; allowed: a whole number"):
+    with pytest.raises(ValueError, match="000000.tar: '0.png': label ''; allowed: a whole number"):
         READERS["webdataset"](tmp_path)
     with pytest.raises(ValueError, match="some: starts with b'GIF8'; allowed: JPEG, PNG"):
         formats.suffix(b"GIF89a", "some")
