@@ -65,7 +65,7 @@ def _fail(line: str) -> NoReturn:
         print(line, file=sys.stderr, end="", flush=True)
         restore_outputs()
     elif line:
-        with contextlib.suppress(FileExistsError), open(file, "x") as stream:
+        with contextlib.suppress(FileExistsError), open(file, "x", errors="backslashreplace") as stream:
             stream.write(line)
     os._exit(1)  # a rank that fails must not wait for the others
 

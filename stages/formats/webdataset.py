@@ -111,7 +111,7 @@ def _members(file: Path, view: mmap.mmap) -> tuple[list[Member], int]:
                 elif member.isreg() and not member.issparse():
                     members.append(Member(str(path), member.offset_data, member.size))
                 elif path.suffix.lower() in layouts.IMAGES:
-                    raise ValueError(f"{member.name:.100} is a link, a device or sparse; allowed: plain files")
+                    raise ValueError(f"{member.name!r:.100} is a link, a device or sparse; allowed: plain files")
                 else:
                     passed += 1
             if SOMETHING.search(view, tar.offset):
@@ -148,7 +148,7 @@ def _pairs(file: Path, sample: Sample) -> Iterator[tuple[Member, Member]]:
         found = [name for name in (f"{stem}.cls", f"{stem}.json", "cls", "json") if name in sample]
         if not found or found[0] in taken:
             label = repr(f"{sample[found[0]].name:.50}, another image's") if found else "''"
-            raise ValueError(f"{file}: {image.name:.100}: label {label}; allowed: {ALLOWED}, one an image")
+            raise ValueError(f"{file}: {image.name!r:.100}: label {label}; allowed: {ALLOWED}, one an image")
         taken.add(found[0])
         yield image, sample[found[0]]
 
@@ -160,7 +160,7 @@ def _label(file: Path, image: Member, label: Member, view: mmap.mmap) -> int | s
     if number and str(value).isdecimal() and len(str(value)) <= DIGITS:
         return int(str(value))
     if number or value is None:
-        raise ValueError(f"{file}: {image.name:.100}: label {value!r:.50}; allowed: {ALLOWED}")
+        raise ValueError(f"{file}: {image.name!r:.100}: label {value!r:.50}; allowed: {ALLOWED}")
     return value
 
 

@@ -16,7 +16,8 @@ arrow       benchmarks for CVLface (`Dataset.load_from_disk`)
 import argparse
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -95,13 +96,15 @@ def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
 
 
-def check_new(out: Path) -> None:
-    """Raise ValueError when there is something at `out`, or nothing can be put there."""
+@contextmanager
+def new(out: Path) -> Iterator[None]:
+    """Let `out` be written within the block; raises ValueError when it exists already or cannot be written."""
     if os.path.lexists(out):
         raise ValueError(f"{out}: exists already; allowed: a new path")
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK)):
-        raise ValueError(f"{out}: {above} is no folder that can be written to; allowed: a new path in one")
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{out}: not written: {error}; allowed: a new path that can be written") from error
 
 
 def export_set(source: Path, kind: str, out: Path, size_px: int | None) -> str:
@@ -135,7 +138,6 @@ def main(words: Sequence[str] | None = None) -> str:
     given = parser.parse_args(words)
     if given.size_px is not None and given.size_px not in SIZES_PX:
         raise ValueError(f"--size-px {given.size_px}; allowed: {SIZES_PX.start} to {SIZES_PX.stop - 1}")
-    check_new(given.out)
     if not given.source.is_dir():
         raise ValueError(f"{given.source}: no such folder; allowed: {SOURCES}")
     benchmark = (given.source / "pairs.arrow").is_file()
@@ -143,7 +145,8 @@ def main(words: Sequence[str] | None = None) -> str:
     if given.to not in allowed:
         raise ValueError(f"export --to {given.to} {given.source}; allowed for what lies there: {', '.join(allowed)}")
     export = export_benchmark if benchmark else export_set
-    return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
+    with new(given.out):
+        return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
 
 
 if __name__ == "__main__":

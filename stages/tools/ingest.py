@@ -14,7 +14,7 @@ import numpy as np
 from stages import formats
 from stages.common import artifacts, images, shards, stage
 from stages.formats import Faces, bin, folder, memfile, npy, saved, training
-from stages.tools.export import check_new
+from stages.tools.export import new
 
 BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 
@@ -57,15 +57,15 @@ def main(words: Sequence[str] | None = None) -> str:
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args(words)
-    check_new(given.out)
     if not given.path.exists():
         raise ValueError(f"{given.path}: no such file or folder")
     if given.kind == "bin" and not given.path.is_file():
         raise ValueError(f"{given.path}: not a file; allowed: a .bin or .xz")
-    if given.kind in BENCHMARKS:
-        said = ingest_benchmark(given.kind, given.path, given.out)
-    else:
-        said = ingest_set(given.kind, given.path, given.out, given.to)
+    with new(given.out):
+        if given.kind in BENCHMARKS:
+            said = ingest_benchmark(given.kind, given.path, given.out)
+        else:
+            said = ingest_set(given.kind, given.path, given.out, given.to)
     return f"ingest: {said} -> {given.out}"
 
 

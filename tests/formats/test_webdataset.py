@@ -33,7 +33,7 @@ def read(folder: Path) -> list[tuple[int, bytes]]:
 
 
 def test_samples_named_alike_are_samples_of_their_own(tmp_path: Path):
-    """Name them by their files alone, as SOTA-FR does, so that many people have a 000.jpg; first with one image each."""
+    """Name them by their files alone, as SOTA-FR does, so that many people have a 000.jpg; at first only that."""
     for images in (1, 2):
         rows = [(person, i) for person in range(6) for i in range(images)]
         pairs = [((f"{i:03d}.cls", b"%d" % who), (f"{i:03d}.jpg", IMAGES[images * who + i])) for who, i in rows]
@@ -49,7 +49,7 @@ def test_samples_named_alike_are_samples_of_their_own(tmp_path: Path):
         ["a.face.jpg", "a.cls", "b.face.jpg", "b.cls"],
         ["a.JPG", "a.CLS", "b.jpeg", "b.cls"],
         ["p.1/a.1.jpg", "p.1/a.1.cls", "p.1/a.2.jpg", "p.1/a.2.cls"],  # one key, and yet clear
-        ["0.jpg", "0.face.cls", "1.jpg", "1.face.cls"][:0] or ["0.jpg", "0.cls", "._0.jpg", "1.jpg", "1.cls"],
+        ["0.jpg", "0.cls", "._0.jpg", "1.jpg", "1.cls"],
     ],
 )
 def test_an_image_finds_its_label(tmp_path: Path, names: list[str]):

@@ -184,6 +184,7 @@ def test_the_stage_and_the_next_run_on_them(backend: str, project: Path, picture
     write_params(project, {**TINY, **settings})
     line = run("gallery")
     assert ("5 of 5 with a fixed crop" in line) == (backend == "diffusers")
+    assert ("files passed over: 1" in line) == (backend == "folder")
     shards = Shards(project / "data/gallery")
     assert shards.column("identity").tolist() == list(range(5)) and shards.faces().shape == (5, 32, 32, 3)
     run("embed")
