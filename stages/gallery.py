@@ -4,7 +4,7 @@ reads   params gallery, world; what the backend reads; the world's face detector
 writes  data/gallery/faces-*.arrow   n image shards rows, one face of each identity
 """
 
-from stages import galleries
+from stages import formats, galleries
 from stages.common import alignment, params, ranks, shards, stage
 from stages.settings.gallery import Gallery
 from stages.settings.world import World
@@ -17,7 +17,8 @@ def main() -> str:
     with ranks.kept("gallery") as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    return f"gallery: {cfg.identities} initial faces{alignment.fixed_crops('data/gallery')} -> data/gallery"
+    said = alignment.fixed_crops("data/gallery") + formats.passed_over(initial.passed)
+    return f"gallery: {cfg.identities} initial faces{said} -> data/gallery"
 
 
 if __name__ == "__main__":

@@ -47,9 +47,9 @@ def read(folder: Path) -> Inputs:
     return Inputs(
         variants=variants,
         contrasts=results.contrasts(variants, params.load("evaluate", Evaluate).confidence),
-        pack=artifacts.read_json(REPORTS / "pack.json"),
-        audit=artifacts.read_json(REPORTS / "audit.json"),
-        baselines=artifacts.read_json(REPORTS / "baselines.json"),
+        pack=artifacts.read_mapping(REPORTS / "pack.json"),
+        audit=artifacts.read_mapping(REPORTS / "audit.json"),
+        baselines=artifacts.read_mapping(REPORTS / "baselines.json"),
         values=values,
         shown=params.load("report", Report),
         colours=figures.palette(names),

@@ -1,6 +1,7 @@
 """Make one training set that the generator did not make.
 
-reads   params sets.NAME, world; for backends other than `embedded` the user's set
+reads   params sets.NAME, world; for backends other than `embedded` the user's set, and the world's face detector, if
+        there is one and the set is not aligned
 writes  data/sets/NAME/faces-*.arrow
 """
 
@@ -9,24 +10,26 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import params, photographs, ranks, shards, stage
-from stages.common.shards import Provenance
+from stages.common import alignment, images, params, photographs, ranks, shards, stage
+from stages.common.shards import Drawn, Encoded, Provenance
 from stages.formats import training
 from stages.settings.sets import Sets
 from stages.settings.world import World
 from stages.world import album
 
 
-def embedded(name: str, cfg: Sets, world: World, folder: Path) -> None:
-    """Render people of this set's own population in the `wild` domain."""
+def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
+    """Render people of this set's own population in the `wild` domain; nothing is to be said of other files."""
     faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.wild_spread)
     faces.write("faces", folder, world.size_px)
+    return ""
 
 
-def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
-    """Read the user's aligned faces: the first `images` of the first `identities` people, in the order of the format.
+def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
+    """Read the user's faces: the first `images` of the first `identities` people, in the order of the format.
 
-    Raises ValueError when the set is missing or broken, holds fewer people than asked for or an unreadable image.
+    Returns what is to be said of files that were passed over. Raises ValueError when the set is missing or broken,
+    holds fewer people than asked for or an unreadable image.
     """
     faces = training.READERS[cfg.backend](Path(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
@@ -36,17 +39,20 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> None:
     taken = taken[np.argsort(faces.identity[taken], kind="stable")]
     who, index = faces.identity[taken], number[taken]
 
-    def drawn(part: slice) -> list[bytes]:
-        return [
-            photographs.stored(faces.encoded(row), faces.source(row), framed, world.size_px, faces.size)
-            for row in taken[part].tolist()
-        ]
+    aligner = None if cfg.aligned else alignment.load(world)
+
+    def drawn(part: slice) -> Drawn | Encoded:
+        encoded = [(faces.encoded(row), faces.source(row)) for row in taken[part].tolist()]
+        if aligner:
+            return aligner.stored((images.decode(*one) for one in encoded), "external")
+        return [photographs.stored(*one, framed, world.size_px, faces.size) for one in encoded]
 
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
 
     rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
     shards.draw("faces", rows, drawn, folder)
+    return formats.passed_over(faces.passed)
 
 
 def main() -> str:
@@ -55,9 +61,10 @@ def main() -> str:
     cfg, world = params.load(f"sets.{name}", Sets), params.load("world", World)
     make = embedded if cfg.backend == "embedded" else on_disk
     with ranks.kept(f"sets@{name}") as folder:
-        make(name, cfg, world, folder)
+        passed = make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
-    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each -> data/sets/{name}"
+    said = f"{alignment.fixed_crops(f'data/sets/{name}')}{passed}"
+    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{said} -> data/sets/{name}"
 
 
 if __name__ == "__main__":

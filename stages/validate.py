@@ -131,6 +131,8 @@ def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets
         return
     if variant.source != "audit":
         raise ValueError(f"{file}: {key}.identity_mixup = true with source {variant.source!r}; allowed: audit")
+    if variant.fewer == "skip":
+        raise ValueError(f"{file}: {key}.fewer = 'skip' with identity_mixup, whose partners must stay; allowed: refuse")
     for field, value, most in (
         ("width", variant.width, generate.mixup.identities),
         ("depth", variant.depth, generate.mixup.images),

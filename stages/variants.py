@@ -2,11 +2,12 @@
 
 reads   params variants.NAME; data/audit/ and data/generate, or data/sets/SET, as `source` and `mix` say
 writes  data/variants/NAME/manifest.arrow   one row per training sample: set, shard, row, label_a, label_b, weight,
-        domain; schema metadata `variant`: number of classes, augmentation, and the sha256 of every shard named
+        domain; schema metadata `variant`: number of classes, augmentation, the sha256 of every shard named and, where
+        people were skipped, their number
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,20 +68,45 @@ def choose(rows: Rows, width: int, depth: int, key: str) -> Rows:
     count = np.bincount(chosen.identity, minlength=width)
     if count.min() < depth:
         short = int(count.argmin())
-        raise ValueError(f"{key}: identity {short} has {count[short]} images left; allowed: at least depth = {depth}")
+        raise ValueError(
+            f"{key}: identity {short} has {count[short]} images left; allowed: at least depth = {depth}, or fewer: skip"
+        )
     return chosen
+
+
+def skip(rows: Rows, width: int, depth: int, key: str) -> tuple[Rows, int]:
+    """Return the images of identities that have `depth`, numbered anew, and how many the first `width` passed over.
+
+    Raises ValueError when there are not so many.
+    """
+    enough = np.bincount(rows.identity) >= depth
+    if enough.sum() < width:
+        raise ValueError(f"{key}: {enough.sum()} identities have {depth} images; allowed: at least width = {width}")
+    kept, number = _subset(rows, enough[rows.identity]), np.cumsum(enough) - 1
+    skipped = int(np.flatnonzero(enough)[width - 1]) + 1 - width
+    return replace(kept, identity=number[kept.identity], partner=number[kept.partner]), skipped
 
 
 def manifest(cfg: Variants, name: str) -> pa.Table:
     """Return the manifest of a variant; classes of `mix` follow those of `source`."""
-    main = choose(rows_of(cfg.source, cfg.identity_mixup), cfg.width, cfg.depth, f"variants.{name}")
+    source = rows_of(cfg.source, cfg.identity_mixup)
+    main, skipped = _taken(source, cfg.width, cfg.depth, cfg, f"variants.{name}")
     parts, classes = [_columns(main, 0, "main")], cfg.width
     if cfg.mix_width:
-        mix = choose(rows_of(cfg.mix, mixed=False), cfg.mix_width, cfg.mix_depth, f"variants.{name}.mix")
+        source = rows_of(cfg.mix, mixed=False)
+        mix, more = _taken(source, cfg.mix_width, cfg.mix_depth, cfg, f"variants.{name}.mix")
         parts.append(_columns(mix, classes, "mix"))
-        classes += cfg.mix_width
+        classes, skipped = classes + cfg.mix_width, skipped + more
     about = {"classes": classes, "augment": cfg.augment, "digests": _digests(parts)}
+    about |= {"skipped": skipped} if cfg.fewer == "skip" else {}
     return pa.concat_tables(parts).replace_schema_metadata({"variant": json.dumps(about, sort_keys=True)})
+
+
+def _taken(rows: Rows, width: int, depth: int, cfg: Variants, key: str) -> tuple[Rows, int]:
+    if cfg.fewer == "refuse":
+        return choose(rows, width, depth, key), 0
+    rows, skipped = skip(rows, width, depth, key)
+    return choose(rows, width, depth, key), skipped
 
 
 def _columns(rows: Rows, first_label: int, domain: str) -> pa.Table:
@@ -110,7 +136,9 @@ def main() -> str:
     table = manifest(cfg, name)
     with artifacts.output_folder(f"data/variants/{name}") as folder:
         tables.write(folder / "manifest.arrow", table)
-    return f"variants {name}: {len(table)} images of {cfg.width} + {cfg.mix_width} identities -> data/variants/{name}"
+    skipped = json.loads(table.schema.metadata[b"variant"]).get("skipped", 0)
+    said = f"{len(table)} images of {cfg.width} + {cfg.mix_width} identities{f', {skipped} skipped' if skipped else ''}"
+    return f"variants {name}: {said} -> data/variants/{name}"
 
 
 if __name__ == "__main__":

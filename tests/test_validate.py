@@ -64,6 +64,7 @@ CASES: list[tuple[str, Any, str]] = [
     ("variants.wild.identity_mixup", True, "variants.wild.identity_mixup"),
     ("variants.identity-mixup.width", 200, "variants.identity-mixup.width = 200"),
     ("variants.domain-mixup.mix_depth", 0, "variants.domain-mixup.mix_depth = 0"),
+    ("variants.identity-mixup.fewer", "skip", "variants.identity-mixup.fewer = 'skip' with identity_mixup"),
     ("variants", {}, "variants: expected a mapping"),
     ("sets.wild.backend", "real", "sets.wild.backend"),
     ("pack.identities", 100, "generate.depths = 420 identities; allowed: at most pack.identities = 100"),

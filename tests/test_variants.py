@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from tiny import TINY, run, write_params
+from tiny import TINY, run, working_in, write_params
 
 from stages.common import artifacts
-from stages.common.images import Shards
+from stages.common.images import Shards, write_shard
 
 
 def manifest(folder: Path, name: str) -> pa.Table:
@@ -65,6 +66,49 @@ def test_the_audit_filter_is_obeyed_and_a_shortage_is_refused(copy: Path):
     artifacts.write_array(file, kept[:-1])
     with pytest.raises(ValueError, match="data/audit: speaks of"):
         run("variants base")
+
+
+COUNTS = (1, 3, 0, 2, 4, 3, 1)  # images of each person, a long tail
+
+
+def long_tail(folder: Path, **changes: object) -> Path:
+    """Write a set with people of COUNTS images, in mixed order, and params with a variant of it."""
+    who = np.random.default_rng(0).permutation(np.repeat(np.arange(len(COUNTS)), COUNTS))
+    images = [bytes([person]) for person in who]
+    about = {"identity": who, "index": np.arange(len(who)), "seed": np.arange(len(who)), "domain": "external"}
+    write_shard(folder / "data/sets/tail/faces-00000.arrow", images, **about)
+    entry = {"source": "sets/tail", "mix": "sets/tail", "width": 3, "depth": 2, "fewer": "skip", "mix_width": 0}
+    write_params(folder, {**TINY, "variants.tail": {**TINY["variants"]["wild"], **entry, **changes}})
+    return folder
+
+
+def shown(folder: Path, domain: str = "main") -> dict[int, list[int]]:
+    """Return who is on the images of each label."""
+    table = manifest(folder, "tail").filter(pc.field("domain") == domain)
+    images = Shards(folder / "data/sets/tail").table["image"].take(table["row"]).to_pylist()
+    pairs = list(zip(table["label_a"].to_pylist(), images, strict=True))
+    return {label: [image[0] for found, image in pairs if found == label] for label, _ in pairs}
+
+
+def test_people_with_too_few_images_are_skipped_where_one_asks_for_it(tmp_path: Path):
+    with working_in(long_tail(tmp_path)):
+        assert run("variants tail").startswith("variants tail: 6 images of 3 + 0 identities, 2 skipped -> ")
+        assert shown(tmp_path) == {0: [1, 1], 1: [3, 3], 2: [4, 4]}
+        table = manifest(tmp_path, "tail")
+        assert table["label_a"].equals(table["label_b"])
+    with working_in(long_tail(tmp_path, depth=3, width=2, mix_width=3, mix_depth=2)):
+        assert "2 + 3 identities, 5 skipped" in run("variants tail")
+        assert shown(tmp_path) == {0: [1] * 3, 1: [4] * 3}
+        assert shown(tmp_path, "mix") == {2: [1, 1], 3: [3, 3], 4: [4, 4]}
+
+
+def test_skipping_does_not_make_people_up(tmp_path: Path):
+    with working_in(long_tail(tmp_path, width=5)):
+        with pytest.raises(ValueError, match="variants.tail: 4 identities have 2 images; allowed: at least width = 5"):
+            run("variants tail")
+        long_tail(tmp_path, fewer="refuse")
+        with pytest.raises(ValueError, match="variants.tail: identity 2 has 0 images left"):
+            run("variants tail")
 
 
 def test_a_missing_set_is_one_line(copy: Path):

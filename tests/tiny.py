@@ -41,7 +41,7 @@ TINY: dict[str, Any] = {
     "sets.wild.images": 3,
     "variants": {
         name: {"source": source, "width": width, "depth": depth, "identity_mixup": mixed, "augment": augment,
-               "mix": mix, "mix_width": mix_width, "mix_depth": mix_width}
+               "mix": mix, "mix_width": mix_width, "mix_depth": mix_width, "fewer": "refuse"}
         for name, source, width, depth, mixed, augment, mix, mix_width in [
             ("base", "audit", 10, 3, False, False, "audit", 0),
             ("wide", "audit", 12, 2, False, False, "audit", 0),

@@ -40,7 +40,7 @@ def write(folder: Path, parts: list[pa.Table]) -> None:
 
 def read(folder: str | Path = "data/generate") -> pa.Table:
     """Return the record; raises ValueError when it is missing or broken."""
-    return tables.read(Path(folder) / NAME, SCHEMA)
+    return tables.read(Path(folder) / NAME, SCHEMA, nullable=("asked_yaw_deg", "asked_pitch_deg"))
 
 
 def of(reached: pa.Table, kind: str) -> pa.Table:

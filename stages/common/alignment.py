@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.common import pretrained
+from stages.common import photographs, pretrained
 from stages.common.images import Shards
 from stages.common.photographs import TEMPLATE_PX
 from stages.settings.world import World
@@ -97,6 +97,11 @@ class Aligner:
             faces.append(warp(picture, similarity(points, self.target), self.size_px))
         return np.stack(faces), domains
 
+    def stored(self, pictures: Iterable[np.ndarray], name: str) -> tuple[list[bytes], list[str]]:
+        """Return faces of RGB pictures (h, w, 3) of any size as lossless PNG, and each one's domain."""
+        faces, domains = self.align(pictures, name)
+        return [photographs.lossless(face) for face in faces], domains
+
     def landmarks(self, picture: np.ndarray) -> np.ndarray | None:
         """Return the five points (5, 2) of the largest face in a picture (h, w, 3) RGB, None where none is found."""
         if self.detector is None:
@@ -110,7 +115,7 @@ class Aligner:
 
 def fixed_crops(folder: str | Path) -> str:
     """Return how many images in a folder's shards have a fixed crop, as the end of a sentence; empty when none has."""
-    domains = Shards(folder).table["domain"].to_pylist()
+    domains = Shards(folder, "*-[0-9]*.arrow").table["domain"].to_pylist()
     count = sum(domain.endswith(FIXED) for domain in domains)
     return f", {count} of {len(domains)} with a fixed crop" if count else ""
 

@@ -2,18 +2,27 @@
 
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import tempfile
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 UNIT_TOLERANCE = 1e-3
 TEMPORARY = ".tmp-"  # begins the name of what is being written, the writer's process number follows
+JSON_BYTES = 1 << 24  # at most: parsed, a byte can take thirty
+NPY_LENGTH = {b"\1": 2, b"\2": 4, b"\3": 4}  # bytes that state the header's length, by the version of the format
+NPY_HEADER_BYTES = 10_000  # at most, as numpy has it
+NPY_HEADER = re.compile(  # of an array of plain numbers; numpy evaluates it as Python
+    r"\{'descr': ?'([<>|]?[biuf]\d{1,2})', ?'fortran_order': ?(True|False), ?'shape': ?\(([\d, ]*)\),? ?\}\s*"
+)
 
 
 @contextmanager
@@ -78,12 +87,32 @@ def _rounded(value: Any) -> Any:
 
 
 def read_json(file: str | Path) -> Any:
-    """Return the JSON value in `file`; raises ValueError when it is missing or broken."""
-    text = existing(file).read_text()
+    """Return the JSON value in `file`; raises ValueError when it is missing, broken, too large or holds NaN."""
+    size = existing(file).stat().st_size
+    if size > JSON_BYTES:
+        raise ValueError(f"{file}: {size:,} bytes of JSON; allowed: at most {JSON_BYTES:,}")
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: not valid JSON: {error}") from error
+        return json.loads(Path(file).read_bytes(), parse_float=_finite, parse_constant=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: not valid JSON: {brief(error)}") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{brief(text)}; allowed: finite numbers")
+    return value
+
+
+def read_mapping(file: str | Path, *keys: str) -> dict[str, Any]:
+    """Return the JSON object in `file`; raises ValueError when it is something else or lacks one of `keys`."""
+    value = read_json(file)
+    if not isinstance(value, dict):
+        raise ValueError(f"{file}: holds a JSON {type(value).__name__}; allowed: an object")
+    missing = [key for key in keys if key not in value]
+    if missing:
+        raise ValueError(f"{file}: {missing[0]} is missing; allowed: an object with {', '.join(keys)}")
+    return value
 
 
 def write_array(file: str | Path, x: np.ndarray) -> None:
@@ -94,16 +123,39 @@ def write_array(file: str | Path, x: np.ndarray) -> None:
 
 def read_array(file: str | Path) -> np.ndarray:
     """Return the finite array in a `.npy` file; pickles, truncated files and NaN raise ValueError."""
-    existing(file)
-    try:
-        x = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file}: not a readable .npy file: {error}") from error
-    if not isinstance(x, np.ndarray):
-        raise ValueError(f"{file}: expected one array")
+    x = np.array(map_array(file))
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise ValueError(f"{file}: holds NaN or infinity; allowed: finite numbers")
     return x
+
+
+def map_array(file: str | Path) -> np.ndarray:
+    """Return the array of plain numbers in a `.npy` file, memory-mapped and unchecked.
+
+    Raises ValueError when the file is something else, or does not hold what its header promises.
+    """
+    with existing(file).open("rb") as stream:
+        header, start = _npy_header(stream), stream.tell()
+        size = os.fstat(stream.fileno()).st_size - start
+    if header is None:
+        raise ValueError(f"{file}: not a readable .npy file; allowed: an array of plain numbers")
+    try:
+        kind, shape = np.dtype(header[1]), tuple(int(n) for n in header[3].split(",") if n.strip())
+        if math.prod(shape) * kind.itemsize != size:
+            raise ValueError(f"{brief(shape)} of {kind}, but {size} bytes")
+        order = "F" if header[2] == "True" else "C"
+        return np.memmap(file, kind, "r", start, shape, order) if size else np.empty(shape, kind)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{file}: not a readable .npy file: {brief(error)}") from error
+
+
+def _npy_header(stream: BinaryIO) -> re.Match[str] | None:
+    """Read up to the numbers; returns descr, fortran_order and shape as text, None when they are not there."""
+    magic, version = stream.read(6), stream.read(2)
+    length = int.from_bytes(stream.read(NPY_LENGTH.get(version[:1], 0)), "little")
+    if magic != b"\x93NUMPY" or length > NPY_HEADER_BYTES:
+        return None
+    return NPY_HEADER.fullmatch(stream.read(length).decode("latin-1"))
 
 
 def write_rows(folder: str | Path, name: str, x: np.ndarray, norms: np.ndarray) -> None:
@@ -124,7 +176,8 @@ def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.n
         raise ValueError(f"{file}: expected float32 rows (n, d), got {x.dtype} {x.shape}")
     if d is not None and x.shape[1] != d:
         raise ValueError(f"{file}: embedding size {x.shape[1]}; allowed: {d}")
-    error = np.abs(np.linalg.norm(x, axis=1) - 1)
+    with np.errstate(over="ignore"):  # the length is infinite, then
+        error = np.abs(np.linalg.norm(x, axis=1) - 1)
     if error.max() > UNIT_TOLERANCE:
         row = int(error.argmax())
         raise ValueError(f"{file}: row {row} has length {1 + error[row]:.4f}; allowed: 1 to {UNIT_TOLERANCE}")
@@ -164,8 +217,13 @@ def read_weights(file: str | Path, card_file: str | Path | None = None) -> tuple
     try:
         tensors = load_file(file)
     except SafetensorError as error:
-        raise ValueError(f"{file}: not a readable safetensors file: {error}") from error
+        raise ValueError(f"{file}: not a readable safetensors file: {brief(error)}") from error
     return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card
+
+
+def brief(value: object, width: int = 120) -> str:
+    """Return the text of a value or an error in one line of at most `width` characters, as messages quote it."""
+    return textwrap.shorten(str(value)[: 8 * width], width, placeholder=" ...")
 
 
 def existing(file: str | Path) -> Path:

@@ -4,7 +4,11 @@ Every shard has the columns `image` (JPEG or PNG bytes), `identity`, `index`, `s
 the image shows `ratio` of `identity` and `1 - ratio` of `partner` (SynFace's identity mixup; ratio 1 otherwise).
 """
 
+import re
+import struct
+from bisect import bisect
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 
 import cv2
@@ -15,6 +19,12 @@ from stages.common import tables
 
 JPEG_QUALITY = 95
 ROWS_PER_SHARD = 512  # at most: the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
+FACE_PX = 1024  # largest side of a face in a shard
+PICTURE_PX = 7000  # a picture from outside has at most the pixels of a square of this side: so it takes below 500 MB
+STRETCH = 1.5  # how much longer than that one of its sides may be: faces become squares
+JPEG_SEGMENTS = 1000  # before the one that states the size, at most
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that state it
+JPEG_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))  # markers without a segment
 CHANNELS = {"rgb": 3, "grey": 1}  # of what a network sees
 SCHEMA = pa.schema(
     [
@@ -28,6 +38,8 @@ SCHEMA = pa.schema(
     ]
 )
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is reported once, by its name
+
 
 def encode(face: np.ndarray) -> bytes:
     """Return an RGB face (h, w, 3) uint8 as JPEG bytes."""
@@ -37,12 +49,99 @@ def encode(face: np.ndarray) -> bytes:
     return buffer.tobytes()
 
 
-def decode(image: bytes, source: str = "image") -> np.ndarray:
-    """Return encoded bytes as an RGB face (h, w, 3) uint8; raises ValueError naming `source` when they are broken."""
-    face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+def decode(image: bytes, source: str = "image", side_px: int = PICTURE_PX) -> np.ndarray:
+    """Return encoded bytes as an RGB face (h, w, 3) uint8.
+
+    Raises ValueError naming `source` when they are broken or, by their header, of more pixels than side_px x side_px.
+    """
+    height, width = size(image, source)
+    if not 0 < height * width <= side_px**2 or max(height, width) > STRETCH * side_px:
+        most = f"as many as {side_px} x {side_px}, at most {int(STRETCH * side_px)} a side"
+        raise ValueError(f"{source}: {height} x {width} pixels; allowed: {most}")
+    try:
+        face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        face = None
     if face is None:
         raise ValueError(f"{source}: not a readable image")
     return cv2.cvtColor(face, cv2.COLOR_BGR2RGB)
+
+
+def size(image: bytes, source: str) -> tuple[int, int]:
+    """Return height and width by the header of an encoded image; raises ValueError naming `source` without one."""
+    for signature, stated in HEADERS.items():
+        if image.startswith(signature):
+            try:
+                return stated(image)
+            except (struct.error, ValueError, IndexError) as error:
+                raise ValueError(f"{source}: not a readable image, its header states no size") from error
+    allowed = "JPEG, PNG, BMP, WebP, TIFF, PBM, PGM, PPM"
+    raise ValueError(f"{source}: not a readable image, starts with {image[:4]!r}; allowed: {allowed}")
+
+
+def _jpeg(image: bytes) -> tuple[int, int]:
+    at = 2
+    for _ in range(JPEG_SEGMENTS):
+        at = image.index(0xFF, at)
+        while (marker := image[at]) == 0xFF:
+            at += 1
+        if marker in JPEG_FRAMES:
+            return struct.unpack_from(">HH", image, at + 4)
+        at += 1 if marker in JPEG_BARE else 1 + struct.unpack_from(">H", image, at + 1)[0]
+    raise ValueError("too many segments")
+
+
+def _png(image: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", image, 16)
+    return height, width
+
+
+def _bmp(image: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH" if image[14] == 12 else "<ii", image, 18)
+    return abs(height), width
+
+
+def _webp(image: bytes) -> tuple[int, int]:
+    kind = image[8:16]
+    if kind == b"WEBPVP8 ":
+        width, height = struct.unpack_from("<HH", image, 26)
+        return height & 0x3FFF, width & 0x3FFF
+    if kind == b"WEBPVP8L":
+        bits = struct.unpack_from("<I", image, 21)[0]
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if kind == b"WEBPVP8X":
+        width, height = (int.from_bytes(image[at : at + 3], "little") + 1 for at in (24, 27))
+        return height, width
+    raise ValueError("no frame")
+
+
+def _tiff(image: bytes) -> tuple[int, int]:
+    order = "<" if image.startswith(b"II") else ">"
+    at = struct.unpack_from(f"{order}I", image, 4)[0]
+    sides = {256: 0, 257: 0}  # width and height; of a tag that comes twice, the larger value
+    for entry in range(at + 2, at + 2 + 12 * struct.unpack_from(f"{order}H", image, at)[0], 12):
+        tag, kind = struct.unpack_from(f"{order}HH", image, entry)
+        if tag in sides:
+            sides[tag] = max(sides[tag], *struct.unpack_from(f"{order}{'H' if kind == 3 else 'I'}", image, entry + 8))
+    return sides[257], sides[256]
+
+
+def _pnm(image: bytes) -> tuple[int, int]:
+    space = rb"(?:\s|#[^\r\n]*+[\r\n])++"
+    if not (found := re.match(rb"P[1-6]%b(\d{1,9})%b(\d{1,9})" % (space, space), image)):
+        raise ValueError("no size")
+    return int(found[2]), int(found[1])
+
+
+HEADERS = {
+    b"\xff\xd8\xff": _jpeg,
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR": _png,
+    b"BM": _bmp,
+    b"RIFF": _webp,
+    b"II*\0": _tiff,
+    b"MM\0*": _tiff,
+    **{b"P%d" % i: _pnm for i in range(1, 7)},
+}
 
 
 def resize(faces: np.ndarray, size_px: int) -> np.ndarray:
@@ -96,6 +195,7 @@ class Shards:
         if not self.files:
             raise ValueError(f"{folder}: no image shards ({pattern}); `dvc repro` makes them")
         self._tables = [tables.read(file, SCHEMA) for file in self.files]
+        self._starts = [0, *accumulate(self.sizes())]
         self.table = pa.concat_tables(self._tables)
 
     def __len__(self) -> int:
@@ -110,7 +210,21 @@ class Shards:
         """Return a column other than `image` as an array (rows,)."""
         return self.table[name].to_numpy()
 
+    def source(self, row: int) -> str:
+        """Return the shard and the row within it."""
+        number = bisect(self._starts, row) - 1
+        return f"{self.files[number]}: row {row - self._starts[number]}"
+
     def faces(self, rows: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Return the faces of `rows` (all when None) as uint8 (b, h, w, 3) RGB."""
+        """Return the faces of `rows` (all when None) as uint8 (b, h, w, 3) RGB.
+
+        Raises ValueError naming the shard and the row when an image is broken, too large, or not as large as the first.
+        """
         picked = self.table["image"] if rows is None else self.table["image"].take(pa.array(rows))
-        return np.stack([decode(image.as_py(), str(self.folder)) for image in picked])
+        numbers = range(len(self)) if rows is None else rows
+        faces = [decode(image.as_py(), self.source(i), FACE_PX) for i, image in zip(numbers, picked, strict=True)]
+        for i, face in zip(numbers, faces, strict=True):
+            if face.shape != faces[0].shape:
+                (height, width, _), first = face.shape, faces[0].shape
+                raise ValueError(f"{self.source(i)}: {height} x {width} pixels; allowed: {first[0]} x {first[1]}")
+        return np.stack(faces)

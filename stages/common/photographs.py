@@ -1,23 +1,29 @@
 """Photographs from outside: the square of one that the networks here see, and how it is stored."""
 
+import io
+import struct
+import warnings
 from collections.abc import Callable
 
 import cv2
 import numpy as np
+from PIL import ExifTags, Image
 
 from stages.common import images
 
+PNG, PNG_BITS = b"\x89PNG", 24  # how a PNG begins, and the byte that says how many bits a channel has
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Warning, Image.DecompressionBombError)  # in Pillow
 TEMPLATE_PX = 112  # side of a face that is aligned as for ArcFace
 
 
 def square(photograph: np.ndarray, side_px: float, x_px: float, y_px: float) -> np.ndarray:
     """Return the square of a photograph (h, w, 3) that is `side_px` wide about a pixel, its edge replicated."""
     height, width = photograph.shape[:2]
-    side = round(side_px)
+    side = max(1, round(side_px))
     left, top = round(x_px - side / 2), round(y_px - side / 2)
-    pad = max(0, -left, -top, left + side - width, top + side - height)
-    wide = cv2.copyMakeBorder(photograph, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-    return wide[top + pad : top + pad + side, left + pad : left + pad + side]
+    above, below, before, after = (max(0, gap) for gap in (-top, top + side - height, -left, left + side - width))
+    wide = cv2.copyMakeBorder(photograph, above, below, before, after, cv2.BORDER_REPLICATE)
+    return wide[top + above : top + above + side, left + before : left + before + side]
 
 
 def framed(face: np.ndarray, frame_px: float) -> np.ndarray:
@@ -36,7 +42,7 @@ def stored(
     size_px: int,
     declared: tuple[int, int] | None = None,
 ) -> bytes:
-    """Return a photograph as a face of size_px: its own bytes where no pixel changes, lossless PNG otherwise.
+    """Return a photograph as a face of size_px, lossless PNG; its own bytes where no pixel changes for any reader.
 
     cut: gives the square (s, s, 3) of a photograph (h, w, 3). Raises ValueError naming `source` when the image is
     broken or of another height and width than declared.
@@ -46,7 +52,24 @@ def stored(
         height, width = photograph.shape[:2]
         raise ValueError(f"{source}: {height} x {width} pixels; allowed: {declared[0]} x {declared[1]}, as declared")
     face = images.resize(cut(photograph)[None], size_px)[0]
-    return encoded if np.array_equal(face, photograph) else lossless(face)
+    return encoded if np.array_equal(face, photograph) and plain(encoded) else lossless(face)
+
+
+def plain(encoded: bytes) -> bool:
+    """Return whether all readers see one picture: JPEG, PNG or WebP, grey or RGB of 8 bits, no EXIF to turn it.
+
+    Some obey EXIF and others do not; CMYK, alpha, palettes and 16 bits come out differently; some know no other format.
+    """
+    try:
+        with (
+            warnings.catch_warnings(action="error"),
+            Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG", "WEBP")) as image,
+        ):
+            deep = encoded.startswith(PNG) and encoded[PNG_BITS] != 8  # which Pillow's mode does not tell of RGB
+            upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+            return image.mode in ("L", "RGB") and upright and not deep and "transparency" not in image.info
+    except BROKEN:
+        return False
 
 
 def lossless(face: np.ndarray) -> bytes:

@@ -10,8 +10,8 @@ import numpy as np
 
 from stages.common import images, ranks
 
-Drawn = np.ndarray | tuple[np.ndarray, list[str]]  # faces (b, h, w, 3), and what domain each is of if that varies
 Encoded = list[bytes]  # faces that keep their bytes
+Drawn = np.ndarray | tuple[np.ndarray | Encoded, list[str]]  # faces (b, h, w, 3), and each one's domain if that varies
 EVEN, BATCH = 4, 32  # shards are a multiple of EVEN, as far as images suffice
 
 

@@ -112,6 +112,6 @@ def _fail(line: str) -> NoReturn:
     if file is None:
         print(line, file=sys.stderr, end="", flush=True)
     elif line:
-        with contextlib.suppress(FileExistsError), open(file, "x") as stream:
+        with contextlib.suppress(FileExistsError), open(file, "x", errors="backslashreplace") as stream:
             stream.write(line)
     os._exit(1)  # a rank that fails must not wait for the others

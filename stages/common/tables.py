@@ -1,6 +1,8 @@
 """Tables as Arrow IPC files, which pandas, polars, pyarrow and Hugging Face `datasets` open as they are."""
 
-from collections.abc import Mapping
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ MANIFEST = pa.schema(
     ]
 )
 PAIRS = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
+FILE = b"ARROW1\0\0"  # how a file begins; a stream follows, then a footer
+END = b"\xff\xff\xff\xff\0\0\0\0"  # how a stream ends
+EXPANDED_BYTES, EXPANDED_TIMES = 1 << 26, 4  # what is compressed may take so much memory, or so many times the file
+BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises over corrupt bytes
 
 
 def of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
@@ -37,17 +43,110 @@ def write(file: str | Path, table: pa.Table) -> None:
         writer.write_table(table)
 
 
-def read(file: str | Path, schema: pa.Schema | None = None) -> pa.Table:
+def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[str] = ()) -> pa.Table:
     """Return the memory-mapped table in `file`, with its metadata.
 
-    Raises ValueError when the file is missing or truncated or, given a schema, when its columns are others.
+    Raises ValueError when the file is missing, truncated or corrupt, when a value is missing in a column that is not
+    `nullable` or, given a schema, when its columns are others.
     """
-    artifacts.existing(file)
-    try:
-        table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-        table.validate()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{file}: truncated or not an Arrow IPC file ({error})") from error
+    table = mapped(artifacts.existing(file))
     if schema is not None and not table.schema.equals(schema):  # metadata may differ
-        raise ValueError(f"{file}: columns {table.schema.names}; allowed: {schema.names}, of the types of their schema")
+        found = artifacts.brief(table.schema.names)
+        raise ValueError(f"{file}: columns {found}; allowed: {artifacts.brief(schema.names)}, as written")
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if not (pa.types.is_primitive(field.type) or field.type in (pa.string(), pa.binary())):
+            raise ValueError(f"{file}: {field.name}: {artifacts.brief(field.type)}; allowed: numbers, text or bytes")
+        check(column, f"{file}: {field.name}")
+        if column.null_count and field.name not in nullable:
+            raise ValueError(f"{file}: {field.name}: {column.null_count} missing values; allowed: none")
     return table
+
+
+def check(column: pa.ChunkedArray, source: str) -> None:
+    """Raise ValueError naming `source` unless every value lies within the column's bytes, and text is UTF-8.
+
+    pyarrow trusts the offsets of what it maps: a corrupt one ends the process.
+    """
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{source}: corrupt ({artifacts.brief(error)})") from error
+
+
+def mapped(file: Path) -> pa.Table:
+    """Return the memory-mapped table in an Arrow file or stream, its values unchecked: see `check`.
+
+    Raises ValueError when it is truncated, neither of the two, takes far more memory than disk, or has two columns of
+    one name.
+    """
+    size = file.stat().st_size
+    try:
+        source = pa.memory_map(str(file))
+        start = _start(source, size)
+        source.seek(start)
+        expanded = sum(_expanded(message) for message in pa.ipc.MessageReader.open_stream(source))
+        check_expansion(expanded, size, str(file))
+        source.seek(start)
+        table = pa.ipc.open_stream(source).read_all()
+        names = table.schema.names
+    except (*BROKEN, struct.error) as error:
+        raise ValueError(f"{file}: truncated, or not an Arrow file or stream ({artifacts.brief(error)})") from error
+    distinct(names, file)
+    return table
+
+
+def distinct(names: Sequence[str], file: Path) -> None:
+    """Raise ValueError when two columns of a file share a name."""
+    name, count = Counter(names).most_common(1)[0] if names else ("", 1)
+    if count > 1:
+        raise ValueError(f"{file}: {count} columns called {artifacts.brief(name)}; allowed: one")
+
+
+def check_expansion(expanded: int, size: int, source: str) -> None:
+    """Raise ValueError naming `source` when so many bytes, compressed to `size`, are many more than images come to."""
+    allowed = max(EXPANDED_BYTES, EXPANDED_TIMES * size)
+    if expanded > allowed:
+        raise ValueError(f"{source}: {expanded:,} bytes, compressed to {size:,}; allowed: at most {allowed:,}")
+
+
+def _start(source: pa.MemoryMappedFile, size: int) -> int:
+    """Return where the stream in an Arrow file, or a bare one, begins; raises ArrowInvalid when it has no end."""
+    if source.read(len(FILE)) == FILE:
+        pa.ipc.open_file(source)  # finds the footer
+        return len(FILE)
+    source.seek(max(0, size - len(END)))
+    if source.read() != END:
+        raise pa.ArrowInvalid("no mark at its end")
+    return 0
+
+
+def _expanded(message: pa.Message) -> int:
+    """Return how many bytes the compressed buffers of a message come to, by their own account; 0 when none is.
+
+    pyarrow allocates as many before it looks, so they are asked first, by way of the message's flatbuffer: a codec is
+    field 3 of a RecordBatch, the places of the buffers field 2; each begins with its length, -1 where it is stored.
+    """
+    data = memoryview(message.metadata)
+    batch = _follow(data, _field(data, _follow(data, 0), 2))
+    if message.type == "dictionary":
+        batch = _follow(data, _field(data, batch, 1))
+    if message.type == "schema" or not _field(data, batch, 3):
+        return 0
+    buffers = _follow(data, _field(data, batch, 2))
+    count = struct.unpack_from("<I", data, buffers)[0]
+    places = struct.iter_unpack("<qq", data[buffers + 4 : buffers + 4 + 16 * count])
+    return sum(max(0, struct.unpack_from("<q", message.body, at)[0]) for at, length in places if length)
+
+
+def _field(data: memoryview, table: int, number: int) -> int:
+    """Return where a flatbuffer's table keeps a field, 0 when it has none."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    if 4 + 2 * number >= struct.unpack_from("<H", data, vtable)[0]:
+        return 0
+    offset = struct.unpack_from("<H", data, vtable + 4 + 2 * number)[0]
+    return table + offset if offset else 0
+
+
+def _follow(data: memoryview, at: int) -> int:
+    """Return where a flatbuffer's reference leads."""
+    return at + struct.unpack_from("<I", data, at)[0]

@@ -18,10 +18,12 @@ T = TypeVar("T")
 class Faces(Protocol):
     """A training set on disk.
 
-    identity (n,): whom each row shows, people numbered from 0 in the order of the format's own labels.
+    identity (n,): whom each row shows, people numbered from 0 in the order of the format's own labels; passed: how many
+    files (or members of tars) lie there that are no part of it.
     """
 
     identity: np.ndarray
+    passed: int
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -50,15 +52,21 @@ def index_within(identity: np.ndarray) -> np.ndarray:
     return index
 
 
+def passed_over(count: int) -> str:
+    """Return what a closing line says of files that were not read; nothing where there were none."""
+    return f", files passed over: {count}" if count else ""
+
+
 def suffix(encoded: bytes, source: str) -> str:
     """Return the file suffix of an encoded image, by its first bytes; raises ValueError for what is no image."""
-    signatures = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp"}
+    signatures = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
+    signatures |= {b"P2": ".pgm", b"P5": ".pgm", b"P3": ".ppm", b"P6": ".ppm"}
     for signature, name in signatures.items():
         if encoded.startswith(signature):
             return name
     if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
         return ".webp"
-    raise ValueError(f"{source}: starts with {encoded[:4]!r}; allowed: JPEG, PNG, BMP or WebP")
+    raise ValueError(f"{source}: starts with {encoded[:4]!r}; allowed: JPEG, PNG, BMP, WebP, TIFF, PGM or PPM")
 
 
 def progress(rows: Iterable[T], label: str) -> Iterable[T]:

@@ -1,5 +1,6 @@
 """insightface's benchmarks: a pickle of (2p encoded images, p labels); `.xz` is the same, compressed (SOTA-FR)."""
 
+import hashlib
 import lzma
 import pickle
 from pathlib import Path
@@ -7,31 +8,62 @@ from typing import Any
 
 import numpy as np
 
+from stages.common import artifacts
 from stages.formats import paired, pickles
 from stages.formats.paired import Benchmark
 
 PROTOCOL = 4  # the oldest that every reader of today and Python's fast path share
+MOST_UNPACKED = 16  # times the size of an .xz: encoded images hardly shrink, and arrays of pixels not to less
+ALWAYS_UNPACKED = 2**20  # bytes, whatever the size of an .xz
 
 
 def read(file: Path) -> Benchmark:
     """Return the benchmark in a .bin or .xz; raises ValueError when it is broken, carries code or is something else."""
-    opened = lzma.open if file.suffix == ".xz" else open
-    with opened(file, "rb") as stream:
-        images, same = _parts(pickles.load(stream, str(file)), file)
-    return paired.by_content(len(images), images.__getitem__, lambda row: f"{file}: image {row}", same)
+    images, same = _parts(pickles.load(_content(file), str(file)), file)
+    digests = {key: hashlib.sha256(image).digest() for key, image in _distinct(images).items()}
+    return paired.by_content(
+        file,
+        len(images),
+        images.__getitem__,
+        lambda row: f"{file}: image {row}",
+        same,
+        lambda i: digests[id(images[i])],
+    )
+
+
+def _content(file: Path) -> bytes:
+    if file.suffix.lower() != ".xz":
+        return file.read_bytes()
+    most = max(ALWAYS_UNPACKED, MOST_UNPACKED * file.stat().st_size)
+    try:
+        with lzma.open(file) as stream:
+            content = stream.read(most + 1)
+    except (lzma.LZMAError, EOFError, MemoryError) as error:
+        raise ValueError(f"{file}: not a readable .xz file: {artifacts.brief(error)}") from error
+    if len(content) > most:
+        raise ValueError(f"{file}: unpacks to more than {most} bytes; allowed: {MOST_UNPACKED} times its own size")
+    return content
 
 
 def _parts(held: Any, file: Path) -> tuple[list[bytes], np.ndarray]:
-    if not (isinstance(held, tuple | list) and len(held) == 2 and len(held[0]) and len(held[1])):
-        raise ValueError(f"{file}: holds {type(held).__name__}; allowed: (images, labels)")
-    images = [image.tobytes() if isinstance(image, np.ndarray) else image for image in held[0]]
-    wrong = [i for i, image in enumerate(images) if not isinstance(image, bytes)]
+    match held:
+        case [list() | tuple() | np.ndarray() as first, list() | tuple() | np.ndarray() as second]:
+            images, same = list(first), paired.labels(file, second)
+        case _:
+            raise ValueError(f"{file}: holds {type(held).__name__}; allowed: (images, labels)")
+    wrong = [i for i, image in enumerate(images) if not isinstance(image, bytes | np.ndarray)]
     if wrong:
         raise ValueError(f"{file}: image {wrong[0]} is {type(images[wrong[0]]).__name__}; allowed: encoded bytes")
-    same = np.array(held[1])
-    if same.ndim != 1 or same.dtype.kind not in "biu" or not np.isin(same, (0, 1)).all():
-        raise ValueError(f"{file}: labels; allowed: as many times true or false as there are pairs")
-    return images, same.astype(bool)
+    plain = {
+        key: bytes(image.tobytes() if isinstance(image, np.ndarray) else image)
+        for key, image in _distinct(images).items()
+    }
+    return [plain[id(image)] for image in images], same
+
+
+def _distinct(images: list[Any]) -> dict[int, Any]:
+    """Return each image that a pickle holds once, however often it refers to it, by its id."""
+    return {id(image): image for image in images}
 
 
 def write(file: Path, images: list[bytes], same: np.ndarray) -> None:

@@ -2,28 +2,31 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from stages import formats
 from stages.formats import Faces, layouts
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
-
 
 class Folder:
-    """The faces of PATH/PERSON/FILE; people and files in the order of names, folders without an image left out."""
+    """The faces of PATH/PERSON/FILE, or of folders below PERSON; people and files in the order of names.
+
+    Folders without an image are left out; images that lie in no folder are passed over.
+    """
 
     size = None
 
     def __init__(self, path: str | Path) -> None:
-        """List the files; raises ValueError when there are none."""
+        """List the files; raises ValueError when there are none, or folders that may be people or parts of a set."""
         layouts.check_set("folder", path)
-        people = sorted(p for p in Path(path).iterdir() if p.is_dir() and not p.name.startswith("."))
-        listed = [files for person in people if (files := image_files(person))]
-        if not listed:
-            raise ValueError(f"{path}: no image in its folders; allowed: {', '.join(sorted(SUFFIXES))}")
-        self._files = [file for files in listed for file in files]
-        self.identity = np.repeat(np.arange(len(listed)), [len(files) for files in listed])
+        found, self.passed = layouts.found(path, layouts.IMAGES)
+        self._files = [file for file in found if file.parent != Path(path)]
+        self.passed += len(found) - len(self._files)
+        if not self._files:
+            raise ValueError(f"{path}: no image in its folders; allowed: {', '.join(sorted(layouts.IMAGES))}")
+        if odd := layouts.unclear(path, self._files):
+            raise ValueError(
+                f"{odd}: is its person the first folder under {path}, or a later one? allowed: one folder per person"
+            )
+        self.identity = formats.people([file.relative_to(path).parts[0] for file in self._files])
 
     def encoded(self, row: int) -> bytes:
         """Return the bytes of a file."""
@@ -36,7 +39,8 @@ class Folder:
 
 def image_files(folder: Path) -> list[Path]:
     """Return the image files of a folder in the order of names."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    names = (file for file in folder.iterdir() if file.suffix.lower() in layouts.IMAGES)
+    return sorted(file for file in names if file.is_file() and not layouts.hidden(file.name))
 
 
 def write(folder: Path, faces: Faces) -> None:

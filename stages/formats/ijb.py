@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
+from stages.common import artifacts
+from stages.formats import text
+
 LANDMARKS = 5
 
 
@@ -55,17 +58,16 @@ def subjects(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _columns(file: Path, kinds: list[Any], delimiter: str = " ", skip: int = 0, more: bool = False) -> list[np.ndarray]:
     names = [f"f{i}" for i in range(len(kinds))]
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
+    content = pa.py_buffer(text.read(file).encode())
     try:
         table = csv.read_csv(
-            file,
+            content,
             csv.ReadOptions(autogenerate_column_names=True, skip_rows=skip),
             csv.ParseOptions(delimiter=delimiter),
             csv.ConvertOptions(column_types=dict(zip(names, kinds, strict=True))),
         )
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: expected {len(kinds)} columns: {error}") from error
+        raise ValueError(f"{file}: expected {len(kinds)} columns: {artifacts.brief(error)}") from error
     if table.num_columns < len(kinds) or (table.num_columns > len(kinds) and not more):
         raise ValueError(f"{file}: {table.num_columns} columns; allowed: {len(kinds)}")
     return [table[name].to_numpy() for name in names]

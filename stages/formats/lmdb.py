@@ -1,18 +1,26 @@
 """LMDB with msgpack, as SOTA-FR and Vec2Face keep training sets: key `b"0"` and so on, value (image, label).
 
-Vec2Face's values have a third member between the two, a face feature; it is passed over. `__keys__` lists the keys.
+Vec2Face's values have a third member between the two, a face feature; it is passed over. `__keys__` lists the keys,
+`__len__` and `__classnum__` count images and people.
 """
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stages import formats
-from stages.formats import layouts
+from stages.formats import Faces, layouts
+
+EXACT = 1 << 63  # labels are below
+ROWS_PER_COMMIT = 1000
+PAGES = 1 << 14  # bytes that a value may take beside its own
 
 
 class Lmdb:
     """The faces of an LMDB file, or of a folder with data.mdb."""
 
-    size = None
+    size, passed = None, 0
 
     def __init__(self, path: str | Path) -> None:
         """Read all labels, which takes going through the whole database once.
@@ -20,12 +28,11 @@ class Lmdb:
         Raises ValueError when a library is missing, the file is no LMDB, or a value is not what it should be.
         """
         self._lmdb, self._msgpack = formats.library("lmdb"), formats.library("msgpack")
-        self.file = layouts.files(path, ".lmdb", ".mdb")[0]
-        try:
+        self.file = layouts.one_file(path, ".lmdb", ".mdb")
+        with self._readable():
             self._env = self._lmdb.open(str(self.file), subdir=False, readonly=True, lock=False, readahead=False)
-        except self._lmdb.Error as error:
-            raise ValueError(f"{self.file}: not a readable LMDB: {error}") from error
-        if self.file.stat().st_size < (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]:
+            last, page = self._env.info()["last_pgno"], self._env.stat()["psize"]
+        if self.file.stat().st_size < (last + 1) * page:
             raise ValueError(f"{self.file}: truncated")  # a page beyond the end of the map would kill the process
         self._keys = self._listed()
         self.identity = formats.people([self._value(key)[1] for key in formats.progress(self._keys, "read labels")])
@@ -38,24 +45,80 @@ class Lmdb:
         """Return the file and the key of a row."""
         return f"{self.file}: key {self._keys[row].decode(errors='replace')}"
 
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except self._lmdb.Error as error:
+            raise ValueError(f"{self.file}: not a readable LMDB: {error}") from error
+
     def _listed(self) -> list[bytes]:
-        with self._env.begin() as view:
+        with self._readable(), self._env.begin() as view:
             packed = view.get(b"__keys__")
-            keys = self._msgpack.unpackb(packed, raw=True) if packed else [k for k, _ in view.cursor()]
+            keys = [key for key, _ in view.cursor()] if packed is None else self._unpacked_keys(packed)
+        if not all(isinstance(key, bytes) for key in keys) or len(set(keys)) < len(keys):
+            raise ValueError(f"{self.file}: __keys__; allowed: msgpack of a list of keys, each once")
         keys = [key for key in keys if not key.startswith(b"__")]
         if not keys:
             raise ValueError(f"{self.file}: no images; allowed: values (image, label)")
         return keys
 
-    def _value(self, key: bytes) -> tuple[bytes, int]:
-        with self._env.begin() as view:
-            packed = view.get(key)
+    def _unpacked_keys(self, packed: bytes) -> list[Any]:
+        """Return the members of a packed list, [None] for anything else; lists within it are not even begun."""
+        head, flat = (self._unpacker(packed, most) for most in (len(packed), 0))
         try:
-            value = self._msgpack.unpackb(packed, raw=True)
-        except (ValueError, TypeError, self._msgpack.UnpackException):  # also where there is no such key
+            count = head.read_array_header()
+            flat.feed(packed[head.tell() :])
+            keys = list(flat)
+        except (ValueError, self._msgpack.UnpackException):
+            return [None]
+        return keys if len(keys) == count else [None]
+
+    def _unpacker(self, packed: bytes, most: int) -> Any:
+        made = self._msgpack.Unpacker(raw=True, max_buffer_size=len(packed), max_array_len=most, max_map_len=0)
+        if most:
+            made.feed(packed)
+        return made
+
+    def _value(self, key: bytes) -> tuple[bytes, int]:
+        with self._readable(), self._env.begin() as view:
+            packed = view.get(key) or b""
+        try:
+            value = self._msgpack.unpackb(packed, raw=True, max_array_len=3, max_map_len=0)
+        except (ValueError, self._msgpack.UnpackException):
             value = None
         if isinstance(value, list) and len(value) in (2, 3):
             image, label = value[0], value[-1]
-            if isinstance(image, bytes) and isinstance(label, int):
+            if isinstance(image, bytes) and type(label) is int and abs(label) < EXACT:
                 return image, label
-        raise ValueError(f"{self.file}: key {key.decode(errors='replace')}: allowed: msgpack of (image, label)")
+        raise ValueError(f"{self.file}: key {key.decode(errors='replace'):.50}: allowed: msgpack of (image, label)")
+
+
+def write(folder: Path, faces: Faces) -> None:
+    """Write train.lmdb as SOTA-FR reads it, by the path of the file.
+
+    Raises ValueError when a library is missing.
+    """
+    lmdb, msgpack = formats.library("lmdb"), formats.library("msgpack")
+    rows = len(faces.identity)
+    keys = [str(row).encode() for row in range(rows)]
+    file = folder / "train.lmdb"
+    with lmdb.open(str(file), subdir=False, map_size=PAGES, lock=False) as env:
+        for start in formats.progress(range(0, rows, ROWS_PER_COMMIT), "write train.lmdb"):
+            part = range(start, min(start + ROWS_PER_COMMIT, rows))
+            packed = [msgpack.packb((faces.encoded(row), int(faces.identity[row]))) for row in part]
+            _room(env, packed)
+            with env.begin(write=True) as view:
+                for row, value in zip(part, packed, strict=True):
+                    view.put(keys[row], value)
+        about = {b"__keys__": keys, b"__len__": rows, b"__classnum__": int(faces.identity.max()) + 1}
+        packed = {key: msgpack.packb(value) for key, value in about.items()}
+        _room(env, packed.values())
+        with env.begin(write=True) as view:
+            for key, value in packed.items():
+                view.put(key, value)
+
+
+def _room(env: Any, values: Collection[bytes]) -> None:
+    """Let a database grow by some values, each of which may lie on pages of its own."""
+    env.set_mapsize(env.info()["map_size"] + sum(map(len, values)) + PAGES * len(values))

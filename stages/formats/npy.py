@@ -4,28 +4,27 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import photographs
-from stages.formats import paired
+from stages.common import artifacts, photographs
+from stages.formats import paired, text
 from stages.formats.paired import Benchmark
 
 
 def read(folder: Path) -> Benchmark:
     """Return the benchmark; raises ValueError when a file is missing, broken or of another shape."""
     file, labels = folder / f"{folder.name}.npy", folder / "issame.txt"
-    try:
-        pixels = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file}: not a readable .npy file: {error}") from error
+    pixels = artifacts.map_array(file)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
-        raise ValueError(f"{file}: {pixels.dtype} {pixels.shape}; allowed: uint8 (images, 3, height, width)")
-    words = labels.read_text().split() if labels.is_file() else []
+        raise ValueError(
+            f"{file}: {pixels.dtype} {artifacts.brief(pixels.shape)}; allowed: uint8 (images, 3, height, width)"
+        )
+    words = text.read(labels).split()
     if not words or not set(words) <= {"0", "1"}:
-        raise ValueError(f"{labels}: missing, or not a 0 or 1 for every pair")
+        raise ValueError(f"{labels}: not a 0 or 1 for every pair")
 
     def encoded(row: int) -> bytes:
         return photographs.lossless(np.ascontiguousarray(pixels[row].transpose(1, 2, 0)))
 
     same = np.array(words) == "1"
     return paired.by_content(
-        len(pixels), encoded, lambda row: f"{file}: image {row}", same, lambda row: pixels[row].tobytes()
+        file, len(pixels), encoded, lambda row: f"{file}: image {row}", same, lambda row: pixels[row].tobytes()
     )

@@ -1,8 +1,9 @@
 """Benchmarks: pairs of images, who is on them, and the folds in which they are compared."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,26 +31,24 @@ class Benchmark:
 
 
 def by_content(
+    name: object,
     count: int,
     encoded: Callable[[int], bytes],
     source: Callable[[int], str],
-    same: Sequence[bool] | np.ndarray,
+    same: np.ndarray,
     content: Callable[[int], bytes] | None = None,
 ) -> Benchmark:
     """Return the benchmark of `count` images, of which 2i and 2i + 1 are pair i, when nothing names the people.
 
     Images of equal content (their encoded bytes, where nothing else is given) are one row. Rows that genuine pairs
     link, directly or over others, are one person, everyone else is somebody else: all that pairs can tell, and what
-    resampling by person needs. Raises ValueError when there are not twice as many images as labels.
+    resampling by person needs. Raises ValueError, with its `name`, when there are not twice as many images as labels,
+    or what is compared makes no sense.
     """
-    same = np.asarray(same, bool)
-    if count != 2 * len(same):
-        raise ValueError(
-            f"{source(0).partition(': ')[0]}: {count} images, {len(same)} labels; allowed: two images a label"
-        )
-    content = content or encoded
-    row_of: dict[bytes, int] = {}
-    row = np.array([row_of.setdefault(hashlib.sha256(content(i)).digest(), len(row_of)) for i in range(count)])
+    if count != 2 * len(same) or count == 0:
+        raise ValueError(f"{name}: {count} images, {len(same)} labels; allowed: two images a label")
+    row = numbered(map(content or encoded, range(count)))
+    check_selves(name, row[::2], row[1::2], same)
     a, b, identity = _people(row[::2], row[1::2], same)
     first = np.empty(len(identity), np.int64)  # the image that stands for a row
     for rows, images in ((b, np.arange(count)[1::2]), (a, np.arange(count)[::2])):
@@ -59,8 +58,38 @@ def by_content(
         lambda i: source(int(first[i])),
         identity,
         first,
-        table(a, b, same, folds(same, source(0).partition(": ")[0])),
+        table(a, b, same, folds(same, str(name))),
     )
+
+
+def numbered(contents: Iterable[bytes]) -> np.ndarray:
+    """Return a number for each content (n,), equal ones alike, in the order in which they come first."""
+    found: dict[bytes, int] = {}
+    return np.array([found.setdefault(hashlib.sha256(content).digest(), len(found)) for content in contents], np.int64)
+
+
+def check_selves(name: object, a: np.ndarray, b: np.ndarray, same: np.ndarray) -> None:
+    """Raise ValueError when pairs compare images a and b (p,), numbered by content, with themselves.
+
+    Of genuine pairs published lists may hold a few. Of most, or of one impostor pair, something was read twice.
+    """
+    impostor = np.flatnonzero((a == b) & ~same)
+    if len(impostor):
+        raise ValueError(f"{name}: impostor pair {impostor[0] + 1} is one image with itself; allowed: two images")
+    genuine = int((a == b)[same].sum())
+    if 2 * genuine > same.sum():
+        raise ValueError(f"{name}: {genuine} of {same.sum()} genuine pairs are one image with itself; allowed: half")
+
+
+def labels(file: object, values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return the labels (p,) of pairs as truth values; raises ValueError when one is neither true nor false, 0 or 1."""
+    listed = [None] if isinstance(values, np.ndarray) and values.ndim != 1 else list(values)
+    plain = [
+        value.item() if isinstance(value, np.ndarray | np.generic) and value.size == 1 else value for value in listed
+    ]
+    if not all(isinstance(value, int) and value in (0, 1) for value in plain):
+        raise ValueError(f"{file}: labels; allowed: as many times true or false as there are pairs")
+    return np.array(plain, bool)
 
 
 def _people(a: np.ndarray, b: np.ndarray, same: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

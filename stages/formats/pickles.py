@@ -1,13 +1,21 @@
 """Read pickles that hold nothing but lists, numbers, bytes and NumPy arrays, without running anything they name.
 
 NumPy's own classes take states that a hostile file could bend, so what a pickle calls an array only fills a record
-here, from which a plain array is made once all is read.
+here, from which a plain array is made once all is read. Nothing takes more memory than the pickle's own size warrants:
+what it refers to more than once is made once.
 """
 
+import io
 import pickle
-from typing import IO, Any
+import re
+import struct
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NoReturn
 
 import numpy as np
+
+from stages.common import artifacts
 
 KINDS = "biufS"  # of dtypes: truth values, whole numbers, floats, bytes
 
@@ -17,29 +25,29 @@ class RefusedError(ValueError):
 
 
 class _Dtype:
-    def __init__(self, name: Any, *_: Any) -> None:
-        self.name, self.order = _text(name), "|"
+    def __init__(self, name: Any, align: Any = False, copy: Any = False) -> None:
+        self.name, self.order = _word(name), "|"
 
     def __setstate__(self, state: Any) -> None:
-        self.order = _text(state[1])
+        self.order = _word(state[1])
 
     def plain(self) -> np.dtype:
-        if self.name[:1] not in KINDS or self.order not in "<>|=":
-            raise RefusedError(f"holds an array of {self.name}; allowed: numbers and bytes")
+        if not re.fullmatch(rf"[{KINDS}]\d{{1,9}}", self.name) or self.order not in ("<", ">", "|", "="):
+            _refuse(f"holds an array of {self.name}; allowed: numbers and bytes")
         return np.dtype(self.order + self.name)
 
 
 class _Array:
-    def __init__(self, *_: Any) -> None:
-        self.state: tuple[Any, ...] = ()
+    def __init__(self, subtype: Any = None, shape: Any = None, dtype: Any = None) -> None:
+        self.state: Sequence[Any] = ()
 
     def __setstate__(self, state: Any) -> None:
-        self.state = state[1:]
+        _, *self.state = state if len(state) == 5 else _refuse("holds a broken array")
 
-    def plain(self) -> Any:
+    def plain(self, plain: Callable[[Any], Any]) -> Any:
         shape, dtype, fortran, data = self.state
         if isinstance(data, list):  # an array of objects
-            return [_plain(item) for item in data]
+            return plain(data)
         return np.frombuffer(data, dtype.plain()).reshape(shape, order="F" if fortran else "C")
 
 
@@ -49,49 +57,81 @@ def _filled(*state: Any) -> _Array:
     return array
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding != "latin1":
-        raise RefusedError(f"encodes text as {encoding}; allowed: latin1")
-    return text.encode("latin1")
-
-
 NAMES = {  # what stands for the names by which Python and NumPy pickle bytes and arrays
-    ("_codecs", "encode"): _latin1,  # bytes, by protocols 0 to 2 of Python 3
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "scalar"): lambda dtype, data: _filled((), dtype, False, data),
     ("numpy._core.numeric", "_frombuffer"): lambda data, dtype, shape, order: _filled(shape, dtype, order == "F", data),
 }
+REFUSED = (  # what builds objects in other ways, or hashes tuples, which takes for ever where they hold one another
+    pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS, pickle.EMPTY_SET, pickle.ADDITEMS,
+    pickle.FROZENSET, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX,
+)  # fmt: skip
 
 
-class _Unpickler(pickle.Unpickler):
+def _refuse(said: str) -> NoReturn:
+    raise RefusedError(said)
+
+
+def _refuse_more(_: Any) -> NoReturn:
+    _refuse("holds more than lists, numbers, bytes and NumPy arrays")
+
+
+def _load_bytes(unpickler: Any) -> None:
+    (size,) = struct.unpack("<Q", unpickler.read(8))
+    unpickler.append(unpickler.read(size))  # Python's allots them before it reads them
+
+
+class _Unpickler(pickle._Unpickler):  # Python's own: C's takes gigabytes where ten bytes name a high memo number
+    dispatch = pickle._Unpickler.dispatch | {code[0]: _refuse_more for code in REFUSED}
+    dispatch[pickle.BYTEARRAY8[0]] = _load_bytes
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="bytes")
+        self._encoded = cache(lambda words: words.encode("latin1"))
+
     def find_class(self, module: str, name: str) -> Any:
         home = module.replace("numpy.core.", "numpy._core.")  # NumPy 1's name for it
+        if (module, name) == ("_codecs", "encode"):  # bytes, by protocols 0 to 2 of Python 3
+            return self._latin1
         if (home, name) not in NAMES:
-            raise RefusedError(f"names {module}.{name}; allowed: bytes and NumPy arrays")
+            _refuse(f"names {artifacts.brief(f'{module}.{name}')}; allowed: bytes and NumPy arrays")
         return NAMES[home, name]
 
+    def _latin1(self, words: Any, encoding: Any) -> bytes:
+        if not isinstance(words, str) or encoding != "latin1":
+            _refuse(f"encodes text as {_word(encoding)}; allowed: latin1")
+        return self._encoded(words)
 
-def load(stream: IO[bytes], source: str) -> Any:
+
+def load(content: bytes, source: str) -> Any:
     """Return what a pickle of any protocol holds, text of Python 2 as bytes.
 
     Raises ValueError, naming `source`, when it is broken or names anything that is not bytes or an array.
     """
     try:
-        return _plain(_Unpickler(stream, encoding="bytes").load())
+        return _plain(_Unpickler(content).load(), {})
     except RefusedError as error:
         raise ValueError(f"{source}: a pickle that {error}") from error
     except Exception as error:  # a broken pickle fails in any way, and none of them is a defect of ours
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = artifacts.brief(f"{type(error).__name__}: {error}")
         raise ValueError(f"{source}: not a readable pickle: {said}") from error
 
 
-def _plain(held: Any) -> Any:
-    if isinstance(held, list | tuple):
-        return type(held)(_plain(item) for item in held)
-    return held.plain() if isinstance(held, _Array) else held
+def _plain(held: Any, made: dict[int, Any]) -> Any:
+    """Return what is held with arrays in place of records; what was `made` already, by its id, is not made again."""
+    if not isinstance(held, list | tuple | _Array):
+        return held
+    if id(held) not in made:
+        if isinstance(held, _Array):
+            made[id(held)] = held.plain(lambda data: _plain(data, made))
+        else:
+            made[id(held)] = type(held)(_plain(item, made) for item in held)
+    return made[id(held)]
 
 
-def _text(name: Any) -> str:
-    return name.decode("latin1") if isinstance(name, bytes) else str(name)
+def _word(name: Any) -> str:
+    if not isinstance(name, bytes | str):
+        _refuse(f"holds {type(name).__name__} for a name")
+    return artifacts.brief(name.decode("latin1") if isinstance(name, bytes) else name)

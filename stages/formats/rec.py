@@ -7,7 +7,9 @@ lack record 0 and those of the people. Labels beyond 2^24 are not exact in f32, 
 they hold an image, not by what record 0 says.
 """
 
+import re
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +27,15 @@ CHUNK = 65536
 class Rec:
     """The faces of a .rec file, by its index or, without one, by going through it once."""
 
+    passed = 0
+
     def __init__(self, path: str | Path) -> None:
         """Read keys and labels of the .rec file at `path` or in it.
 
         Raises ValueError when the file is truncated, disagrees with its index or record 0, or a label is no number of a
         person.
         """
-        self.file = layouts.record_file(layouts.files(path, ".rec"))
+        self.file = layouts.one_file(path, ".rec")
         self._records = recordio.Records(self.file)
         keys, offsets = self._index()
         several, label, length = self._heads(offsets)
@@ -39,7 +43,7 @@ class Rec:
         self._check_count(keys, several, label, faces)
         self._key, self._offset = keys[faces], offsets[faces]
         label = label[faces]
-        if not len(label) or not ((label >= 0) & (label == np.floor(label))).all():
+        if not len(label) or not (np.isfinite(label) & (label >= 0) & (label == np.floor(label))).all():
             raise ValueError(f"{self.file}: no images, or a label that is no whole number from 0 on")
         self.identity = formats.people(label)
         self.size = self._declared()
@@ -60,9 +64,12 @@ class Rec:
             offsets = np.array(self._records.offsets())
             return np.arange(len(offsets)), offsets
         try:
-            keys, offsets = np.loadtxt(file, np.int64, ndmin=2).T
-        except ValueError as error:
-            raise ValueError(f"{file}: expected a key and a byte per line: {error}") from error
+            with warnings.catch_warnings(action="error"):  # of an empty file
+                keys, offsets = np.loadtxt(file, np.int64, comments=None, ndmin=2).T
+        except (ValueError, UserWarning) as error:
+            raise ValueError(f"{file}: expected a key and a byte per line: {error!s:.100}") from error
+        if len(np.unique(offsets)) < len(offsets):
+            raise ValueError(f"{file}: two keys of one record; allowed: each once")
         return keys, offsets
 
     def _heads(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,10 +110,11 @@ class Rec:
         file = self.file.with_name("property")
         if not file.is_file():
             return None
-        words = file.read_text().split("\n")[0].split(",")  # people, height, width
-        if len(words) != 3 or not all(word.strip().isdecimal() for word in words):
-            raise ValueError(f"{file}: {','.join(words)!r}; allowed: people,height,width")
-        return int(words[1]), int(words[2])
+        line = file.read_text(errors="replace").partition("\n")[0]
+        if not re.fullmatch(r"\s*\d+\s*,\s*\d{1,5}\s*,\s*\d{1,5}\s*", line, re.ASCII):
+            raise ValueError(f"{file}: {line!r:.100}; allowed: people,height,width")
+        _, height, width = line.split(",")
+        return int(height), int(width)
 
 
 def write(folder: Path, faces: Faces) -> None:

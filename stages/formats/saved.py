@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts
-from stages.formats import arrow, columns, paired, parquet
+from stages.formats import arrow, columns, layouts, paired, parquet
 from stages.formats.paired import Benchmark
 
 ROWS_PER_BATCH = 256
@@ -18,16 +18,16 @@ def read(path: Path) -> Benchmark:
 
     Raises ValueError when a column is missing or the two rows of a pair disagree.
     """
-    tables = arrow.Tables(path) if any(path.rglob("*.arrow")) else parquet.Tables(path)
-    order = np.argsort(columns.values(path, tables, "iu", "index"), kind="stable")
-    same = columns.values(path, tables, "biu", "is_same")[order].astype(bool)
+    tables = arrow.Tables(path) if layouts.benchmark(path) == "arrow" else parquet.Tables(path)
+    order = np.argsort(columns.numbers(path, tables, "index"), kind="stable")
+    same = columns.numbers(path, tables, "is_same", truth=True)[order].astype(bool)
     if len(same) % 2 or (same[::2] != same[1::2]).any():
         raise ValueError(f"{path}: is_same; allowed: equal on both rows of every pair")
 
     def encoded(row: int) -> bytes:
         return tables.encoded(int(order[row]))
 
-    return paired.by_content(len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
+    return paired.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
 
 
 def write(folder: Path, images: list[bytes], same: np.ndarray) -> None:

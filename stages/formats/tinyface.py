@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
+from stages.common import artifacts
 from stages.formats import folder
 
 DISTRACTOR = -100  # whom the images of Gallery_Distractor show: nobody that is asked for
@@ -31,7 +32,9 @@ def _listed(file: Path, name: str, images: Path) -> tuple[list[Path], np.ndarray
         rows: Any = loadmat(str(file))[name]
         listed = [(str(row[0].item()), int(row[1].item())) for row in rows]
     except Exception as error:  # scipy's reader fails in many ways on a broken file
-        raise ValueError(f"{file}: expected {name}, rows of a file name and a number: {error}") from error
+        raise ValueError(
+            f"{file}: expected {name}, rows of a file name and a number: {artifacts.brief(error)}"
+        ) from error
     files = [images / stem for stem, _ in listed]
     missing = [path for path in files if not path.is_file()]
     if missing:

@@ -1,14 +1,50 @@
-"""WebDataset tars: of each sample an image and a `.cls` with its label, under one name."""
+"""WebDataset tars: of each sample an image and its label, a `.cls` with a number or a `.json` with a `label`.
+
+A member's key ends at the first dot of its name (WebDataset's rule), so KEY.face.jpg and KEY.cls are one sample.
+SOTA-FR names samples by their file alone, which recurs from person to person: where a suffix comes again under a key,
+another sample has begun, whose members follow each other.
+"""
 
 import io
+import json
+import mmap
+import re
 import tarfile
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from stages import formats
-from stages.formats import Faces, folder, layouts
+from stages.formats import Faces, columns, layouts
 
 ROWS_PER_FILE = 10_000
 END = bytes(2 * tarfile.BLOCKSIZE)  # how a tar ends
+SOMETHING = re.compile(rb"[^\0]")
+LABEL_BYTES = 1 << 16  # at most
+DIGITS = 18  # of a label, so that it fits an int64
+ALLOWED = "a whole number in a .cls of the same key, or a number or name in a .json as its label"
+
+
+class Member(NamedTuple):
+    """A file in a tar: its name and the bytes in which it lies."""
+
+    name: str
+    start: int
+    size: int
+
+
+Sample = dict[str, Member]  # by suffix in lower case: jpg, face.jpg, cls
+
+
+class _Mapped(mmap.mmap):
+    """A mapped file that raises EOFError at its end, where tarfile may wait for more for ever."""
+
+    def read(self, n: int | None = None) -> bytes:
+        read = super().read(n)
+        if n and not read:
+            raise EOFError("it ends too early")
+        return read
 
 
 class WebDataset:
@@ -17,29 +53,34 @@ class WebDataset:
     size = None
 
     def __init__(self, path: str | Path) -> None:
-        """Go through the tars once for places and labels; raises ValueError when one is broken or lacks a label."""
-        self._at: list[tuple[Path, tarfile.TarInfo]] = []
-        labels = []
-        for file in layouts.files(path, ".tar"):
+        """Go through the tars once for places and labels.
+
+        Raises ValueError when one is broken, or an image has no label of its own.
+        """
+        files, self.passed = layouts.listing(path, ".tar")
+        self._at: list[tuple[Path, Member]] = []
+        labels: list[int | str] = []
+        for file in formats.progress(files, "read tars"):
             _check_end(file)
-            try:
-                with tarfile.open(file, "r:") as tar:
-                    members = {member.name: member for member in tar if member.isfile()}
-                    for name, member in members.items():
-                        if Path(name).suffix.lower() in folder.SUFFIXES:
-                            self._at.append((file, member))
-                            labels.append(_label(tar, members, file, name))
-            except tarfile.TarError as error:
-                raise ValueError(f"{file}: not a readable tar: {error}") from error
+            with file.open("rb") as stream, _Mapped(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+                members, passed = _members(file, view)
+                used = set()
+                for image, label in (pair for sample in _samples(members) for pair in _pairs(file, sample)):
+                    self._at.append((file, image))
+                    labels.append(_label(file, image, label, view))
+                    used |= {image, label}
+                self.passed += passed + len(members) - len(used)
         if not labels:
-            raise ValueError(f"{path}: no image in its tars; allowed: {', '.join(sorted(folder.SUFFIXES))}")
+            raise ValueError(f"{path}: no image in its tars; allowed: {', '.join(sorted(layouts.IMAGES))}")
+        if len({type(label) for label in labels}) > 1:
+            raise ValueError(f"{path}: some labels are numbers, some names; allowed: one kind")
         self.identity = formats.people(labels)
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
         file, member = self._at[row]
         with file.open("rb") as stream:
-            stream.seek(member.offset_data)
+            stream.seek(member.start)
             return stream.read(member.size)
 
     def source(self, row: int) -> str:
@@ -54,13 +95,85 @@ def _check_end(file: Path) -> None:
             raise ValueError(f"{file}: truncated, or not a plain tar")
 
 
-def _label(tar: tarfile.TarFile, members: dict[str, tarfile.TarInfo], file: Path, name: str) -> int:
-    member = members.get(str(Path(name).with_suffix(".cls")))
-    stream = tar.extractfile(member) if member else None
-    text = stream.read().decode(errors="replace").strip() if stream else ""
-    if not text.isdecimal():
-        raise ValueError(f"{file}: {name}: label {text!r}; allowed: a whole number in a .cls of the same name")
-    return int(text)
+def _members(file: Path, view: mmap.mmap) -> tuple[list[Member], int]:
+    """Return the files in a tar that may be part of a sample, and how many others there are."""
+    members, passed = [], 0
+    try:
+        with tarfile.open(fileobj=view, mode="r:") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if member.size < 0:  # tarfile would go back, and in circles
+                    raise ValueError("a size below 0")
+                if member.isdir():
+                    continue
+                if any(map(layouts.hidden, path.parts)) or not path.suffix:
+                    passed += 1
+                elif member.isreg() and not member.issparse():
+                    members.append(Member(str(path), member.offset_data, member.size))
+                elif path.suffix.lower() in layouts.IMAGES:
+                    raise ValueError(f"{member.name!r:.100} is a link, a device or sparse; allowed: plain files")
+                else:
+                    passed += 1
+            if SOMETHING.search(view, tar.offset):
+                raise ValueError("more lies behind its end; allowed: one tar a file")
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
+        raise ValueError(f"{file}: not a readable tar: {error}") from error
+    return members, passed
+
+
+def _samples(members: list[Member]) -> Iterator[Sample]:
+    """Yield the members by sample: those of one key, unless a suffix of it comes twice, then those in a row."""
+    runs: dict[str, list[Sample]] = defaultdict(list)
+    last = None
+    for member in members:
+        folder, _, name = member.name.rpartition("/")
+        key, _, suffix = name.partition(".")
+        parts, suffix = runs[f"{folder}/{key}"], suffix.lower()
+        if parts is not last or suffix in parts[-1]:
+            parts.append({})
+        parts[-1][suffix] = member
+        last = parts
+    for parts in runs.values():
+        together = {suffix: member for part in parts for suffix, member in part.items()}
+        yield from [together] if len(together) == sum(map(len, parts)) else parts
+
+
+def _pairs(file: Path, sample: Sample) -> Iterator[tuple[Member, Member]]:
+    """Yield every image of a sample with the member that holds its label, `STEM.cls` of a `STEM.jpg` before `cls`."""
+    taken = set()
+    for suffix, image in sample.items():
+        stem, _, kind = suffix.rpartition(".")
+        if f".{kind}" not in layouts.IMAGES:
+            continue
+        found = [name for name in (f"{stem}.cls", f"{stem}.json", "cls", "json") if name in sample]
+        if not found or found[0] in taken:
+            label = repr(f"{sample[found[0]].name:.50}, another image's") if found else "''"
+            raise ValueError(f"{file}: {image.name!r:.100}: label {label}; allowed: {ALLOWED}, one an image")
+        taken.add(found[0])
+        yield image, sample[found[0]]
+
+
+def _label(file: Path, image: Member, label: Member, view: mmap.mmap) -> int | str:
+    content = view[label.start : label.start + min(label.size, LABEL_BYTES)]
+    number = label.name.lower().endswith(".cls")
+    value = content.decode(errors="replace").strip() if number else _from_json(content)
+    if number and str(value).isdecimal() and len(str(value)) <= DIGITS:
+        return int(str(value))
+    if number or value is None:
+        raise ValueError(f"{file}: {image.name!r:.100}: label {value!r:.50}; allowed: {ALLOWED}")
+    return value
+
+
+def _from_json(content: bytes) -> int | str | None:
+    try:
+        held = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    for name in columns.LABELS:
+        value = held.get(name) if isinstance(held, dict) else None
+        if isinstance(value, str) or (type(value) is int and abs(value) < 10**DIGITS):
+            return value
+    return None
 
 
 def write(target: Path, faces: Faces) -> None:

@@ -9,9 +9,13 @@ from stages.settings.world import World
 
 
 class Initial(Protocol):
-    """Faces of n identities, one image each; `rows` says beforehand who is on which."""
+    """Faces of n identities, one image each.
+
+    rows: who is on which, said beforehand; passed: how many files lie there that are no image.
+    """
 
     rows: Provenance
+    passed: int
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces uint8 (b, size_px, size_px, 3) RGB of a slice of rows; face i depends on row i alone."""

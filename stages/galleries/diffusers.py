@@ -28,6 +28,7 @@ class Unconditional:
     rows: Provenance
     aligner: Aligner
     cfg: Denoising
+    passed: int = 0
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces of a slice of rows, and the domain of each, which says whether a detector found it."""

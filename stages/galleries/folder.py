@@ -1,7 +1,7 @@
 """The user's images under `gallery.path`, one an identity: aligned faces, or full-size pictures to be aligned."""
 
+from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +9,10 @@ import numpy as np
 from stages.common import alignment, images, photographs, shards
 from stages.common.alignment import Aligner
 from stages.common.shards import Drawn, Provenance
+from stages.formats import layouts
 from stages.settings.gallery import Gallery
 from stages.settings.world import World
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 DOMAIN = "external"
 
 
@@ -24,6 +24,7 @@ class Folder:
     rows: Provenance
     world: World
     aligner: Aligner | None
+    passed: int
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces of a slice of rows; raises ValueError naming a file that is no image."""
@@ -34,13 +35,18 @@ class Folder:
         return np.concatenate([images.resize(square[None], self.world.size_px) for square in squares])
 
 
-def found(root: Path) -> list[Path]:
-    """Return the images anywhere under a folder: of every folder's the first, then of every folder's the second, ...
+def in_turns(root: Path, files: list[Path]) -> list[Path]:
+    """Return images under a folder in another order: the first of every person, then the second of every person, ...
 
-    Where folders are people, so many images as there are people show different ones.
+    A person is a folder under `root`, or where that is not clear any folder, so that as many images as there are people
+    show different ones.
     """
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
-    turns = [(turn, file) for _, group in groupby(files, lambda f: f.parent) for turn, file in enumerate(group)]
+    whole = layouts.unclear(root, files) is None
+    people = [file.relative_to(root).parts[:-1][: 1 if whole else None] for file in files]
+    seen, turns = Counter(), []
+    for file, person in zip(files, people, strict=True):
+        turns.append((seen[person], file))
+        seen[person] += 1
     return [file for _, file in sorted(turns)]
 
 
@@ -49,11 +55,12 @@ def load(cfg: Gallery, world: World) -> Folder:
     root = Path(cfg.path)
     if not root.is_dir():
         raise ValueError(f"params.yaml: gallery.path = {cfg.path!r}: no such folder; allowed: a folder of images")
-    files = found(root)
+    found = layouts.found(root, layouts.IMAGES)
+    files = in_turns(root, found.files)
     if len(files) < cfg.identities:
         raise ValueError(
             f"params.yaml: gallery.identities = {cfg.identities}; allowed: at most the {len(files)} images in {root}"
         )
     who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
     rows = Provenance(DOMAIN, who, first, shards.image_seeds("gallery-folder", cfg.seed, who, first))
-    return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world))
+    return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), found.passed)

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import photographs
+from stages.common import images, photographs
+from stages.common.alignment import Aligner
 from stages.formats import bin, layouts, memfile, npy, pairs, saved
 from stages.formats.paired import Benchmark
 from stages.settings.benchmarks import Crop
 
 ROOT = Path("data/external/benchmarks")
+DOMAIN = "external"
 READERS: dict[str, Callable[[Path], Benchmark]] = {
     "pairs": pairs.read,
     "bin": bin.read,
@@ -39,6 +41,12 @@ def faces(benchmark: Benchmark, rows: slice, crop: Crop | None, frame_px: int, s
 
     numbers = range(*rows.indices(len(benchmark.identity)))
     return [photographs.stored(benchmark.encoded(i), benchmark.source(i), square, size_px) for i in numbers]
+
+
+def aligned(benchmark: Benchmark, rows: slice, aligner: Aligner) -> tuple[list[bytes], list[str]]:
+    """Return the encoded faces of a slice of rows of full-size pictures, and each one's domain."""
+    numbers = range(*rows.indices(len(benchmark.identity)))
+    return aligner.stored((images.decode(benchmark.encoded(i), benchmark.source(i)) for i in numbers), DOMAIN)
 
 
 def cut(photograph: np.ndarray, crop: Crop | None, frame_px: int) -> np.ndarray:

@@ -69,10 +69,7 @@ class Variant:
 def load(name: str, training: Variants) -> Variant:
     """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
     file = REPORTS / f"{name}.json"
-    found = artifacts.read_json(file)
-    missing = [key for key in ("seeds", "protocols", "wild_mean") if key not in found]
-    if missing:
-        raise ValueError(f"{file}: {missing[0]} is missing; `dvc repro evaluate@{name}` writes it")
+    found = artifacts.read_mapping(file, "seeds", "protocols", "wild_mean")
     rows = artifacts.read_array(SCORES / name / "replicates.npy")  # (protocols, r)
     if rows.ndim != 2 or len(rows) != len(found["protocols"]):
         raise ValueError(f"{SCORES / name}/replicates.npy: shape {rows.shape}; allowed: {len(found['protocols'])} rows")

@@ -18,8 +18,17 @@ class Crop:
 
 @settings
 class Benchmarks:
-    """The embedded protocols, of `identities` people and 6,000 pairs each, and the crops of the user's own sets."""
+    """The embedded protocols, of `identities` people and 6,000 pairs each, and how the user's own sets are cropped.
+
+    Those named in `full_size` are aligned with `world.detector`, those in `crops` are cut; others are aligned already.
+    """
 
     identities: Annotated[int, Field(ge=200, multiple_of=10)]
+    full_size: list[Name]
     crops: dict[Name, Crop]
     seed: Seed
+
+    def __post_init__(self) -> None:
+        """Refuse two crops of one set."""
+        if both := [name for name in self.full_size if name in self.crops]:
+            raise ValueError(f"full_size and crops name {both[0]}; allowed: one of the two")

@@ -12,11 +12,13 @@ class Sets:
     """A training set that the generator did not make.
 
     `embedded` renders the `wild` domain; the others are formats of sets on disk, which lie at `path`, a dependency of
-    the stage (for `embedded` any file that never changes). At most `identities` x `images` are taken, the first ones.
+    the stage (for `embedded` any file that never changes). At most `identities` x `images` are taken, the first ones,
+    as they are where they are `aligned` as for ArcFace, which goes without saying, else aligned with `world.detector`.
     """
 
     backend: Literal["embedded", "folder", "rec", "lmdb", "parquet", "arrow", "webdataset"]
     path: Annotated[str, Field(min_length=1)]
+    aligned: bool = True
     identities: Count
     images: Count
     seed: Seed

@@ -1,11 +1,12 @@
 """Hand faces of ours to other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
 
 SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), the initial faces
-(data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, unless
---size-px asks for another size; then they are stored losslessly.
+(data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, and
+losslessly where --size-px asks for another size or readers would not see them alike (EXIF, 16 bits, CMYK, alpha).
 
 rec         arcface_torch, AdaFace (--use_mxrecord), CVLface: train.rec, train.idx, property
 folder      one folder per person, as torchvision's ImageFolder reads them
+lmdb        SOTA-FR, HSFace: train.lmdb
 webdataset  tars of images and labels
 parquet     Hugging Face `datasets`
 bin         benchmarks for arcface_torch and AdaFace's convert.py
@@ -14,7 +15,9 @@ arrow       benchmarks for CVLface (`Dataset.load_from_disk`)
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +25,18 @@ import pyarrow as pa
 
 from stages import formats, variants
 from stages.common import artifacts, images, photographs, tables
-from stages.formats import Faces, bin, folder, parquet, rec, saved, webdataset
+from stages.formats import Faces, bin, folder, lmdb, parquet, rec, saved, webdataset
 from stages.tools import command
 
 DATA = Path("data")
+SIZES_PX = range(16, 1025)
 SOURCES = "data/variants/NAME, data/generate, data/gallery, data/sets/NAME, data/benchmarks/NAME"
 SETS: dict[str, Callable[[Path, Faces], None]] = {
     "rec": rec.write,
     "folder": folder.write,
     "webdataset": webdataset.write,
     "parquet": parquet.write,
+    "lmdb": lmdb.write,
 }
 BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin": bin.write, "arrow": saved.write}
 
@@ -39,7 +44,7 @@ BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin":
 class Chosen:
     """Rows of image shards: file, row and person of each (n,); at size_px, or as they are where that is None."""
 
-    size = None
+    size, passed = None, 0
 
     def __init__(self, files: Sequence[str], rows: np.ndarray, identity: np.ndarray, size_px: int | None) -> None:
         """Map the shards; raises ValueError when one is missing or broken."""
@@ -50,16 +55,18 @@ class Chosen:
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
         encoded = self._tables[self._files[row]]["image"][int(self._rows[row])].as_py()
-        return encoded if self._size_px is None else resized(encoded, self.source(row), self._size_px)
+        return sent(encoded, self.source(row), self._size_px)
 
     def source(self, row: int) -> str:
         """Return the shard and the row within it."""
         return f"{DATA / self._files[row]}: row {self._rows[row]}"
 
 
-def resized(encoded: bytes, source: str, size_px: int) -> bytes:
-    """Return an image at size_px: its own bytes where it has that size, lossless PNG otherwise."""
-    return photographs.stored(encoded, source, lambda photograph: photograph, size_px)
+def sent(encoded: bytes, source: str, size_px: int | None) -> bytes:
+    """Return an image at size_px, or as it is: its own bytes where they will do, lossless PNG otherwise."""
+    if size_px is not None:
+        return photographs.stored(encoded, source, lambda photograph: photograph, size_px)
+    return encoded if photographs.plain(encoded) else photographs.lossless(images.decode(encoded, source))
 
 
 def chosen(source: Path, size_px: int | None) -> Faces:
@@ -90,6 +97,17 @@ def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
 
 
+@contextmanager
+def new(out: Path) -> Iterator[None]:
+    """Let `out` be written within the block; raises ValueError when it exists already or cannot be written."""
+    if os.path.lexists(out):
+        raise ValueError(f"{out}: exists already; allowed: a new path")
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"{out}: not written: {error}; allowed: a new path that can be written") from error
+
+
 def export_set(source: Path, kind: str, out: Path, size_px: int | None) -> str:
     """Write a training set in a format; returns what was written in words."""
     faces = chosen(source, size_px)
@@ -103,9 +121,8 @@ def export_benchmark(source: Path, kind: str, out: Path, size_px: int | None) ->
     shards = images.Shards(source, "*-[0-9]*.arrow")  # not pairs.arrow
     pairs = tables.read(source / "pairs.arrow", tables.PAIRS)
     rows = np.stack([pairs["a"].to_numpy(), pairs["b"].to_numpy()], 1).ravel()
-    encoded = [image.as_py() for image in shards.table["image"]]
-    if size_px is not None:
-        encoded = [resized(image, f"{source}: row {row}", size_px) for row, image in enumerate(encoded)]
+    stored = (image.as_py() for image in shards.table["image"])
+    encoded = [sent(image, f"{source}: row {row}", size_px) for row, image in enumerate(stored)]
     output = artifacts.output_folder if kind == "arrow" else artifacts.output_file
     with output(out) as fresh:
         BENCHMARKS[kind](fresh, [encoded[row] for row in rows], pairs["same"].to_numpy())
@@ -120,8 +137,8 @@ def main(words: Sequence[str]) -> str:
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args(words)
-    if given.out.exists():
-        raise ValueError(f"{given.out}: exists already; allowed: a new path")
+    if given.size_px is not None and given.size_px not in SIZES_PX:
+        raise ValueError(f"--size-px {given.size_px}; allowed: {SIZES_PX.start} to {SIZES_PX.stop - 1}")
     if not given.source.is_dir():
         raise ValueError(f"{given.source}: no such folder; allowed: {SOURCES}")
     benchmark = (given.source / "pairs.arrow").is_file()
@@ -129,7 +146,8 @@ def main(words: Sequence[str]) -> str:
     if given.to not in allowed:
         raise ValueError(f"export --to {given.to} {given.source}; allowed for what lies there: {', '.join(allowed)}")
     export = export_benchmark if benchmark else export_set
-    return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
+    with new(given.out):
+        return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
 
 
 if __name__ == "__main__":

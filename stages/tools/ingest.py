@@ -15,6 +15,7 @@ from stages import formats
 from stages.common import artifacts, images, shards
 from stages.formats import Faces, bin, folder, memfile, npy, saved, training
 from stages.tools import command
+from stages.tools.export import new
 
 BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 
@@ -37,7 +38,7 @@ def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
     faces = training.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
-    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people"
+    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{formats.passed_over(faces.passed)}"
 
 
 def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
@@ -57,16 +58,15 @@ def main(words: Sequence[str]) -> str:
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args(words)
-    if given.out.exists():
-        raise ValueError(f"{given.out}: exists already; allowed: a new path")
     if not given.path.exists():
         raise ValueError(f"{given.path}: no such file or folder")
     if given.kind == "bin" and not given.path.is_file():
         raise ValueError(f"{given.path}: not a file; allowed: a .bin or .xz")
-    if given.kind in BENCHMARKS:
-        said = ingest_benchmark(given.kind, given.path, given.out)
-    else:
-        said = ingest_set(given.kind, given.path, given.out, given.to)
+    with new(given.out):
+        if given.kind in BENCHMARKS:
+            said = ingest_benchmark(given.kind, given.path, given.out)
+        else:
+            said = ingest_set(given.kind, given.path, given.out, given.to)
     return f"ingest: {said} -> {given.out}"
 
 

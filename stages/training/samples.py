@@ -34,10 +34,11 @@ def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
     """
     table, variant = _manifest(manifest)
     faces = np.empty((table.num_rows, size_px, size_px, images.CHANNELS[colour]), np.uint8)
-    names = np.array([f"{a}/{b}" for a, b in zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)])
+    places: dict[str, list[int]] = {}
+    for i, of in enumerate(zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)):
+        places.setdefault("/".join(of), []).append(i)
     rows = table["row"].to_numpy()
-    for name in np.unique(names):
-        here = np.flatnonzero(names == name)
+    for name, here in sorted(places.items()):
         shard = _shard(manifest, data / name, variant["digests"].get(name))
         _check_range(manifest, "row", rows[here], len(shard))
         for i in here:
@@ -55,13 +56,16 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     table = tables.read(file, tables.MANIFEST)
     try:
         variant = json.loads((table.schema.metadata or {})[b"variant"])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{file}: no readable schema metadata `variant` ({error})") from error
+        digests, classes, augment = (variant[key] for key in ("digests", "classes", "augment"))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{file}: no readable schema metadata `variant` ({artifacts.brief(error)})") from error
+    if not (isinstance(digests, dict) and type(classes) is int and type(augment) is bool):
+        raise ValueError(f"{file}: schema metadata `variant`; allowed: digests, a number of classes, augment or not")
     weight, domains = table["weight"].to_numpy(), set(table["domain"].to_pylist())
     if not ((weight >= 0) & (weight <= 1)).all():
         raise ValueError(f"{file}: weight outside 0 to 1")
     if "main" not in domains or not domains <= set(DOMAINS):
-        raise ValueError(f"{file}: domain = {sorted(domains)}; allowed: main, and mix beside it")
+        raise ValueError(f"{file}: domain = {artifacts.brief(sorted(domains))}; allowed: main, and mix beside it")
     return table, variant
 
 

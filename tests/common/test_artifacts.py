@@ -31,6 +31,9 @@ def test_bad_rows_are_refused(tmp_path: Path):
         (spoilt, norms, "row 3 has length"),
         (nan, norms, "NaN or infinity"),
         (x.astype(np.float32), norms[:3], "expected 5 positive norms"),
+        (x, -norms, "expected 5 positive norms"),
+        (x, norms * [1, 1, 0, 1, 1], "expected 5 positive norms"),
+        (x * np.float32(1e30), norms, "has length inf"),
         (x[0], norms, "expected float32 rows"),
     ):
         artifacts.write_rows(tmp_path, "x", bad, bad_norms)
@@ -54,6 +57,93 @@ def test_a_missing_a_truncated_and_a_pickled_array_are_refused(tmp_path: Path):
     np.save(file, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="not a readable .npy file"):
         artifacts.read_rows(tmp_path, "x")
+
+
+NPY = "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        NPY % ("<f4", "1000000000000,"),
+        NPY % ("<f4", "0, 1"),
+        NPY % ("<f4", "9" * 5000),
+        NPY % ("<f4", "-1,"),
+        NPY % ("<f4", "1," * 100),
+        NPY % ("<f3", "1,"),
+        NPY % ("|O", "1,"),
+        NPY % ("<f4", "(" * 500),
+        "{'descr': " + "[" * 5000,
+        "(" * 9000,
+        "{'descr': '" + "''",
+        "\0" * 100,
+        "",
+    ],
+    ids=lambda header: header[:60],
+)
+@pytest.mark.parametrize("version", [1, 2, 3, 9])
+def test_a_header_that_promises_what_is_not_there_is_refused(tmp_path: Path, header: str, version: int):
+    file = tmp_path / "x.npy"
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    file.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + length + header.encode() + b"x")
+    with pytest.raises(ValueError, match="x.npy: not a readable .npy file") as error:
+        artifacts.read_array(file)
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\3\4abc", b"\x93NUMPY", b"\x93NUMPY\1\0", b"\x93NUMPY\2\0\xff\xff\xff\xff"])
+def test_what_is_no_npy_file_is_refused(tmp_path: Path, data: bytes):
+    (tmp_path / "x.npy").write_bytes(data)
+    with pytest.raises(ValueError, match="x.npy: not a readable .npy file"):
+        artifacts.read_array(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize(
+    "x",
+    [np.float32(3), np.arange(5), np.zeros((0, 8), "f4"), np.eye(3, 4).T, np.array([True]), np.ones(3, ">i2")],
+    ids=lambda x: f"{x.dtype}{x.shape}",
+)
+def test_arrays_of_all_kinds_are_read(tmp_path: Path, x: np.ndarray):
+    np.save(tmp_path / "x.npy", x)
+    back = artifacts.read_array(tmp_path / "x.npy")
+    assert np.array_equal(back, x) and back.dtype == x.dtype and back.shape == x.shape
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 100_000,
+        b'{"a": ' * 100_000,
+        b'{"a": NaN}',
+        b"[-Infinity]",
+        b"[1e999]",
+        b"9" * 5000,
+        b'"\xff"',
+        b"",
+        b"\0",
+    ],
+    ids=lambda text: text[:12].decode("latin-1"),
+)
+def test_json_that_is_deep_endless_or_no_text_is_refused(tmp_path: Path, text: bytes):
+    (tmp_path / "x.json").write_bytes(text)
+    with pytest.raises(ValueError, match="x.json: not valid JSON") as error:
+        artifacts.read_json(tmp_path / "x.json")
+    assert len(str(error.value)) < 300 and "\n" not in str(error.value)
+
+
+def test_json_of_any_encoding_is_read_and_of_any_length_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "x.json"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        file.write_bytes('{"a": "é"}'.encode(encoding))
+        assert artifacts.read_mapping(file, "a") == {"a": "é"}
+    with pytest.raises(ValueError, match="x.json: b is missing"):
+        artifacts.read_mapping(file, "a", "b")
+    file.write_text("[1]")
+    with pytest.raises(ValueError, match="x.json: holds a JSON list; allowed: an object"):
+        artifacts.read_mapping(file)
+    monkeypatch.setattr(artifacts, "JSON_BYTES", 2)
+    with pytest.raises(ValueError, match="x.json: 3 bytes of JSON"):
+        artifacts.read_json(file)
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path):

@@ -1,7 +1,9 @@
 """Shards keep faces and provenance, open with pyarrow alone, and truncated ones are refused."""
 
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -76,3 +78,94 @@ def test_seeds_differ_by_every_part_of_their_key():
     seeds = [shards.image_seeds(split, seed, one, one[::-1]) for split in "ab" for seed in (0, 1)]
     assert len(np.unique(np.concatenate(seeds))) == 12
     assert (np.concatenate(seeds) >= 0).all()
+
+
+def encoded(suffix: str, height: int, width: int) -> bytes:
+    shape = (height, width) if suffix in (".pgm", ".pbm") else (height, width, 3)
+    options = [cv2.IMWRITE_WEBP_QUALITY, 80] if suffix == "lossy.webp" else []
+    return cv2.imencode(suffix.removeprefix("lossy"), np.full(shape, 128, np.uint8), options)[1].tobytes()
+
+
+SUFFIXES = (".jpg", ".png", ".bmp", ".webp", "lossy.webp", ".tiff", ".pgm", ".ppm", ".pbm")
+
+
+def states(suffix: str, height: int, width: int) -> bytes:
+    """Return an image of 23 x 57 pixels whose header says otherwise."""
+    image = encoded(suffix, 23, 57)
+    if suffix in (".pgm", ".ppm", ".pbm"):
+        return image.replace(b"57 23", b"%d %d" % (width, height))
+    pack = {
+        ".jpg": (image.find(b"\xff\xc0") + 5, ">HH", height, width),
+        ".png": (16, ">II", width, height),
+        ".bmp": (18, "<ii", width, height),
+        ".webp": (21, "<I", max(0, height - 1) << 14 | width - 1),
+        "lossy.webp": (26, "<HH", width, height),
+    }
+    if suffix != ".tiff":
+        at, how, *sides = pack[suffix]
+        return image[:at] + struct.pack(how, *sides) + image[at + struct.calcsize(how) :]
+    for tag, old, new in ((256, 57, width), (257, 23, height)):
+        old_entry, new_entry = (
+            struct.pack(f"<HHI{how}", tag, kind, 1, value) for how, kind, value in (("H", 3, old), ("I", 4, new))
+        )
+        at = image.index(old_entry)
+        image = image[:at] + new_entry + image[at + 12 :]
+    return image
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_size_in_a_header_is_the_size_of_the_image(suffix: str):
+    assert images.size(encoded(suffix, 23, 57), "x") == images.decode(encoded(suffix, 23, 57)).shape[:2] == (23, 57)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("height", "width"), [(16000, 16000), (2, 16000), (16000, 2)])
+def test_an_image_of_absurd_sides_is_refused_by_its_header(suffix: str, height: int, width: int):
+    with pytest.raises(ValueError, match=f"a.img: {height} x {width} pixels; allowed"):
+        images.decode(states(suffix, height, width), "a.img")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_image_that_ends_early_or_has_no_side_is_refused(suffix: str):
+    whole = encoded(suffix, 23, 57)
+    no_side = [] if suffix == ".webp" else [states(suffix, 0, 57)]  # where a side of 1 is written as 0
+    for image in (*(whole[:length] for length in (0, 3, 13, 20)), *no_side):
+        with pytest.raises(ValueError, match="^a.img: "):
+            images.decode(image, "a.img")
+
+
+@pytest.mark.parametrize(
+    "image", [b"GIF89a\1\0\1\0", b"\0\0\0\x20ftypavif", b"#?RADIANCE\n", b"v/1\1", b"\xff\xd8\xff" * 4000]
+)
+def test_what_is_none_of_the_formats_is_refused(image: bytes):
+    with pytest.raises(ValueError, match="a.img: not a readable image"):
+        images.decode(image, "a.img")
+
+
+@pytest.mark.parametrize(("colour", "luma"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29)])
+def test_colours_are_red_green_blue_inside_and_out(colour: tuple[int, int, int], luma: int):
+    face = np.full((16, 16, 3), colour, np.uint8)
+    image = images.encode(face)
+    assert np.abs(images.decode(image).astype(int) - face).max() <= 2
+    stored = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]  # as other readers see it
+    assert np.abs(stored.astype(int) - face).max() <= 2
+    assert (images.grey(face[None]) == luma).all()
+
+
+def test_a_shard_names_the_row_whose_image_is_broken_or_of_another_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shards, "rows_per_shard", lambda count: 2)
+    order, faces = np.arange(4), [encoded(".png", 16, 16)] * 4
+    for spoilt, said in (
+        (b"", "not a readable image"),
+        (encoded(".png", 16, 17), "16 x 17"),
+        (states(".png", 2000, 2000), "2000 x 2000"),
+    ):
+        faces[3] = spoilt
+        for file in tmp_path.glob("*.arrow"):
+            file.unlink()
+        shards.draw("faces", Provenance("studio", order, order, order), lambda part: faces[part], tmp_path)
+        with pytest.raises(ValueError, match=rf"faces-00001.arrow: row 1: .*{said}"):
+            Shards(tmp_path).faces()
+        assert Shards(tmp_path).faces([0, 2]).shape == (2, 16, 16, 3)

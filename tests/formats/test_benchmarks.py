@@ -1,6 +1,5 @@
 """Benchmarks in every format: pairs, folds and people; pickles that carry code are refused."""
 
-import io
 import json
 import lzma
 import pickle
@@ -8,6 +7,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import detector
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from formats.faces import encoded
 from sklearn.model_selection import KFold
 from tiny import run, working_in, write_params
 
+from stages.common.alignment import Aligner
 from stages.common.images import Shards, decode
 from stages.formats import bin, layouts, paired, pickles, saved
 from stages.formats.paired import Benchmark
@@ -90,6 +92,14 @@ def test_pairs_people_and_pixels_come_back(tmp_path: Path, kind: str):
     assert_is_some(external.read(path))
 
 
+@pytest.mark.parametrize("kind", ["bin", "xz"])
+def test_the_case_of_a_suffix_says_nothing(tmp_path: Path, kind: str):
+    path = WRITERS[kind](tmp_path)
+    upper = path.rename(path.with_suffix(path.suffix.upper()))
+    assert layouts.benchmarks(tmp_path) == {"some": upper}
+    assert_is_some(external.read(upper))
+
+
 @pytest.mark.parametrize("kind", ["bin", "xz", "arrow"])
 def test_encoded_images_keep_their_bytes(tmp_path: Path, kind: str):
     benchmark = external.read(WRITERS[kind](tmp_path))
@@ -99,7 +109,7 @@ def test_encoded_images_keep_their_bytes(tmp_path: Path, kind: str):
 def test_an_impostor_pair_that_genuine_pairs_contradict_keeps_its_label():
     images = [A0, A1, A1, A2, A0, A2, A0, B0]
     same = np.array([True, True, False, False])
-    benchmark = paired.by_content(8, images.__getitem__, str, same)
+    benchmark = paired.by_content("some", 8, images.__getitem__, str, same)
     a, b = benchmark.pairs["a"].to_numpy(), benchmark.pairs["b"].to_numpy()
     assert np.array_equal(benchmark.identity[a] == benchmark.identity[b], same)
     assert benchmark.identity[b[2]] not in np.delete(benchmark.identity, b[2]) and benchmark.encoded(b[2]) == A2
@@ -122,7 +132,7 @@ def test_folds_of_a_list_with_all_genuine_pairs_first_hold_both_kinds():
 
 
 def loaded(content: bytes) -> object:
-    return pickles.load(io.BytesIO(content), "some.bin")
+    return pickles.load(content, "some.bin")
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -199,7 +209,7 @@ def test_what_is_not_bytes_and_arrays_is_refused_in_one_line(content: bytes, sai
         ((["text"] * 4, [True, False]), "image 0 is str; allowed: encoded bytes"),
         (([A0] * 3, [True, False]), "3 images, 2 labels; allowed: two images a label"),
         (([A0] * 4, [True, 7]), "labels; allowed: as many times true or false"),
-        (([A0] * 4, [True, True]), "2 genuine and 0 impostor pairs"),
+        ((IMAGES[:4], [True, True]), "2 genuine and 0 impostor pairs"),
     ],
 )
 def test_a_pickle_of_something_else_is_refused(tmp_path: Path, held: object, said: str):
@@ -215,9 +225,9 @@ def test_arrays_and_tables_that_are_broken_are_refused_in_one_line(tmp_path: Pat
     write_memfile(memfile.parent)
     data, conf = memfile / "memfile/mem_file.dat", memfile / "memfile/mem_file.dat.conf"
     broken: list[tuple[Path, Path, bytes, str]] = [
-        (npy, npy / "issame.txt", b"0 1 2", "issame.txt: missing, or not a 0 or 1"),
+        (npy, npy / "issame.txt", b"0 1 2", "issame.txt: not a 0 or 1"),
         (npy, npy / "some.npy", (npy / "some.npy").read_bytes()[:-1], "some.npy: not a readable .npy"),
-        (memfile, data, data.read_bytes()[:-4], "mem_file.dat: missing or truncated"),
+        (memfile, data, data.read_bytes()[:-4], "mem_file.dat: missing, or not of the size"),
         (memfile, conf, b'{"shape": [2, 2], "dtype": "float32"}', "conf: .*allowed: dtype float32"),
     ]
     for path, file, content, said in broken:
@@ -239,7 +249,7 @@ def test_arrays_and_tables_that_are_broken_are_refused_in_one_line(tmp_path: Pat
     ("columns", "said"),
     [
         ({"is_same": [True] * 4}, "allowed: image, and index"),
-        ({"index": range(4), "is_same": [True, None, True, True]}, "is_same: a missing or unsuitable value"),
+        ({"index": range(4), "is_same": [True, None, True, True]}, "is_same: a missing value"),
         ({"index": range(4), "is_same": [True, False, True, True]}, "is_same; allowed: equal on both rows"),
     ],
 )
@@ -272,6 +282,7 @@ def test_two_lines_a_pair_are_read_and_their_folds_rebuilt(tmp_path: Path):
     benchmark = external.read(write_pairs(tmp_path / "calfw", "pairs_CALFW.txt", genuine + impostor, files))
     assert benchmark.identity.tolist() == [0, 0, 1, 1, 2, 2] and benchmark.index.tolist() == [1, 2] * 3
     assert benchmark.pairs["fold"].to_pylist() == [0, 1, 2] * 2
+    assert benchmark.pairs["same"].to_pylist() == [True] * 3 + [False] * 3
     assert np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1)[3:].tolist() == [[0, 2], [3, 5], [4, 1]]
     assert [benchmark.encoded(row) for row in range(6)] == [encoded(i) for i in range(6)]
     for lines, said in (
@@ -318,6 +329,64 @@ def test_a_pickle_joins_by_being_there_and_keeps_its_bytes(tmp_path: Path, monke
         shards = Shards("data/benchmarks/lfw-external", "faces-*.arrow")
     assert [shards.table["image"].to_pylist()[row] for row in ROWS] == IMAGES
     assert shards.column("identity").tolist() == PEOPLE
+
+
+FACE, NONE = (detector.picture(256, column) for column in (1, None))
+
+
+def write_full_size(root: Path) -> None:
+    """Write two people of two full-size pictures each, by the third of which a detector finds no face."""
+    for i, (person, picture) in enumerate((("a", FACE), ("a", FACE), ("b", NONE), ("b", FACE))):
+        (root / person).mkdir(parents=True, exist_ok=True)
+        noisy = picture - np.uint8(i)  # no two are alike
+        cv2.imwrite(str(root / person / f"{person}_{1 + i % 2:04d}.png"), noisy)
+
+
+@pytest.mark.parametrize("found", [False, True])
+def test_full_size_pictures_of_benchmarks_and_sets_are_aligned_and_fixed_crops_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bool
+):
+    from stages import benchmarks
+
+    monkeypatch.setattr(benchmarks, "embedded_protocols", lambda *_: [])
+    if found:
+        pytest.importorskip("insightface")
+    own, file = tmp_path / "data/external/benchmarks/own", "data/external/scrfd.onnx" if found else "params.yaml"
+    write_full_size(own / "lfw")
+    write_pairs(own, "pairs.txt", ["2", "a 1 2", "b 1 2", "a 1 b 1", "a 2 b 2"], [])
+    write_full_size(tmp_path / "data/external/sets/own")
+    if found:
+        detector.write(tmp_path / file)
+    entry = {"backend": "folder", "path": "data/external/sets/own", "aligned": False}
+    entry |= {"identities": 2, "images": 2, "seed": 0}
+    changed = {"world.size_px": 32, "world.detector": file, "benchmarks.full_size": ["own"], "sets.own": entry}
+    write_params(tmp_path, changed)
+    with working_in(tmp_path):
+        lines = [run("benchmarks"), run("sets own")]
+        shown = [Shards("data/benchmarks/own", "faces-*.arrow"), Shards("data/sets/own")]
+    count, domains = (1, ["", "", "-fixed-crop", ""]) if found else (4, ["-fixed-crop"] * 4)
+    aligner = Aligner(32, 136)
+    for line, shards in zip(lines, shown, strict=True):
+        assert f"own, {count} of 4 with a fixed crop" in line or f"each, {count} of 4 with a fixed crop" in line
+        order = np.lexsort((shards.column("index"), shards.column("identity")))
+        assert [shards.table["domain"].to_pylist()[i] for i in order] == [f"external{said}" for said in domains]
+        if not found:
+            expected, _ = aligner.align(
+                [picture - np.uint8(i) for i, picture in enumerate((FACE, FACE, NONE, FACE))], ""
+            )
+            np.testing.assert_array_equal(shards.faces(order), expected)
+
+
+def test_a_set_that_is_not_there_is_not_named(tmp_path: Path):
+    (tmp_path / "data/external/benchmarks").mkdir(parents=True)
+    crop = {"side_px": 9.0, "x_px": 4.0, "y_px": 4.0}
+    for key, value in (("full_size", ["lfv"]), ("crops", {"lfv": crop})):
+        write_params(tmp_path, {f"benchmarks.{key}": value})
+        with working_in(tmp_path), pytest.raises(ValueError, match=f"benchmarks.{key} names lfv; allowed: none"):
+            run("benchmarks")
+    write_params(tmp_path, {"benchmarks.full_size": ["own"], "benchmarks.crops": {"own": crop}})
+    with working_in(tmp_path), pytest.raises(ValueError, match="full_size and crops name own; allowed: one of"):
+        run("benchmarks")
 
 
 def test_validate_finds_what_is_no_benchmark(tmp_path: Path):

@@ -29,11 +29,22 @@ def test_templates_media_landmarks_and_pairs_are_read(tmp_path: Path):
     assert template.tolist() == [7, 8] and person.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "latin-1"])
+def test_lists_of_any_encoding_and_ending_are_read(tmp_path: Path, encoding: str):
+    for file in write_meta(tmp_path).iterdir():
+        file.write_bytes(file.read_text().replace("2.jpg", "zoë.jpg").replace("\n", "\r\n").encode(encoding))
+    found = ijb.images(tmp_path, "ijbb")
+    assert found.name.tolist() == ["1.jpg", "zoë.jpg", "3.jpg"] and found.template.tolist() == [7, 7, 8]
+    assert ijb.pairs(tmp_path, "ijbb")[1].tolist() == [8, 7]
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
         ("ijbb_face_tid_mid.txt", "1.jpg 7\n", "2 columns; allowed: 3"),
         ("ijbb_face_tid_mid.txt", "1.jpg 7 x\n", "expected 3 columns"),
+        ("ijbb_face_tid_mid.txt", f"1.jpg 7 {'x' * 9000}\n", r"expected 3 columns: .{,120}$"),
+        ("ijbb_face_tid_mid.txt", "1.jpg\0 7 100\n", "face_tid_mid.txt: not a text"),
         ("ijbb_face_tid_mid.txt", "1.jpg 7 100\n3.jpg 7 101\n2.jpg 8 100\n", "lists other images than"),
         ("ijbb_name_5pts_score.txt", "1.jpg 1 2 3\n", "4 columns; allowed: 12"),
     ],

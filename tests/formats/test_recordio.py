@@ -108,14 +108,32 @@ def test_a_set_that_is_broken_is_refused_in_one_line(tmp_path: Path):
         (whole, "".join(lines.splitlines(True)[:4]), "record 0 says 6 images, the index lists 3"),
         (whole, lines.replace("\t0\n", "\t8\n"), "byte 8: no RecordIO record begins here"),
         (whole, "a b\n", "expected a key and a byte per line"),
+        (whole, "", "expected a key and a byte per line"),
+        (whole, "\xff" * 1000, "expected a key and a byte per line"),
+        (whole, "0\t0\n1\t" + "9" * 30, "expected a key and a byte per line"),
+        (whole, lines + lines.splitlines()[3], "two keys of one record"),
     ):
         file.write_bytes(content)
-        index.write_text(listed)
+        index.write_text(listed, "latin-1")
         with pytest.raises(ValueError, match=said) as error:
             Rec(tmp_path)
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and len(str(error.value)) < 300
     with pytest.raises(ValueError, match="no whole number"):
         Rec(write_raw(tmp_path, [record(0.5, [], encoded(0))]))
+    for label in (float("inf"), float("nan"), -1):
+        with pytest.raises(ValueError, match="no whole number"):
+            Rec(write_raw(tmp_path, [record(label, [], encoded(0))]))
+
+
+@pytest.mark.parametrize(
+    "said", [b"\xff\xfe\x00", b"3\n", b"3,112", b"3,-112,112", b"3,1e3,112", b"9" * 5000, b"3,99999999,1"]
+)
+def test_a_property_that_says_nothing_is_refused_by_name(tmp_path: Path, said: bytes):
+    rec.write(tmp_path, Some())
+    (tmp_path / "property").write_bytes(said)
+    with pytest.raises(ValueError, match="property: .*allowed: people,height,width") as error:
+        Rec(tmp_path)
+    assert len(str(error.value)) < 300
 
 
 def test_faces_of_two_sizes_do_not_go_into_one_set(tmp_path: Path):

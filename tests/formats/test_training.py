@@ -97,6 +97,59 @@ def test_an_lmdb_with_features_and_one_without_a_list_of_keys_are_read(tmp_path:
     assert by_person(READERS["lmdb"](tmp_path / "folder")) == Some().by_person()
 
 
+def nested(depth: int) -> bytes:
+    """Return lists within lists, each of which says that it holds a million, in a value long enough to be believed."""
+    return b"\xdd\x00\x0f\x42\x40" * depth + bytes(1 << 20)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {b"__keys__": b"\xff garbage"},
+        {b"__keys__": packed(7)},
+        {b"__keys__": packed({"0": 1})},
+        {b"__keys__": packed([0, 1])},
+        {b"__keys__": packed([b"0", b"0"])},
+        {b"__keys__": packed([b"0", b"none"])},
+        {b"__keys__": packed([[b"0"]])},
+        {b"__keys__": packed([b"0"])[:-1]},
+        {b"__keys__": nested(500)},
+        {b"__keys__": b"\xdd\xff\xff\xff\xff"},
+        {b"0": nested(500)},
+        {b"0": b"\x93" * 100_000},
+        {b"0": b"\x81" * 100_000},
+        {b"0": packed((b"image", True))},
+        {b"0": packed((b"image", 2**63))},
+        {b"0": packed((b"image", 1.5))},
+        {b"0": packed(("image",))},
+        {b"0": packed({})},
+        {b"0": b""},
+    ],
+)
+def test_an_lmdb_with_other_values_is_refused(tmp_path: Path, values: dict[bytes, bytes]):
+    write_lmdb(tmp_path, Some())
+    with lmdb.open(str(tmp_path / "some.lmdb"), subdir=False, map_size=1 << 24) as env, env.begin(write=True) as view:
+        for key, value in values.items():
+            view.put(key, value)
+    with pytest.raises(ValueError, match="some.lmdb: (__keys__|key (0|none))") as error:
+        READERS["lmdb"](tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_pages_of_an_lmdb_that_are_broken_are_refused(tmp_path: Path):
+    write_lmdb(tmp_path, Some())
+    file = tmp_path / "some.lmdb"
+    whole = file.read_bytes()
+    refused = 0
+    for at in range(2 * 4096, 10 * 4096, 512):  # after the two pages that lead to the others
+        file.write_bytes(whole[:at] + b"\xff" * 64 + whole[at + 64 :])
+        try:
+            READERS["lmdb"](tmp_path)
+        except ValueError as error:
+            refused += "some.lmdb" in str(error)
+    assert refused
+
+
 def test_an_arrow_stream_with_a_struct_of_bytes_is_read(tmp_path: Path):
     table = pa.table({"image": [{"bytes": image, "path": None} for image in Some.images], "label": Some.identity})
     with pa.OSFile(str(tmp_path / "data.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
@@ -137,7 +190,7 @@ def test_a_stream_that_ends_between_two_batches_is_refused(tmp_path: Path):
     ("columns", "said"),
     [
         ({"image": [b"x"]}, "columns image; allowed: image, and label or identity"),
-        ({"image": [b"x"] * 2, "label": [0, None]}, "label: a missing or unsuitable value; allowed: whole numbers"),
+        ({"image": [b"x"] * 2, "label": [0, None]}, "label: a missing value; allowed: whole numbers"),
         ({"image": [{"bytes": None, "path": "a.jpg"}], "label": [0]}, "row 0: no image bytes"),
     ],
 )
@@ -156,7 +209,7 @@ def test_images_without_a_label_and_files_that_are_no_image_are_refused(tmp_path
     tar = tmp_path / "000000.tar"
     with tarfile.open(tar, "w") as stream:
         stream.add(__file__, "0.png")
-    with pytest.raises(ValueError, match="000000.tar: 0.png: label ''; allowed: a whole number"):
+    with pytest.raises(ValueError, match="000000.tar: '0.png': label ''; allowed: a whole number"):
         READERS["webdataset"](tmp_path)
     with pytest.raises(ValueError, match="some: starts with b'GIF8'; allowed: JPEG, PNG"):
         formats.suffix(b"GIF89a", "some")

@@ -17,6 +17,7 @@ from tiny import ROOT, TINY, run, working_in, write_params
 from stages import galleries
 from stages.common import artifacts, images, params, photographs, pretrained
 from stages.common.images import Shards
+from stages.formats import layouts
 from stages.galleries import folder
 from stages.settings.gallery import Denoising, Gallery
 from stages.settings.world import World
@@ -66,7 +67,8 @@ def greys(faces: Any) -> list[int]:
 
 
 def test_different_people_come_first(pictures: Path):
-    assert [str(file.relative_to(pictures)) for file in folder.found(pictures)] == [
+    files = layouts.found(pictures, layouts.IMAGES).files
+    assert [str(file.relative_to(pictures)) for file in folder.in_turns(pictures, files)] == [
         "ann/0.png", "bob/0.png", "cid/deep/0.png", "ann/1.png", "cid/deep/1.png", "ann/2.png",
     ]  # fmt: skip
     initial = galleries.load(replace(CFG, backend="folder", path=str(pictures)), WORLD)
@@ -182,6 +184,7 @@ def test_the_stage_and_the_next_run_on_them(backend: str, project: Path, picture
     write_params(project, {**TINY, **settings})
     line = run("gallery")
     assert ("5 of 5 with a fixed crop" in line) == (backend == "diffusers")
+    assert ("files passed over: 1" in line) == (backend == "folder")
     shards = Shards(project / "data/gallery")
     assert shards.column("identity").tolist() == list(range(5)) and shards.faces().shape == (5, 32, 32, 3)
     run("embed")

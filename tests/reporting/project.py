@@ -24,7 +24,7 @@ NO_CAPS = {"tau": 0.51, "rho_deg": 33.3, "d": D, "fewest_log10": None, "most_log
 PROTOCOLS = {"lfw": "wild", "cfp-fp": "wild", "syn-lfw": "studio"}
 PLAIN = {
     "source": "audit", "width": 6, "depth": 4, "identity_mixup": False, "augment": False,
-    "mix": "audit", "mix_width": 0, "mix_depth": 0,
+    "mix": "audit", "mix_width": 0, "mix_depth": 0, "fewer": "refuse",
 }  # fmt: skip
 VARIANTS = {
     "base": PLAIN,

@@ -1,17 +1,19 @@
 """Sets and benchmarks of ours, handed to others and taken in again."""
 
 import os
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from formats.faces import Some
 from tiny import working_in, write_params
 
 from stages import variants
-from stages.common import artifacts, images, tables
+from stages.common import artifacts, images, photographs, tables
 from stages.common.images import Shards, decode
-from stages.formats import paired, parquet, rec, webdataset
+from stages.formats import lmdb, paired, parquet, rec, webdataset
 from stages.formats.training import READERS
 from stages.protocols import external
 from stages.protocols.pairs import table
@@ -51,6 +53,60 @@ def test_generated_images_go_out_as_audited_and_a_variant_as_chosen(project: Pat
     assert by_person("kept", "rec") == [[first[0], first[2]], second, third]
     export.main(["--to", "folder", "data/variants/base", "base"])
     assert by_person("base", "folder") == [[first[0]], [second[0]]]
+
+
+def test_an_lmdb_goes_out_as_sota_fr_reads_it(project: Path):
+    export.main(["--to", "lmdb", "data/sets/some", "out"])
+    env = pytest.importorskip("lmdb").open("out/train.lmdb", subdir=False, readonly=True, lock=False)
+    msgpack = pytest.importorskip("msgpack")
+    with env, env.begin() as view:
+        length, keys, people = (msgpack.loads(view.get(name)) for name in (b"__len__", b"__keys__", b"__classnum__"))
+        values = [msgpack.loads(view.get(key)) for key in keys]
+    assert (length, people, keys) == (6, 3, [b"0", b"1", b"2", b"3", b"4", b"5"])
+    assert values == [[image, who] for who, images in enumerate(Some().by_person()) for image in images]
+    assert sorted(os.listdir("out")) == ["train.lmdb"]
+
+
+def test_an_lmdb_grows_with_what_is_put_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lmdb, "ROWS_PER_COMMIT", 2)
+    some = Some()
+    some.images = tuple(bytes([i]) * 3_000_000 for i in range(6))
+    lmdb.write(tmp_path, some)
+    assert lmdb.Lmdb(tmp_path).encoded(5) == some.images[5]
+
+
+def test_faces_that_readers_see_differently_go_out_losslessly(project: Path):
+    deep = cv2.imencode(".png", np.arange(1024, dtype=np.uint16).reshape(32, 32) * 60)[1].tobytes()
+    some = Some()
+    some.images = (deep, *Some.images[1:])
+    shutil.rmtree("data/sets/some")
+    ingest.write_shards(project / "data/sets/some", some)
+    export.main(["--to", "folder", "data/sets/some", "out"])
+    first, second, third = Some().by_person()
+    assert by_person("out", "folder")[0::2] == [first, third]
+    (again,) = by_person("out", "folder")[1]
+    assert again != second[0] and photographs.plain(again)
+    np.testing.assert_array_equal(decode(again), decode(deep))
+
+
+@pytest.mark.parametrize("size_px", ["0", "-112", "100000"])
+def test_absurd_sizes_are_refused(project: Path, size_px: str):
+    with pytest.raises(ValueError, match=f"--size-px {size_px}; allowed: 16 to 1024"):
+        export.main(["--to", "folder", "--size-px", size_px, "data/sets/some", "out"])
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(project: Path):
+    Path("file").touch()
+    Path("link").symlink_to("nowhere")
+    for out, said in (
+        ("file/out", "file/out: not written: .*; allowed: a new path that can be written"),
+        ("/proc/out", "/proc/out: not written: .*; allowed: a new path that can be written"),
+        ("link", "link: exists already"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            export.main(["--to", "folder", "data/sets/some", out])
+        with pytest.raises(ValueError, match=said):
+            ingest.main(["--from", "arrow", "data/sets/some", out])
 
 
 def test_faces_of_another_size_are_stored_losslessly(project: Path):
