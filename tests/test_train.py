@@ -224,6 +224,10 @@ BROKEN = {
     ),
     "row": (lambda: write_manifest("base", [*rows_of(8), rows_of(1)[0] | {"row": 48}]), r"row = 48; allowed: 0 to 47"),
     "weight": (lambda: write_manifest("base", [rows_of(1)[0] | {"weight": 1.5}]), r"weight"),
+    "metadata": (
+        lambda: write_manifest("base", rows_of(8), classes="six"),
+        r"manifest.arrow: schema metadata `variant`",
+    ),
     "domain": (lambda: write_manifest("base", rows_of(8, domain="mix")), r"domain = \['mix'\]"),
 }
 

@@ -147,8 +147,8 @@ def test_colours_are_red_green_blue_inside_and_out(colour: tuple[int, int, int],
     face = np.full((16, 16, 3), colour, np.uint8)
     image = images.encode(face)
     assert np.abs(images.decode(image).astype(int) - face).max() <= 2
-    stored = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]  # as other readers see it
-    assert np.abs(stored.astype(int) - face).max() <= 2
+    stored = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)  # as other readers see it: BGR
+    assert stored is not None and np.abs(stored[..., ::-1].astype(int) - face).max() <= 2
     assert (images.grey(face[None]) == luma).all()
 
 
