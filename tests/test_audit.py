@@ -84,6 +84,27 @@ def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
     assert fresh["rate"]["value"] < 0.6
 
 
+@pytest.mark.parametrize("known", [0, 1])
+def test_one_half_of_the_unrelated_sets_the_threshold_and_the_other_is_counted(known: int):
+    gallery, _ = clusters(40, 1, 0.0, seed=1)
+    unrelated, _ = clusters(40, 4, 0.1, seed=2)
+    half = unrelated.identity // 20 == known
+    unrelated.x[half] = gallery.x[unrelated.identity[half]]  # the people of that half are in the gallery after all
+    leak = measures.leakage(Faces(gallery.x, np.arange(40)), gallery.x, unrelated, CFG)
+    found = {"threshold": leak["threshold"] > 0.99, "rate": leak["unrelated_rate"]["value"]}
+    assert found == ({"threshold": True, "rate": 0} if known == 0 else {"threshold": False, "rate": 1})
+
+
+def test_the_fewest_identities_fit_where_most_may_be_confused():
+    index = np.tile(np.arange(4), 40)
+    crowded, _ = clusters(40, 4, 0.25, d=8)
+    found, curves = measures.capacities({"packed": (crowded, index)}, crowded, CFG)
+    fits = found["packed"]["identities"]
+    assert 1 <= fits["low"] < fits["value"] < fits["high"] <= 40
+    value, low, high = (column <= 0.05 for column in curves["packed"].T)
+    assert (fits["value"], fits["low"], fits["high"]) == (1 + value.sum(), 1 + high.sum(), 1 + low.sum())
+
+
 def test_capacity_of_each_kind_is_of_its_own_images():
     index = np.tile(np.arange(4), 12)
     apart, _ = clusters(12, 4, 0.02)

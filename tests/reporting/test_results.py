@@ -62,6 +62,20 @@ def test_fewer_than_five_seeds_give_no_verdict():
     assert "4 training seeds" in results.statement([c])
 
 
+@pytest.mark.parametrize("few", ["base", "wild"])
+def test_the_side_with_fewer_seeds_decides(few: str):
+    accuracy = {"lfw": 0.8, "agedb": 0.8, "syn-lfw": 0.9}
+    c = found([variant(name, accuracy, 4 if name == few else 6) for name in ("base", "wild")], "wild - base")
+    assert c.seeds == 4 and c.reading.startswith("interval only")
+
+
+def test_a_protocol_that_one_variant_lacks_is_not_compared():
+    base, wild = trio()
+    lacking = variant("base", {"agedb": 0.8, "syn-lfw": 0.9})
+    made = results.contrasts([lacking, wild], 0.95)
+    assert {c.protocol for c in made} == {WILD, TWIN[1]}
+
+
 def test_the_gap_of_two_domains_is_compared_pair_by_pair():
     c = found(trio(), "wild - base", f"{TWIN[0]} - {TWIN[1]}")
     assert c.found.value == pytest.approx(0.1)
