@@ -330,6 +330,20 @@ def test_gradients_are_clipped_to_their_largest_norm():
     assert norm.item() == pytest.approx(fit.CLIP, rel=1e-3)
 
 
+def test_each_seed_sees_batches_of_its_own(monkeypatch):
+    shown, whole = [], fit.loss_of
+
+    def watched(net, head, batch, cfg):
+        shown.append(batch.main.label_a)
+        return whole(net, head, batch, cfg)
+
+    monkeypatch.setattr(fit, "loss_of", watched)
+    for seed in (3, 4):
+        fit.fit(toy(), replace(CFG, samples=CFG.batch), seed)
+    expected = [next(batches(toy(), 1, CFG.batch, seed)).main.label_a for seed in (3, 4)]
+    assert torch.equal(torch.stack(shown), torch.stack(expected)) and not torch.equal(*shown)
+
+
 def test_the_margin_rises_from_nothing_and_then_stays(monkeypatch):
     margins, whole = [], fit.loss_of
 
