@@ -14,7 +14,6 @@ from stages.common import artifacts, images
 from stages.common.images import Shards
 from stages.settings.variants import Variants
 
-
 PLAIN = Variants(
     source="sets/a", width=3, depth=2, identity_mixup=False, augment=False, mix="sets/b", mix_width=0, mix_depth=0
 )
