@@ -51,7 +51,6 @@ def test_refinement_brings_the_faces_nearer_their_rows_in_a_new_style_each_step(
         shown = [sphere.unit_rows(made.recogniser.embed(made.generate(condition, SEEDS + 100 * k))) for k in range(3)]
         fit.append(np.mean([(one * x).sum(1) for one in shown], 0))
         assert np.abs(condition).max() < 6  # people as there are, and not what an optimiser may come to
-    print("FIT", fit, fit[1]-fit[0])
     assert (fit[1] - fit[0]).mean() > 0.04 and (fit[1] > fit[0]).mean() > 0.8
     assert drawn == [(SEEDS + step).tolist() for step in range(4)]
 
