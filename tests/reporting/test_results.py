@@ -84,6 +84,19 @@ def test_the_gap_of_two_domains_is_compared_pair_by_pair():
     assert (c.found.low, c.found.value, c.found.high) == pytest.approx((0, 0, 0), abs=1e-12)
 
 
+def test_every_variant_is_set_against_base_and_mixup_against_what_it_mixes_in_too():
+    more = dict.fromkeys(["wide", "deep", "identity-mixup", "augmented", "domain-mixup", "wild-small", "own"], 0.8)
+    made = results.contrasts(trio(more=more), 0.95)
+    assert {(c.name, c.expected) for c in made if c.protocol == WILD} == {
+        ("wild - base", 1), ("wild - domain-mixup", 0), ("domain-mixup - wild-small", 1), ("wide - base", 1),
+        ("deep - base", -1), ("identity-mixup - base", 1), ("augmented - base", 1), ("domain-mixup - base", 1),
+        ("own - base", 0),
+    }  # fmt: skip
+    assert {(c.protocol, c.expected) for c in made if c.name == "wild - base"} == {
+        (WILD, 1), ("lfw", 1), ("syn-lfw", 0), ("wild - syn-lfw", 1), ("lfw - syn-lfw", 1),
+    }  # fmt: skip
+
+
 def test_the_mean_is_over_wild_protocols_only():
     v = variant("base", {"lfw": 0.7, "agedb": 0.9, "syn-lfw": 0.1})
     assert v.accuracy(WILD).value[0] == pytest.approx(0.8)
