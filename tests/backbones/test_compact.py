@@ -8,12 +8,18 @@ from torch.nn import functional
 from stages.backbones.compact import Compact
 
 
+def normalised(x: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
+    """Return what an evaluated batch norm makes of x."""
+    mean, variance, weight, bias = (state[f"{name}.{end}"] for end in ("running_mean", "running_var", "weight", "bias"))
+    return functional.batch_norm(x, mean, variance, weight, bias)
+
+
 def written_out(state: dict[str, Tensor], x: Tensor, fold: bool) -> Tensor:
     """Return embeddings of images x by the weights of an evaluated network."""
 
     def convolved(x: Tensor, conv: str, norm: str, stride: int = 1) -> Tensor:
         x = functional.conv2d(x, state[f"{conv}.weight"], stride=stride, padding=1)
-        return functional.batch_norm(x, *(state[f"{norm}.{end}"] for end in ENDS))
+        return normalised(x, state, norm)
 
     if fold:
         b, c, h, w = x.shape
@@ -24,10 +30,7 @@ def written_out(state: dict[str, Tensor], x: Tensor, fold: bool) -> Tensor:
         branch = convolved(x, f"levels.{i}.branch.0", f"levels.{i}.branch.1").relu()
         x = x + convolved(branch, f"levels.{i}.branch.3", f"levels.{i}.branch.4")
     x = x.flatten(1) @ state["project.weight"].T
-    return functional.batch_norm(x, *(state[f"norm.{end}"] for end in ENDS))
-
-
-ENDS = ("running_mean", "running_var", "weight", "bias")
+    return normalised(x, state, "norm")
 
 
 @pytest.mark.parametrize("fold", [False, True])

@@ -1,12 +1,11 @@
 """The judge's network against its arithmetic written out."""
 
 import torch
+from backbones.test_compact import normalised
 from torch import Tensor
 from torch.nn import functional
 
 from stages.backbones.plain import Plain
-
-ENDS = ("running_mean", "running_var", "weight", "bias")
 
 
 def written_out(state: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -14,7 +13,7 @@ def written_out(state: dict[str, Tensor], x: Tensor) -> Tensor:
     for level, width in ((0, 5), (1, 3)):
         for conv, kernel, stride in ((0, width, 2), (3, 3, 1)):
             x = functional.conv2d(x, state[f"levels.{level}.{conv}.weight"], stride=stride, padding=kernel // 2)
-            x = functional.batch_norm(x, *(state[f"levels.{level}.{conv + 1}.{end}"] for end in ENDS))
+            x = normalised(x, state, f"levels.{level}.{conv + 1}")
             x = x * torch.sigmoid(x)
     side = x.shape[-1] // 4
     x = x.unflatten(2, (4, side)).unflatten(4, (4, side)).mean((3, 5)).flatten(1)

@@ -28,7 +28,10 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Axes]]:
 
 
 def lines(ax: Axes) -> list[tuple[Any, list, list]]:
-    return [(line.get_color(), *map(list, line.get_data())) for line in ax.lines]
+    return [
+        (line.get_color(), np.array(line.get_xdata()).tolist(), np.array(line.get_ydata()).tolist())
+        for line in ax.lines
+    ]
 
 
 def test_an_accuracy_is_a_dot_on_its_interval_with_its_seeds(shown: list[Axes], tmp_path: Path):
@@ -49,7 +52,7 @@ def test_a_difference_is_blue_or_orange_by_its_expected_sign_and_hollow_about_ze
     dots = drawn[1::2]
     assert [dot.get_color() for dot in dots] == [figures.GENUINE, figures.AGAINST, figures.NEITHER]
     assert [dot.get_fillstyle() for dot in dots] == ["full", "full", "none"]
-    assert [dot.get_xdata()[0] for dot in dots] == pytest.approx([2, -2, 0.5])
+    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, -2, 0.5])
 
 
 def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Path):

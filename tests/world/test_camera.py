@@ -56,7 +56,7 @@ def test_noise_has_its_standard_deviation_and_no_colour_of_its_own() -> None:
 
 def test_a_hand_reaches_in_from_the_border() -> None:
     white = np.ones((SIZE_PX, SIZE_PX, 3), np.float32)
-    hidden = [(camera.expose(white, flawed(occluder_size=size), 0) < 250).all(2) for size in (0.1, 0.2, 0.4)]
+    hidden = [camera.expose(white, flawed(occluder_size=size), 0).max(2) < 250 for size in (0.1, 0.2, 0.4)]
     assert not hidden[0].any() and 0.01 < hidden[1].mean() < hidden[2].mean() < 0.5
     assert np.concatenate([hidden[2][0], hidden[2][-1], hidden[2][:, 0], hidden[2][:, -1]]).any()
 
