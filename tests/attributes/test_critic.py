@@ -15,7 +15,8 @@ def test_the_loss_weighs_identity_quality_and_pose():
     assert critic.loss(SEEN, None, 24.0).tolist() == pytest.approx([10 + 5, 0])
     asked_deg = torch.tensor([[12.0, 0.0], [20.0, 0.0]])
     assert critic.loss(SEEN, asked_deg, 24.0).tolist() == pytest.approx([10 + 5 + 2 + 5, 40 + 3])
-    assert critic.loss(SEEN, None, 0.0).tolist() == pytest.approx([10, 0])  # no quality is asked for
+    dim = Seen(SEEN.cosine, torch.tensor([0.5, 0.5]), SEEN.pose_deg)
+    assert critic.loss(dim, None, 0.0).tolist() == pytest.approx([10, 0])  # no quality is asked for
 
 
 def test_the_record_names_what_was_asked_and_what_was_reached():

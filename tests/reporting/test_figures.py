@@ -45,14 +45,17 @@ def test_an_accuracy_is_a_dot_on_its_interval_with_its_seeds(shown: list[Axes], 
 
 
 def test_a_difference_is_blue_or_orange_by_its_expected_sign_and_hollow_about_zero(shown: list[Axes], tmp_path: Path):
-    ends = {"up": (0.01, 0.03), "down": (-0.03, -0.01), "none": (-0.01, 0.02)}
-    made = [Contrast(name, WILD, Difference(float(np.mean(pair)), *pair, "-"), 1, 5) for name, pair in ends.items()]
+    cases = [((1, 3), 1), ((1, 3), -1), ((-3, -1), 1), ((-3, -1), -1), ((1, 3), 0), ((-1, 2), 1)]
+    made = [
+        Contrast("a - b", WILD, Difference((low + high) / 200, low / 100, high / 100, "-"), expected, 5)
+        for (low, high), expected in cases
+    ]
     figures.phenomena(made, tmp_path / "x.png")
-    _, *drawn = shown[0].lines
-    dots = drawn[1::2]
-    assert [dot.get_color() for dot in dots] == [figures.GENUINE, figures.AGAINST, figures.NEITHER]
-    assert [dot.get_fillstyle() for dot in dots] == ["full", "full", "none"]
-    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, -2, 0.5])
+    dots = shown[0].lines[2::2]
+    with_it, against, unclear = figures.GENUINE, figures.AGAINST, figures.NEITHER
+    assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear]
+    assert [dot.get_fillstyle() for dot in dots] == [*["full"] * 5, "none"]
+    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, 2, -2, -2, 2, 0.5])
 
 
 def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Path):
