@@ -48,6 +48,8 @@ def test_enrolment_compares_with_the_first_half_of_the_images():
     shuffled = faces.x.copy()
     shuffled[index >= 2] = np.roll(shuffled[index >= 2], 2, axis=0)  # probes show the neighbour
     assert measures.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
+    shuffled[index == 3] = faces.x[index == 3]
+    assert measures.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0.5
 
 
 def test_an_image_is_compared_with_the_others_of_its_identity_and_not_with_itself():
@@ -72,6 +74,7 @@ def test_separation_finds_the_nearest_other_identity():
     cos = x_id @ x_id.T - 2 * np.eye(6)
     assert measures.separation(faces)["max"] == pytest.approx(cos.max(), abs=1e-5)
     assert measures.separation(faces)["mean"] == pytest.approx(cos.max(1).mean(), abs=1e-5)
+    assert measures.separation(faces)["p95"] == pytest.approx(np.quantile(cos.max(1), 0.95), abs=1e-5)
 
 
 def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
