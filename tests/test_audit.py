@@ -48,6 +48,8 @@ def test_enrolment_compares_with_the_first_half_of_the_images():
     shuffled = faces.x.copy()
     shuffled[index >= 2] = np.roll(shuffled[index >= 2], 2, axis=0)  # probes show the neighbour
     assert measures.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0
+    shuffled[index == 3] = faces.x[index == 3]
+    assert measures.enrolled_top1(Faces(shuffled, faces.identity), index, 0)["value"] == 0.5
 
 
 def test_an_image_is_compared_with_the_others_of_its_identity_and_not_with_itself():
@@ -72,6 +74,7 @@ def test_separation_finds_the_nearest_other_identity():
     cos = x_id @ x_id.T - 2 * np.eye(6)
     assert measures.separation(faces)["max"] == pytest.approx(cos.max(), abs=1e-5)
     assert measures.separation(faces)["mean"] == pytest.approx(cos.max(1).mean(), abs=1e-5)
+    assert measures.separation(faces)["p95"] == pytest.approx(np.quantile(cos.max(1), 0.95), abs=1e-5)
 
 
 def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
@@ -82,6 +85,27 @@ def test_leaked_people_are_found_and_unrelated_ones_set_the_rate():
     assert leak["rate"]["value"] == 1 and leak["unrelated_rate"]["value"] < 0.6
     fresh = measures.leakage(clusters(40, 1, 0.0, seed=3)[0], gallery.x, unrelated, CFG)
     assert fresh["rate"]["value"] < 0.6
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_one_half_of_the_unrelated_sets_the_threshold_and_the_other_is_counted(known: int):
+    gallery, _ = clusters(40, 1, 0.0, seed=1)
+    unrelated, _ = clusters(40, 4, 0.1, seed=2)
+    half = unrelated.identity // 20 == known
+    unrelated.x[half] = gallery.x[unrelated.identity[half]]  # the people of that half are in the gallery after all
+    leak = measures.leakage(Faces(gallery.x, np.arange(40)), gallery.x, unrelated, CFG)
+    found = {"threshold": leak["threshold"] > 0.99, "rate": leak["unrelated_rate"]["value"]}
+    assert found == ({"threshold": True, "rate": 0} if known == 0 else {"threshold": False, "rate": 1})
+
+
+def test_the_fewest_identities_fit_where_most_may_be_confused():
+    index = np.tile(np.arange(4), 40)
+    crowded, _ = clusters(40, 4, 0.25, d=8)
+    found, curves = measures.capacities({"packed": (crowded, index)}, crowded, CFG)
+    fits = found["packed"]["identities"]
+    assert 1 <= fits["low"] < fits["value"] < fits["high"] <= 40
+    value, low, high = (column <= 0.05 for column in curves["packed"].T)
+    assert (fits["value"], fits["low"], fits["high"]) == (1 + value.sum(), 1 + high.sum(), 1 + low.sum())
 
 
 def test_capacity_of_each_kind_is_of_its_own_images():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 from ruamel.yaml import YAML
+from torch import Tensor
 
 from stages import heads, train
 from stages.common import artifacts, images, tables
@@ -254,6 +256,30 @@ def test_batches_depend_on_the_seed_alone():
     assert torch.equal(first[1], again[1]) and not torch.equal(first[1], other[1])
 
 
+def test_the_same_faces_are_transformed_otherwise_in_each_seed_and_step():
+    alike = toy()
+    alike.faces[:] = alike.faces[0]
+    shown = [batch.faces for seed in (0, 1) for batch in batches(alike, 2, 8, seed)]
+    assert all(not torch.equal(shown[i], shown[j]) for i in range(4) for j in range(i))
+
+
+def test_each_seed_has_its_own_order_in_either_domain():
+    samples = replace(toy(mix=3), label_a=np.arange(PEOPLE * EACH), classes=PEOPLE * EACH)
+    first, other = (next(batches(samples, 1, 24, seed)) for seed in (0, 1))
+    assert first.mix is not None and other.mix is not None
+    assert not torch.equal(first.main.label_a, other.main.label_a)
+    assert not torch.equal(first.mix.label_a, other.mix.label_a)
+    assert not torch.equal(first.main.label_a, first.mix.label_a - 24)
+
+
+def test_labels_and_their_ratio_are_those_of_the_sample():
+    numbers = np.arange(PEOPLE * EACH)
+    samples = replace(toy(), label_a=numbers, label_b=numbers[::-1], weight=(numbers / 100).astype(np.float32))
+    labels = next(batches(samples, 1, 48, seed=0)).main
+    assert torch.equal(labels.label_b, 47 - labels.label_a)
+    assert torch.allclose(labels.ratio, labels.label_a / 100)
+
+
 def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
     monkeypatch.setattr("stages.training.batches.jittered", lambda faces, rng: faces)
     samples = toy(mix=2)
@@ -274,6 +300,77 @@ def test_domain_mixup_weighs_the_losses_by_psi():
     only_main = fit.loss_of(net, head, replace(batch, mix=None), CFG)
     assert torch.isclose(ends[1], only_main) and not torch.isclose(ends[0], only_main, rtol=0.01)
     assert torch.isclose(ends[2], 0.25 * ends[1] + 0.75 * ends[0])
+
+
+def test_decorrelation_is_added_as_it_is_weighed():
+    torch.manual_seed(0)
+    net, head = embedded.build(CFG.card()).eval(), heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
+    batch = next(batches(toy(), 1, 16, seed=0))
+    none, one, two = (fit.loss_of(net, head, batch, replace(CFG, decorrelation=w)).item() for w in (0.0, 1.0, 2.0))
+    assert one - none > 0.01 and two - none == pytest.approx(2 * (one - none), rel=1e-3)
+
+
+def weights_after(steps: int, seed: int, **changed: Any) -> Tensor:
+    """Return the stem's weights after a few steps."""
+    net, _ = fit.fit(toy(), replace(CFG, samples=steps * CFG.batch, weight_decay=0.0, **changed), seed)
+    assert not net.training
+    return net.get_parameter("stem.0.weight").detach()
+
+
+def test_each_seed_begins_with_weights_of_its_own():
+    first, again, other = (weights_after(1, seed, learning_rate=1e-12) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and (first - other).abs().mean() > 0.01
+
+
+def test_the_first_step_is_a_tenth_of_the_learning_rate():
+    """Adam's first step moves every weight by the rate, and the rate begins its way up at a tenth."""
+    moved = (weights_after(1, 0, learning_rate=1e-3) - weights_after(1, 0, learning_rate=1e-12)).abs()
+    assert moved.median() == pytest.approx(1e-4, rel=0.05) and moved.max() < 1.1e-4
+
+
+def test_gradients_are_clipped_to_their_largest_norm():
+    net, _ = fit.fit(toy(), replace(CFG, samples=CFG.batch, scale=1000.0), 0)
+    norm = torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None]).norm()
+    assert norm.item() == pytest.approx(fit.CLIP, rel=1e-3)
+
+
+def test_each_seed_sees_batches_of_its_own(monkeypatch):
+    shown, whole = [], fit.loss_of
+
+    def watched(net, head, batch, cfg):
+        shown.append(batch.main.label_a)
+        return whole(net, head, batch, cfg)
+
+    monkeypatch.setattr(fit, "loss_of", watched)
+    for seed in (3, 4):
+        fit.fit(toy(), replace(CFG, samples=CFG.batch), seed)
+    expected = [next(batches(toy(), 1, CFG.batch, seed)).main.label_a for seed in (3, 4)]
+    assert torch.equal(torch.stack(shown), torch.stack(expected)) and not torch.equal(*shown)
+
+
+def test_the_margin_rises_from_nothing_and_then_stays(monkeypatch):
+    margins, whole = [], fit.loss_of
+
+    def watched(net, head, batch, cfg):
+        margins.append(head.margin)
+        return whole(net, head, batch, cfg)
+
+    monkeypatch.setattr(fit, "loss_of", watched)
+    fit.fit(toy(), replace(CFG, samples=10 * CFG.batch, margin=0.3), 0)
+    assert margins == pytest.approx([0, 0.1, 0.2, *[0.3] * 7])
+
+
+def test_decay_shortens_matrices_and_kernels_and_leaves_gains_and_offsets():
+    net = embedded.build(CFG.card())
+    head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
+    parts = torch.nn.ModuleList([net, head])
+    before = {name: p.detach().clone() for name, p in parts.named_parameters()}
+    for p in parts.parameters():
+        p.grad = torch.zeros_like(p)
+    fit._optimiser(parts, replace(CFG, learning_rate=0.1, weight_decay=0.5)).step()
+    assert {p.ndim for p in before.values()} == {1, 2, 4}
+    for name, p in parts.named_parameters():
+        assert torch.allclose(p, before[name] * (0.95 if p.ndim > 1 else 1)), name
 
 
 def test_transforms_keep_shape_and_move_a_face_only_a_little():
@@ -301,6 +398,62 @@ def test_jitter_shifts_and_turns_by_its_constants(monkeypatch):
     assert 0.4 < (centre[:, 1] > 0).mean() < 0.6
     assert centre[:, 0].std() == pytest.approx(transform.SHIFT * 64, rel=0.15)
     assert angle.std() == pytest.approx(transform.ANGLE_DEG, rel=0.15)
+
+
+def only(monkeypatch: pytest.MonkeyPatch, **kept: float) -> None:
+    """Switch off every part of the augmentation that is not named."""
+    for name in ("BLUR_SHARE", "GAIN_LOG", "GAMMA_LOG", "SHADING"):
+        monkeypatch.setattr(transform, name, kept.get(name, 0.0))
+
+
+def test_the_crop_is_scaled_by_its_constant_and_the_face_stays_round(monkeypatch):
+    monkeypatch.setattr(transform, "SHIFT", 0.0)
+    y, x = np.mgrid[:64, :64] - 31.5
+    disc = np.repeat((255 * (np.hypot(x, y) < 16)).astype(np.uint8)[None, ..., None], 1000, 0)
+    moved = transform.jittered(disc, np.random.default_rng(0))[..., 0] / 255.0
+    side = np.sqrt(moved.sum((1, 2)) / (np.pi * 16**2))
+    assert np.log(side).mean() == pytest.approx(0, abs=0.01)
+    assert np.log(side).std() == pytest.approx(transform.SIDE_LOG, rel=0.1)
+    width, height = (np.sqrt((moved * axis**2).sum((1, 2)) / moved.sum((1, 2))) for axis in (x, y))
+    assert width == pytest.approx(height, rel=0.03)
+
+
+def test_gain_varies_by_its_constant(monkeypatch):
+    only(monkeypatch, GAIN_LOG=0.1)
+    lit = transform.augmented(np.full((2000, 8, 8, 1), 80, np.uint8), np.random.default_rng(0))[:, 4, 4, 0]
+    drawn = np.log(lit / 80)
+    assert drawn.mean() == pytest.approx(0, abs=0.01) and drawn.std() == pytest.approx(0.1, rel=0.1)
+
+
+def test_gamma_varies_by_its_constant_and_leaves_black_and_white(monkeypatch):
+    only(monkeypatch, GAMMA_LOG=0.1)
+    steps = np.tile(np.array([0, 80, 255], np.uint8).repeat(9), (2000, 27, 1))[..., None]
+    black, lit, white = transform.augmented(steps, np.random.default_rng(0))[:, 13, [4, 13, 22], 0].T
+    assert (black == 0).all() and (white == 255).all()
+    drawn = np.log(np.log(lit / 255) / np.log(80 / 255))
+    assert drawn.mean() == pytest.approx(0, abs=0.01) and drawn.std() == pytest.approx(0.1, rel=0.1)
+
+
+def test_light_falls_from_any_side_and_is_even_on_the_mean(monkeypatch):
+    only(monkeypatch, SHADING=0.5)
+    lit = transform.augmented(np.full((2000, 17, 17, 1), 100, np.uint8), np.random.default_rng(0))[..., 0] / 100.0
+    assert lit[:, 8, 8] == pytest.approx(1, abs=0.01)
+    along_x, along_y = (lit[:, 8, -1] - lit[:, 8, 0]) / 2, (lit[:, -1, 8] - lit[:, 0, 8]) / 2
+    strength = np.hypot(along_x, along_y)
+    assert strength.max() == pytest.approx(0.5 / np.sqrt(2), abs=0.01)
+    assert strength.mean() == pytest.approx(0.25 / np.sqrt(2), rel=0.05)
+    quarter = np.bincount((np.degrees(np.arctan2(along_y, along_x)) % 360 // 90).astype(int)) / len(lit)
+    assert quarter == pytest.approx(np.full(4, 0.25), abs=0.04)
+    assert lit[:, -1, -1] - 1 == pytest.approx(along_x + along_y, abs=0.02)
+
+
+def test_half_of_the_faces_are_blurred(monkeypatch):
+    only(monkeypatch, BLUR_SHARE=0.5)
+    stripes = np.tile(np.array([0, 0, 255, 255], np.uint8), (1000, 64, 16))[..., None]
+    left = transform.augmented(stripes, np.random.default_rng(0)).std((1, 2, 3)) / stripes.std()
+    assert 0.45 < (left > 0.999).mean() < 0.65  # some are blurred too little to be seen
+    least = np.exp(-((np.pi / 2 * transform.BLUR * 64) ** 2) / 2)  # of a wave of four pixels
+    assert 0.5 * least < left.min() < 2 * least
 
 
 def test_learning_rate_rises_and_ends_at_zero():

@@ -1,6 +1,7 @@
 """A manifest names exactly the rows asked for."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,72 @@ import pyarrow.compute as pc
 import pytest
 from tiny import TINY, run, working_in, write_params
 
-from stages.common import artifacts
+from stages import variants
+from stages.common import artifacts, images
 from stages.common.images import Shards, write_shard
+from stages.settings.variants import Variants
+
+PLAIN = Variants(
+    source="sets/a", width=3, depth=2, identity_mixup=False, augment=False, mix="sets/b", mix_width=0, mix_depth=0
+)
+
+
+def write_set(name: str, who: list[int], prefix: str = "", **more: np.ndarray) -> None:
+    """Write a set of two shards of blank faces of these people."""
+    identity, half = np.array(who), len(who) // 2
+    for shard, part in (("faces-00000", slice(half)), ("faces-00001", slice(half, None))):
+        images.write_shard(
+            f"data/{name}/{prefix}{shard}.arrow",
+            [np.zeros((16, 16, 3), np.uint8)] * len(identity[part]),
+            identity=identity[part], index=identity[part], seed=identity[part], domain="x",
+            **{key: column[part] for key, column in more.items()},
+        )  # fmt: skip
+
+
+def sources(table: pa.Table) -> list[tuple]:
+    return [tuple(row.values())[1:5] for row in table.to_pylist()]
+
+
+def test_the_first_images_of_the_first_people_are_chosen_across_shards(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_set("sets/a", [2, 0, 1, 0, 3, 1, 0, 2, 3, 1])
+    found = variants.manifest(PLAIN, "x")
+    one, two = "faces-00000.arrow", "faces-00001.arrow"
+    assert sources(found) == [
+        (one, 0, 2, 2),
+        (one, 1, 0, 0),
+        (one, 2, 1, 1),
+        (one, 3, 0, 0),
+        (two, 0, 1, 1),
+        (two, 2, 2, 2),
+    ]
+    assert set(found["set"].to_pylist()) == {"sets/a"} and set(found["weight"].to_pylist()) == {1}
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_classes_of_the_mix_follow_those_of_the_source(augment: bool, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_set("sets/a", [0, 0, 1, 1, 2, 2])
+    write_set("sets/b", [0, 1, 0, 1, 2, 2])
+    found = variants.manifest(replace(PLAIN, mix_width=2, mix_depth=1, augment=augment), "x")
+    assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and labels(found, "mix").tolist() == [3, 4]
+    assert found["label_b"].equals(found["label_a"])
+    about = json.loads(found.schema.metadata[b"variant"])
+    assert about["classes"] == 5 and about["augment"] is augment
+    assert sorted(about["digests"]) == [f"sets/{s}/faces-0000{i}.arrow" for s, i in (("a", 0), ("a", 1), ("b", 0))]
+
+
+def test_mixed_identities_come_from_the_mixed_images_and_keep_their_share(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    who = [0, 0, 1, 1, 2, 2, 2]
+    ratio = (np.arange(7) / 10).astype(np.float32)
+    write_set("generate", who, prefix="mixup-", partner=np.array([1, 2, 0, 2, 0, 1, 1]), ratio=ratio)
+    kept = np.array([True] * 4 + [False] + [True] * 2)
+    artifacts.write_array("data/audit/kept_mixup.npy", kept)
+    found = variants.manifest(replace(PLAIN, source="audit", identity_mixup=True), "x")
+    assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and found["label_b"].to_pylist() == [1, 2, 0, 2, 1, 1]
+    assert found["weight"].to_pylist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.5, 0.6])
+    assert set(found["set"].to_pylist()) == {"generate"}
 
 
 def manifest(folder: Path, name: str) -> pa.Table:

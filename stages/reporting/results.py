@@ -89,8 +89,12 @@ def check(variants: Sequence[Variant]) -> None:
 
 
 def minus(b: Estimate, a: Estimate) -> Estimate:
-    """Return b - a replicate by replicate, as an estimate of its own that can be compared again."""
-    return Estimate(a.names, b.per_seed - a.per_seed, b.replicates - a.replicates)
+    """Return b - a replicate by replicate, as an estimate of its own that can be compared again.
+
+    It has as many seeds as the one with fewer, and the difference of the two means: seeds have no partner.
+    """
+    seeds = min(len(a.per_seed), len(b.per_seed))
+    return Estimate(a.names, np.tile(b.value - a.value, (seeds, 1)), b.replicates - a.replicates)
 
 
 def scores(file: Path) -> tuple[np.ndarray, np.ndarray]:

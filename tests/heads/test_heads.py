@@ -87,3 +87,10 @@ def test_arcface_falls_with_the_angle_up_to_pi_and_keeps_its_gradient():
     assert cos.grad is not None and torch.isfinite(cos.grad).all() and (cos.grad >= 0).all()
     t = torch.tensor([[1.2]])
     assert head.target(t.cos()).item() == pytest.approx(math.cos(1.7), abs=1e-6)
+    t = torch.tensor([[3.0]])  # beyond pi - margin
+    assert head.target(t.cos()).item() == pytest.approx(math.cos(3) - 0.5 * math.sin(0.5), abs=1e-6)
+
+
+@pytest.mark.parametrize("d", [16, 256])
+def test_class_weights_begin_short_whatever_their_size(d):
+    assert load("cosface", 400, d, SCALE, 0).weight.norm(dim=1).mean().item() == pytest.approx(0.1, rel=0.05)

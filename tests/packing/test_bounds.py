@@ -39,6 +39,11 @@ def test_proven_optima_and_rankin_s():
     assert lower_bound(7, 2) == pytest.approx(math.cos(2 * math.pi / 7))
 
 
+@pytest.mark.parametrize(("m", "d"), [(24, 3), (24, 4), (120, 4)])
+def test_a_proven_optimum_holds_for_more_rows_too(m: int, d: int):
+    assert lower_bound(m + 1, d) == lower_bound(m, d) > lower_bound(m - 1, d)
+
+
 @pytest.mark.parametrize(
     ("m", "cosine"), [(2048, 0.0039), (5000, 0.0136), (10_000, 0.0238), (100_000, 0.0416), (1_000_000, 0.0530)]
 )

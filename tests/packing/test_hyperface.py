@@ -1,6 +1,7 @@
 """The solver: against its start and the published loop, from hard starts, at its limits."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from stages import pack
 from stages.common import sphere
 from stages.packing import hyperface, reference, select
 from stages.packing.objective import objective
+from stages.packing.solver import State
 from stages.packing.start import start
 from stages.settings.pack import Pack
 
@@ -110,6 +112,56 @@ def test_stops_once_a_window_gains_less_than_the_tolerance():
         steps.append(state.step)
     assert solver.anneal < steps[0] <= solver.anneal + 25
     assert steps[0] <= steps[1] < steps[2] <= 600
+
+
+def solver_of(x: np.ndarray, **changed: Any) -> tuple[hyperface.Solver, State]:
+    """Return a solver of rows that no gallery holds, at those rows."""
+    rows = torch.from_numpy(x.astype(np.float32))
+    solver = hyperface.Solver(rows, torch.arange(len(x)), replace(CFG, alpha=0.0, **changed))
+    return solver, solver.begin(rows)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_first_step_by_hand(m: int):
+    """Rows at one mutual cosine, overlapping by 0.1, move by the step in units of 1 / their curvature.
+
+    Two lie in one direction of each other, so that their curvature is twice that of a pair seen from one side; three
+    in three dimensions are crowded.
+    """
+    cos, d = 0.1, 64 if m == 2 else 3
+    x = np.linalg.cholesky(np.full((m, m), cos) + (1 - cos) * np.eye(m))  # rows at that cosine
+    x = np.pad(x, ((0, 0), (0, d - m)))
+    contacts = 4 / 3 * (m - 1)
+    curvature = max((1 + np.sqrt(contacts / d)) ** 2, 2 * (1 + (m - 2) * cos))
+    pull = x.sum(0) - x
+    expected = sphere.unit_rows(x - 0.7 / curvature * 0.1 * (pull - (pull * x).sum(1, keepdims=True) * x))
+    solver, state = solver_of(x)
+    state.threshold = 0.0
+    solver.advance(state)
+    assert np.allclose(state.x.numpy(), expected, atol=1e-4)
+
+
+def test_the_best_iterate_is_returned_and_not_the_last():
+    simplex = np.linalg.cholesky(np.eye(5) - (np.ones((5, 5)) - np.eye(5)) / 4 + 1e-9 * np.eye(5))
+    solver, state = solver_of(simplex, iterations=1)
+    state.x[1] = state.x[0]  # two rows have met since
+    found = solver.run(state, lambda state: None).numpy()
+    assert sphere.nearest(found)[1].max() == pytest.approx(-1 / 4, abs=1e-4)
+
+
+def test_the_slope_rises_to_its_depth_and_then_sharpens():
+    alpha = 0.5
+    solver, state = solver_of(gallery(40, d=512), identities=40, iterations=400)
+    solver.cfg = replace(solver.cfg, alpha=alpha)
+    state.contacts = 4.0
+    slopes = []
+    for state.step in range(400):
+        slopes.append(solver.slope(state))
+    rise, last = np.log(slopes[: solver.anneal]), 2 / (4 * 3e-5)
+    assert slopes[0] == pytest.approx(alpha) and slopes[solver.anneal - 1] == pytest.approx(last)
+    assert np.diff(rise) == pytest.approx(np.full(len(rise) - 1, np.diff(rise).mean()))
+    assert slopes[solver.anneal + 10] == pytest.approx(1.03**10 * last)
+    assert slopes[-1] == pytest.approx(3 * last) and (np.diff(slopes) >= 0).all()
 
 
 def test_both_precisions_end_alike(monkeypatch: pytest.MonkeyPatch):

@@ -62,12 +62,39 @@ def test_fewer_than_five_seeds_give_no_verdict():
     assert "4 training seeds" in results.statement([c])
 
 
+@pytest.mark.parametrize("few", ["base", "wild"])
+def test_the_side_with_fewer_seeds_decides(few: str):
+    accuracy = {"lfw": 0.8, "agedb": 0.8, "syn-lfw": 0.9}
+    c = found([variant(name, accuracy, 4 if name == few else 6) for name in ("base", "wild")], "wild - base")
+    assert c.seeds == 4 and c.reading.startswith("interval only")
+
+
+def test_a_protocol_that_one_variant_lacks_is_not_compared():
+    base, wild = trio()
+    lacking = variant("base", {"agedb": 0.8, "syn-lfw": 0.9})
+    made = results.contrasts([lacking, wild], 0.95)
+    assert {c.protocol for c in made} == {WILD, TWIN[1]}
+
+
 def test_the_gap_of_two_domains_is_compared_pair_by_pair():
     c = found(trio(), "wild - base", f"{TWIN[0]} - {TWIN[1]}")
     assert c.found.value == pytest.approx(0.1)
     same = [variant(n, {"lfw": v, "syn-lfw": v}) for n, v in (("base", 0.8), ("wild", 0.9))]
     c = found(same, "wild - base", f"{TWIN[0]} - {TWIN[1]}")
     assert (c.found.low, c.found.value, c.found.high) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_every_variant_is_set_against_base_and_mixup_against_what_it_mixes_in_too():
+    more = dict.fromkeys(["wide", "deep", "identity-mixup", "augmented", "domain-mixup", "wild-small", "own"], 0.8)
+    made = results.contrasts(trio(more=more), 0.95)
+    assert {(c.name, c.expected) for c in made if c.protocol == WILD} == {
+        ("wild - base", 1), ("wild - domain-mixup", 0), ("domain-mixup - wild-small", 1), ("wide - base", 1),
+        ("deep - base", -1), ("identity-mixup - base", 1), ("augmented - base", 1), ("domain-mixup - base", 1),
+        ("own - base", 0),
+    }  # fmt: skip
+    assert {(c.protocol, c.expected) for c in made if c.name == "wild - base"} == {
+        (WILD, 1), ("lfw", 1), ("syn-lfw", 0), ("wild - syn-lfw", 1), ("lfw - syn-lfw", 1),
+    }  # fmt: skip
 
 
 def test_the_mean_is_over_wild_protocols_only():

@@ -95,6 +95,12 @@ def test_five_points_are_aligned_to_the_template(people: Tensor) -> None:
     assert np.abs(frontal.mean(0) - template).max() < 4.0
 
 
+def test_landmarks_scale_with_the_image_from_its_corner(people: Tensor) -> None:
+    """A pixel's middle lies half a pixel from its corner, whatever its size."""
+    small, large = ((render.landmarks_px(people, style.neutral(8), size) + 0.5) / size for size in (32, 128))
+    torch.testing.assert_close(small, large)
+
+
 def test_landmarks_lie_on_the_drawn_eyes(people: Tensor) -> None:
     """The pixels that change with the iris colour centre on the landmarks, also when turned."""
     recoloured = people.clone()

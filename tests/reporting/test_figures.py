@@ -1,0 +1,107 @@
+"""What the figures show, read off their axes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from stages.common import images
+from stages.metrics.bootstrap import Difference
+from stages.reporting import faces, figures
+from stages.reporting.results import FAR_GRID, WILD, Contrast
+from stages.reporting.spread import Embedded
+
+COLOURS = {"a": "#ff0000", "b": "#0000ff"}
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Axes]]:
+    """Collect the axes of every figure when it is closed."""
+    found: list[Axes] = []
+    close = figures.plt.close
+    monkeypatch.setattr(figures.plt, "close", lambda figure: found.extend(figure.axes))
+    yield found
+    close("all")
+
+
+def lines(ax: Axes) -> list[tuple[Any, list, list]]:
+    return [
+        (line.get_color(), np.array(line.get_xdata()).tolist(), np.array(line.get_ydata()).tolist())
+        for line in ax.lines
+    ]
+
+
+def test_an_accuracy_is_a_dot_on_its_interval_with_its_seeds(shown: list[Axes], tmp_path: Path):
+    entry = {"value": 0.8, "low": 0.7, "high": 0.85, "per_seed": [0.79, 0.81]}
+    figures.accuracy({"a": entry, "b": {**entry, "value": 0.75}}, COLOURS, "LFW", tmp_path / "x.png")
+    bar, dot, seeds, *_ = lines(shown[0])
+    assert bar[1:] == ([pytest.approx(70), pytest.approx(85)], [0, 0]) and dot[1:] == ([pytest.approx(80)], [0])
+    assert bar[0] == dot[0] == "#ff0000" and seeds[1] == pytest.approx([79, 81])
+    assert [label.get_text() for label in shown[0].get_yticklabels()] == ["a", "b"]
+    assert [text.get_text() for text in shown[0].texts] == ["80.0", "75.0"]
+
+
+def test_a_difference_is_blue_or_orange_by_its_expected_sign_and_hollow_about_zero(shown: list[Axes], tmp_path: Path):
+    cases = [((1, 3), 1), ((1, 3), -1), ((-3, -1), 1), ((-3, -1), -1), ((1, 3), 0), ((-1, 2), 1)]
+    made = [
+        Contrast("a - b", WILD, Difference((low + high) / 200, low / 100, high / 100, "-"), expected, 5)
+        for (low, high), expected in cases
+    ]
+    figures.phenomena(made, tmp_path / "x.png")
+    dots = shown[0].lines[2::2]
+    with_it, against, unclear = figures.GENUINE, figures.AGAINST, figures.NEITHER
+    assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear]
+    assert [dot.get_fillstyle() for dot in dots] == [*["full"] * 5, "none"]
+    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, 2, -2, -2, 2, 0.5])
+
+
+def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Path):
+    figures.nearest({"few": np.array([50.0, 60, 80]), "more": np.array([70.0, 71, 72])}, tmp_path / "x.png")
+    assert [lines(ax)[0][1][0] for ax in shown] == [60, 71]
+    assert [ax.get_title("left") for ax in shown] == ["few, least 50.0°", "more, least 70.0°"]
+
+
+def test_cosines_are_counted_in_bins_that_hold_all(shown: list[Axes], tmp_path: Path):
+    genuine, impostor = np.array([0.5, 0.9, 0.9]), np.array([-0.31, 0.0, 0.0])
+    figures.cosines([("one", genuine, impostor)], tmp_path / "x.png")
+    values, edges, _ = shown[0].patches[0].get_data()  # pyright: ignore[reportAttributeAccessIssue]
+    assert edges[0] <= -0.31 and edges[-1] == 1 and values.max() == 1
+    assert np.sum(values) == pytest.approx(1.5) and edges[values.argmax()] <= 0 <= edges[values.argmax() + 1]
+    assert {text.get_text() for text in shown[0].texts} == {"genuine 0.77", "impostor −0.10"}
+
+
+def test_confusion_at_the_false_match_rate_is_that_of_independent_pairs(shown: list[Axes], tmp_path: Path):
+    share = np.array([[0.01, 0.0, 0.02], [0.02, 0.01, 0.03]])  # of N = 2 and 3
+    figures.capacity({"packed": share}, 0.1, 0.05, tmp_path / "x.png")
+    chance, allowed, packed = lines(shown[0])
+    assert chance[1:] == ([2, 3], pytest.approx([10, 19])) and allowed[2] == [5, 5]
+    assert packed[1:] == ([2, 3], pytest.approx([1, 2]))
+
+
+def test_the_legend_of_roc_curves_is_in_order_of_height(shown: list[Axes], tmp_path: Path):
+    low, high = FAR_GRID, np.sqrt(FAR_GRID)
+    figures.roc({"a": low, "b": high}, COLOURS, "LFW", tmp_path / "x.png")
+    assert [line.get_label() for line in shown[0].lines] == ["b", "a"]
+    assert np.array_equal(shown[0].lines[0].get_ydata(), high) and shown[0].get_xscale() == "log"
+
+
+def test_the_map_ties_a_person_s_images_to_their_middle(shown: list[Axes], tmp_path: Path):
+    points = np.array([[0.0, 0], [2, 0], [5, 5], [7, 9]])
+    figures.embedding_map({"studio": Embedded(np.array([0, 0, 1, 1]), points, 0.25, 2)}, tmp_path / "x.png")
+    drawn = lines(shown[0])
+    assert [line[1] for line in drawn] == [[1, 0], [1, 2], [0, 2], [6, 5], [6, 7], [5, 7]]
+    assert shown[0].get_title("left") == "studio: distance 0.25"
+
+
+def test_what_is_missing_leaves_its_place_on_a_sheet_empty(tmp_path: Path):
+    grey = [np.full((16, 16, 3), value, np.uint8) for value in (10, 20, 30)]
+    who, index = np.array([0, 0, 4]), np.array([0, 2, 1])
+    images.write_shard(tmp_path / "a.arrow", grey, identity=who, index=index, seed=index, domain="x")
+    sheet = faces.grid(images.Shards(tmp_path), 3)
+    step, middle = faces.FACE_PX + faces.GAP_PX, faces.FACE_PX // 2
+    assert sheet.shape == (2 * step - faces.GAP_PX, 3 * step - faces.GAP_PX, 3)
+    found = [[sheet[middle + row * step, middle + column * step, 0] for column in range(3)] for row in range(2)]
+    assert np.array(found) == pytest.approx(np.array([[10, 255, 20], [255, 30, 255]]), abs=1)
