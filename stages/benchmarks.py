@@ -36,7 +36,7 @@ def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict
 def external_protocol(name: str, own: Benchmark, cfg: Benchmarks, world: World, folder: Path) -> dict[str, object]:
     """Crop the images of one of the user's sets; returns its index entry."""
     seeds = shards.image_seeds(name, 0, own.identity, own.index)
-    rows = Provenance("external", own.identity, own.index, seeds)
+    rows = Provenance("external", own.identity, own.index, seeds, frame_px=world.photo_frame_px)
     crop = cfg.crops.get(name)
 
     def faces(part: slice) -> list[bytes]:

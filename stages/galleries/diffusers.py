@@ -51,7 +51,8 @@ class Unconditional:
 def load(cfg: Gallery, world: World) -> Unconditional:
     """Return the gallery of a folder of weights; raises ValueError when a file is missing or does not fit."""
     who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    rows = Provenance("diffusers", who, first, shards.image_seeds("gallery-diffusers", cfg.seed, who, first))
+    seeds = shards.image_seeds("gallery-diffusers", cfg.seed, who, first)
+    rows = Provenance("diffusers", who, first, seeds, frame_px=world.photo_frame_px)
     return Unconditional(_pipeline(Path(cfg.path)), rows, alignment.load(world), cfg.diffusion)
 
 

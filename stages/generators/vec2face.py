@@ -51,8 +51,9 @@ class Vec2FaceGenerator:
         self.kind = self.device.type
         self.net = net.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         self.size_px, self.source, self.rows_at_once = world.size_px, source, MOVED[self.kind]
-        before = -round((SIDE_PX - world.photo_frame_px) / 2)
-        self.margin = (before, world.photo_frame_px - SIDE_PX - before)
+        self.frame_px = world.photo_frame_px
+        before = -round((SIDE_PX - self.frame_px) / 2)
+        self.margin = (before, self.frame_px - SIDE_PX - before)
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return rows at native norm (m, d); raises ValueError when d is not the network's."""

@@ -117,7 +117,7 @@ CASES: list[tuple[Any, str]] = [
     (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "fc.weight (24, 60)"),
     (
         changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}),
-        "NaN, infinity or a bare number in output_layer.3.bias",
+        "NaN or infinity in output_layer.3.bias",
     ),
     (changed(**{"output_layer.3.bias": torch.tensor(1.0)}), "a bare number in output_layer.3.bias"),
     (changed(**{"output_layer.3.weight": torch.ones(24)}), "missing tensors: fc.weight"),

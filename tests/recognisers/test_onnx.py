@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from stages import recognisers
-from stages.recognisers.onnx import arithmetic_first
+from stages.common.graphs import arithmetic_first
 
 
 def faces(count: int = 4, side: int = 32) -> np.ndarray:
@@ -50,8 +50,7 @@ def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ({"sides": (32, 48)}, "inputs image ['N', 3, 32, 48]; allowed: exactly one of shape (N, 3, s, s)"),
-        ({"channels": 1}, "inputs image ['N', 1, 32, 32]; allowed: exactly one of shape (N, 3, s, s)"),
+        ({"channels": 1}, "inputs image ['N', 1, 32, 32]; allowed: exactly one of shape (N, 3, h, w)"),
         ({"outputs": ("rows", "again")}, "outputs rows ['N', 24], again ['N', 24]; allowed: exactly one"),
         ({"outputs": ("map",)}, "allowed: exactly one of shape (N, d)"),
         ({"outputs": ("norm",)}, "outputs norm ['N', 1]; allowed: exactly one of shape (N, d)"),
