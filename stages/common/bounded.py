@@ -43,8 +43,8 @@ def ask(module: str, file: str | Path, *words: object) -> Any:
     return found["found"]
 
 
-def answer(look: Callable[..., Any]) -> None:
-    """Print what `look(file, *words)` returns, or why it refuses; called by the module that `ask` names."""
+def answer(look: Callable[..., Any], kind: str) -> None:
+    """Print what `look(file, *words)` returns, or why a file of that kind is refused, for `ask`."""
     file, *words = sys.argv[1:]
     try:
         limit(os.path.getsize(file))
@@ -54,7 +54,7 @@ def answer(look: Callable[..., Any]) -> None:
     except Refused as reason:
         found = {"refused": str(reason)}
     except Exception as error:  # a broken file fails anywhere in its reader, by any kind of error
-        found = {"refused": f"not readable: {short(error)}"}
+        found = {"refused": f"not a readable {kind}: {short(error)}"}
     print(json.dumps(found), flush=True)
     os._exit(0)  # whatever was built is not taken apart: that, too, takes time
 

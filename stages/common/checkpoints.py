@@ -26,19 +26,20 @@ NUMPY = (
     "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct",
 )  # fmt: skip  # numbers beside the weights: read as nothing
 HYPER = tuple(f"{package}.AttributeDict" for package in LIGHTNING)
-REAL: dict[str, Any] = {"collections.OrderedDict": collections.OrderedDict, "builtins.set": set,
+REAL: dict[str, Any] = {"collections.OrderedDict": collections.OrderedDict, "set": set,
                         "_codecs.encode": codecs.encode, **dict.fromkeys(HYPER, dict)}  # fmt: skip
 PLAIN = {
     "argparse.Namespace", "collections.Counter", "torch.Size", "torch.device", "torch.Tensor",
-    "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter",
-    "torch.nn.parameter.Parameter", "torch.storage.UntypedStorage",
+    "torch._utils._rebuild_parameter", "torch.nn.parameter.Parameter", "torch.storage.UntypedStorage",
 }  # fmt: skip
+TENSORS = ("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2")
 KINDS = {"meta": "meta (empty)", "qtensor": "quantised", "sparse": "sparse"}
 DTYPE = re.compile(r"torch\.b?(float|int|uint|complex|bool)\d*(_\w+)?$")
 STORAGE = re.compile(r"torch\.(\w+)Storage$")
 BYTES = {"Double": 8, "Long": 8, "ComplexDouble": 16, "ComplexFloat": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2,
          "Short": 2}  # fmt: skip  # of a number; of others one
 PROGRAM = ("constants.pkl", "code/")  # members that TorchScript has and torch.save does not
+ZIP = b"PK\x03\x04"  # how a zip begins
 LEGACY_PICKLES = 5  # a magic number, a version, the system, what was saved, the storages that follow
 
 
@@ -53,7 +54,7 @@ def read(file: str | Path) -> Any:
     if not file.stat().st_size:
         raise ValueError(f"{file}: an empty file; allowed: tensors, as torch.save or safetensors write")
     if file.suffix != ".safetensors":
-        check(file)
+        shapes(file)
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -65,9 +66,17 @@ def read(file: str | Path) -> Any:
         raise ValueError(f"{file}: not a readable checkpoint: {bounded.short(error)}") from error
 
 
-def check(file: Path) -> None:
-    """Raise ValueError when a file of torch.save is broken or holds more than tensors and plain values."""
-    bounded.ask("stages.common.checkpoints", file)
+def shapes(file: Path) -> dict[str, list[int]]:
+    """Return the shapes of the tensors in a file by their keys, without torch; raises ValueError as `read` does."""
+    if file.suffix != ".safetensors":
+        return bounded.ask("stages.common.checkpoints", file)
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np") as stored:
+            return {key: stored.get_slice(key).get_shape() for key in stored.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{file}: not a readable safetensors file: {bounded.short(error)}") from error
 
 
 @contextmanager
@@ -89,6 +98,14 @@ class _Nothing:
         """Forget the state."""
 
 
+class _Shape(list[int]):
+    """Stands for a tensor."""
+
+
+def _shape(_storage: Any, _offset: int, size: tuple[int, ...], *_: Any) -> _Shape:
+    return _Shape(size)
+
+
 class _Dry(pickle.Unpickler):
     """Unpickles what torch would, without its tensors, and adds up the bytes that they would have."""
 
@@ -97,11 +114,13 @@ class _Dry(pickle.Unpickler):
         self.most, self.storages = most, dict[Any, int]()
 
     def find_class(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
+        full = f"{module}.{name}".removeprefix("__builtin__.").removeprefix("builtins.")
         if storage := STORAGE.match(full):
             return storage[1]
         if full in REAL:
             return REAL[full]
+        if full in TENSORS:
+            return _shape
         if full in PLAIN or full in NUMPY or DTYPE.match(full):
             return _Nothing
         for part, kind in KINDS.items():
@@ -117,13 +136,24 @@ class _Dry(pickle.Unpickler):
         return _Nothing()
 
 
-def _look(file: Path) -> None:
+def _look(file: Path) -> dict[str, list[int]]:
+    return dict(_shapes(_held(file)))
+
+
+def _shapes(held: Any, depth: int = 4) -> Iterator[tuple[str, list[int]]]:
+    for key, value in held.items() if isinstance(held, dict) and depth else ():
+        if isinstance(key, str) and isinstance(value, _Shape):
+            yield key, value
+        else:
+            yield from _shapes(value, depth - 1)
+
+
+def _held(file: Path) -> Any:
     size = file.stat().st_size
-    if not zipfile.is_zipfile(file):
-        with file.open("rb") as stream:
-            for _ in range(LEGACY_PICKLES):
-                _Dry(stream, size).load()
-        return
+    with file.open("rb") as stream:
+        if stream.read(len(ZIP)) != ZIP:
+            stream.seek(0)
+            return [_Dry(stream, size).load() for _ in range(LEGACY_PICKLES)][3]
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         names = [member.filename.partition("/")[2] for member in members]
@@ -135,8 +165,8 @@ def _look(file: Path) -> None:
         if names.count("data.pkl") != 1 or not stored or sum(member.file_size for member in members) > size:
             raise Refused("not a zip of torch.save's: no data.pkl, or members that are compressed or overlap")
         with archive.open(members[names.index("data.pkl")]) as stream:
-            _Dry(stream, size).load()
+            return _Dry(stream, size).load()
 
 
 if __name__ == "__main__":
-    bounded.answer(_look)
+    bounded.answer(_look, "checkpoint")

@@ -55,6 +55,11 @@ def examine(file: Path, size: tuple[int, int] | None = None) -> Graph:
     return Graph(**bounded.ask("stages.common.graphs", file, "graph", *(size or ())))
 
 
+def loaded(file: Path) -> None:
+    """Raise ValueError when any graph, such as a detector's, has weights elsewhere or a loop, or does not load."""
+    bounded.ask("stages.common.graphs", file, "load")
+
+
 def library(name: str) -> Any:
     """Return a library of published networks; raises ValueError saying how to install it."""
     try:
@@ -184,10 +189,7 @@ def _described(onnx: Any, op: str, tensors: list[Any]) -> str:
 
 
 def _look(file: Path, what: str, *size: str) -> dict[str, Any]:
-    try:
-        model = parsed(file)
-    except Exception as error:  # protobuf's kinds differ between its versions
-        raise Refused(f"not an ONNX file: {bounded.short(error)}") from error
+    model = parsed(file)
     names = beside(file, model)
     if names:
         bounded.limit(sum(file.with_name(name).stat().st_size for name in [file.name, *names]))
@@ -196,6 +198,12 @@ def _look(file: Path, what: str, *size: str) -> dict[str, Any]:
     for message in messages(model):
         if message.DESCRIPTOR.name == "NodeProto" and message.op_type in LOOPS:
             raise Refused(f"has a {message.op_type}; allowed: graphs that do as much for every face")
+    if what == "load":
+        if names:
+            raise Refused(f"keeps weights in {names[0]}; allowed: one file (onnx.save(onnx.load(OLD), NEW))")
+        del model
+        _made(file)
+        return {}
     arithmetic = arithmetic_first(model.graph)
     del model  # it may be a large one
     return {**_run(file, tuple(map(int, size))), "arithmetic": arithmetic, "beside": names}
@@ -207,11 +215,15 @@ def _declared(graph: Any) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
+def _made(file: Path) -> Any:
     try:
-        made = session(file)
+        return session(file)
     except Exception as error:  # onnxruntime's own kinds have no common base but this
-        raise Refused(f"not a network that onnxruntime runs: {reason(error)}") from error
+        raise _refused("not a network that onnxruntime runs", error) from error
+
+
+def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
+    made = _made(file)
     name, kind, batch, height, width = _input(made, size)
     output = _output(made)
 
@@ -219,7 +231,7 @@ def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
         try:
             found = rows(made.run([output], {name: x.astype(KINDS[kind])})[0], len(x))
         except Exception as error:  # as above, and ours
-            raise Refused(f"does not run on faces {x.shape}: {reason(error)}") from error
+            raise _refused(f"does not run on faces {x.shape}", error) from error
         if not np.isfinite(found).all():
             raise Refused("gives NaN or infinity for a blank face; allowed: finite rows")
         return found
@@ -233,6 +245,11 @@ def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
         "input": name, "output": output, "kind": kind, "batch": batch, "height": height, "width": width,
         "embedding_size": alone.shape[1],
     }  # fmt: skip
+
+
+def _refused(what: str, error: Exception) -> Exception:
+    no_memory = re.search(r"bad.?alloc|AllocateRaw|allocate memory", str(error))
+    return MemoryError() if no_memory else Refused(f"{what}: {reason(error)}")
 
 
 def _same(rows_of: Callable[[np.ndarray], np.ndarray], x: np.ndarray, alone: np.ndarray) -> bool:
@@ -272,4 +289,4 @@ def _output(made: Any) -> str:
 
 
 if __name__ == "__main__":
-    bounded.answer(_look)
+    bounded.answer(_look, "ONNX file")
