@@ -1,6 +1,6 @@
 """Write random weights in a published layout: `python -m stages.tools.standin arc2face FOLDER --size tiny`.
 
-arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA and antelopev2/arcface.onnx, which makes its rows;
+arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA and its recogniser antelopev2/arcface.onnx;
                 `--size full` is as large as published (5 GB)
 vec2face        what stages/generators/vec2face.py reads, its recogniser, and the network of AttrOP's quality
 recognisers     arcface.onnx and backbone.pth, for recognisers `onnx` and `iresnet` with cards/insightface.json; 512-d
