@@ -9,9 +9,12 @@ import pytest
 import torch
 from tiny import ROOT, run, working_in, write_params
 
-from stages import recognisers
-from stages.common import alignment, images, photographs
+from stages import embed, recognisers
+from stages.auditing import faces as audited
+from stages.common import alignment, images, photographs, sphere
 from stages.common.images import FRAME_PX, Shards
+from stages.protocols import scoring
+from stages.protocols.scoring import Protocol
 from stages.recognisers import published
 from stages.recognisers.frames import Frame
 from stages.recognisers.published import Published
@@ -120,6 +123,39 @@ def test_shards_say_what_their_faces_show(tmp_path: Path):
         assert Shards(tmp_path, f"{name}.arrow").frame_px == frame_px
     with pytest.raises(ValueError, match="frame_px = b'112'; allowed: one number, the same in all shards"):
         Shards(tmp_path)
+
+
+def rows_by_all(folder: Path, net: Published) -> np.ndarray:
+    shards = Shards(folder)
+    people = audited.People(
+        np.zeros(4, int), np.arange(4), lambda part: shards.faces(np.arange(4)[part]), shards.frame_px
+    )
+    found = {
+        "embed": embed.embed(shards, net)[0],
+        "audit": sphere.unit_rows(audited.embedded(net, shards)),
+        "unrelated": audited.unrelated([net], people)[0][0].x,
+        "score": scoring.embeddings([net], Protocol("p", "wild", shards, *[np.zeros(1, int)] * 4))[0],
+    }
+    assert all(np.array_equal(x, found["embed"]) for x in found.values())
+    return found["embed"]
+
+
+def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(tmp_path: Path):
+    net = recognisers.load(
+        "onnx",
+        networks.write_onnx(tmp_path / "net.onnx", sides=(112, 112)),
+        networks.write_card(tmp_path / "card.json"),
+    )
+    assert isinstance(net, Published)
+    rendered, about = np.stack([smooth(136, 136, i) for i in range(4)]), np.arange(4)
+    for frame_px, shown in ((FRAME_PX, rendered), (112, rendered[:, 12:124, 12:124])):
+        (tmp_path / str(frame_px)).mkdir()
+        encoded = [photographs.lossless(face) for face in shown]
+        columns = dict.fromkeys(("identity", "index", "seed"), about)
+        images.write_shard(tmp_path / f"{frame_px}/a.arrow", encoded, domain="x", frame_px=frame_px, **columns)
+    expected = sphere.unit_rows(net.embed(rendered[:, 12:124, 12:124]))
+    for frame_px in (FRAME_PX, 112):
+        np.testing.assert_array_equal(rows_by_all(tmp_path / str(frame_px), net), expected)
 
 
 @pytest.mark.parametrize("frame_px", [112, 136])
