@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 SECONDS, SECONDS_PER_BYTE = 1.0, 1 / 5e6  # of processor time: a large network is read and run once in a fraction of it
 BYTES, BYTES_PER_BYTE = 256 * 2**20, 6  # of memory: a network is held parsed, as constants and as packed ones
 
+PAGES = Path("/proc/self/statm")  # of memory that this process has
+
 
 class Refused(Exception):  # noqa: N818 (it is no error: the answer is no)
     """Why a file is refused, said on purpose."""
@@ -67,6 +69,10 @@ def short(error: BaseException) -> str:
 def limit(size: int) -> None:
     """Let this process take as much time and memory from here as files of `size` bytes together may."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS + SECONDS_PER_BYTE * size)  # SIGPROF ends it
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
-    most = pages * resource.getpagesize() + BYTES + BYTES_PER_BYTE * size
-    resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    if PAGES.exists():  # where there is none, memory has no such limit either
+        now, hard = (
+            int(PAGES.read_text().split()[0]) * resource.getpagesize(),
+            resource.getrlimit(resource.RLIMIT_AS)[1],
+        )
+        most = now + BYTES + BYTES_PER_BYTE * size
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

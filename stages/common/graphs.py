@@ -289,4 +289,6 @@ def _output(made: Any) -> str:
 
 
 if __name__ == "__main__":
+    for needed in ("onnx", "onnxruntime"):
+        library(needed)  # before the time is taken
     bounded.answer(_look, "ONNX file")
