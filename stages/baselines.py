@@ -33,8 +33,8 @@ class Pixels:
         """Choose how many pixels a side."""
         self.side_px, self.embedding_size = side_px, side_px**2
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
-        """Return rows (b, side_px ** 2) float32 of faces uint8 (b, h, w, 3) RGB."""
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
+        """Return rows (b, side_px ** 2) float32 of faces uint8 (b, h, w, 3) RGB, whatever they show."""
         size = (self.side_px, self.side_px)
         small = [cv2.resize(face, size, interpolation=cv2.INTER_AREA) for face in images.grey(faces)]
         x = np.array(small, np.float32).reshape(len(faces), self.embedding_size)

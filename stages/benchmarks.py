@@ -41,7 +41,7 @@ def external_protocol(
 ) -> dict[str, object]:
     """Crop the images of one of the user's sets, with an aligner where they are full-size; returns its index entry."""
     seeds = shards.image_seeds(name, 0, own.identity, own.index)
-    rows = Provenance(external.DOMAIN, own.identity, own.index, seeds)
+    rows = Provenance(external.DOMAIN, own.identity, own.index, seeds, frame_px=world.photo_frame_px)
     crop = cfg.crops.get(name)
 
     def faces(part: slice) -> Drawn | Encoded:

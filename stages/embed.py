@@ -22,7 +22,8 @@ def embed(shards: Shards, recogniser: Recogniser) -> tuple[np.ndarray, np.ndarra
     """Return unit rows (n, d) and native norms (n,) of the n faces of the shards."""
     rows = np.arange(len(shards))
     starts = tqdm(range(0, len(rows), PART), "embed", mininterval=1, ncols=80, file=sys.stdout)
-    x = np.concatenate([recogniser.embed(shards.faces(rows[start : start + PART])) for start in starts])
+    faces = (shards.faces(rows[start : start + PART]) for start in starts)
+    x = np.concatenate([recogniser.embed(part, shards.frame_px) for part in faces])
     return sphere.unit_rows(x), np.linalg.norm(x, axis=1)
 
 

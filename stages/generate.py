@@ -106,7 +106,7 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
     index = np.concatenate([np.arange(k) for k in depth])
     seeds = shards.image_seeds("generate", cfg.seed, who, index)
     x = perturb(x_id[who], seeds, noise_scale(cfg, index, x_id.shape[1]))
-    rows = Provenance(generator.domain, who, index, seeds)
+    rows = Provenance(generator.domain, who, index, seeds, frame_px=generator.frame_px)
 
     def faces(part: slice) -> Drawn:
         moved = generator.perturbed(condition[who[part]], x_id[who[part]], x[part])
@@ -123,7 +123,7 @@ def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
     partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
     seeds = shards.image_seeds("mixup", cfg.seed, who, index)
     scale = noise_scale(cfg, index, x_id.shape[1])
-    rows = Provenance(generator.domain, who, index, seeds, partner, ratio)
+    rows = Provenance(generator.domain, who, index, seeds, partner, ratio, generator.frame_px)
 
     def parent(person: np.ndarray, part: slice) -> np.ndarray:
         x = x_id[person[part]]
@@ -142,7 +142,7 @@ def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generat
         grid.ravel() for grid in np.mgrid[: min(cfg.control.identities, len(condition)), : cfg.control.images]
     )
     seeds = shards.image_seeds(f"control-{name}", cfg.seed, who, index)
-    rows = Provenance(generator.domain, who, index, seeds)
+    rows = Provenance(generator.domain, who, index, seeds, frame_px=generator.frame_px)
     shards.draw(f"control-{name}", rows, lambda p: generators.faces(generator, condition[who[p]], seeds[p]), folder)
 
 

@@ -50,7 +50,9 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
 
-    rows = Provenance("external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index))
+    rows = Provenance(
+        "external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index), frame_px=world.photo_frame_px
+    )
     shards.draw("faces", rows, drawn, folder)
     return formats.passed_over(faces.passed)
 

@@ -8,7 +8,7 @@ writes  data/train/NAME/seed-<s>.safetensors with a JSON card each; loss.json, t
 
 from pathlib import Path
 
-from stages.common import artifacts, params, ranks, stage
+from stages.common import artifacts, images, params, ranks, stage
 from stages.recognisers import embedded
 from stages.settings.train import Train
 from stages.training import fit
@@ -27,6 +27,8 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
             return
         net, losses = fit.fit(samples, cfg, seed)
         seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
+        if samples.frame_px != images.FRAME_PX:
+            seen["frame_px"] = samples.frame_px
         embedded.save(weights, net, {**cfg.card(), **seen})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 

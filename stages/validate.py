@@ -7,7 +7,7 @@ writes  data/validate  a constant
 from pathlib import Path
 from typing import Any
 
-from stages.common import artifacts, params, stage
+from stages.common import artifacts, networks, params, stage
 from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
@@ -208,6 +208,7 @@ def main() -> str:
     """Run the stage."""
     count = validate(params.FILE)
     find_external(params.FILE)
+    networks.check(params.FILE, params.read())
     artifacts.write_json("data/validate", {"valid": True})
     return f"validate: {count} parameters in order -> data/validate"
 

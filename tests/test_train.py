@@ -19,6 +19,7 @@ from torch import Tensor
 from stages import heads, train
 from stages.common import artifacts, images, tables
 from stages.recognisers import embedded
+from stages.recognisers.frames import Frame
 from stages.settings.train import Train
 from stages.training import fit, transform
 from stages.training.batches import batches
@@ -41,12 +42,12 @@ def pattern(person: int, seed: int, side: int = 32) -> np.ndarray:
     return np.clip(face, 0, 255).astype(np.uint8)
 
 
-def write_shard(file: Path, first: int, side: int) -> None:
+def write_shard(file: Path, first: int, side: int, frame_px: int = images.FRAME_PX) -> None:
     """Write a shard of PEOPLE x EACH toy faces, people counted from `first`."""
     who = np.repeat(np.arange(first, first + PEOPLE), EACH)
     seed = np.arange(len(who)) + 1000 * first
     faces = [pattern(i, s, side) for i, s in zip(who.tolist(), seed.tolist(), strict=True)]
-    images.write_shard(file, faces, identity=who, index=seed, seed=seed, domain="studio")
+    images.write_shard(file, faces, identity=who, index=seed, seed=seed, domain="studio", frame_px=frame_px)
 
 
 def rows_of(count: int = PEOPLE * EACH, folder: str = "generate", domain: str = "main", first: int = 0) -> list[dict]:
@@ -204,6 +205,17 @@ def test_reads_faces_labels_and_domains_at_the_network_s_size(workplace):
     grey = read(file, Path("data"), 32, "grey").faces
     assert grey.shape == (56, 32, 32, 1)
     assert np.abs(grey - samples.faces @ np.array([[0.299], [0.587], [0.114]])).max() <= 0.51
+
+
+def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(workplace):
+    write_shard(Path("data/generate/00000.arrow"), 0, side=32, frame_px=112)
+    mix = rows_of(8, "sets/wild", "mix", first=PEOPLE)
+    samples = read(write_manifest("mixed", [*mix, *rows_of()], classes=PEOPLE + 1), Path("data"), 32, "rgb")
+    own, other = (images.Shards(f"data/{name}").faces(np.arange(8)) for name in ("generate", "sets/wild"))
+    assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
+    assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
+    train.train(samples, replace(CFG, samples=32, seeds=[0]), "mixed", workplace)
+    assert embedded.load(workplace / "seed-0.safetensors").frame.frame_px == 112
 
 
 def truncate(file: Path) -> None:

@@ -47,7 +47,8 @@ class AttrOP:
         start = self.generator.movable(condition[who], seeds)
         found, reached = self._moved("poses", x_id[who], start, seeds, Target(pose_deg, asked.tolerance_deg))
         kept = reached[:, ACCEPTED] == 1
-        rows = Provenance(self.generator.domain, who[kept], index[kept], seeds[kept])
+        about, frame_px = (who[kept], index[kept], seeds[kept]), self.generator.frame_px
+        rows = Provenance(self.generator.domain, *about, frame_px=frame_px)
         shards.draw("poses", rows, lambda p: self.generator.generate(found[kept][p], seeds[kept][p]), self.folder)
         return record.table("pose", row[who], index, pose_deg, reached)
 

@@ -21,8 +21,8 @@ NORM_AHEAD = 1.0  # the descent aims this far above the least norm, as officiall
 class Features(Protocol):
     """A recogniser with gradients."""
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) RGB float in [0, 255]."""
+    def features(self, x: Tensor, frame_px: float | None = None) -> Tensor:
+        """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) RGB float in [0, 255], as `embed` takes them."""
         ...
 
 
@@ -42,13 +42,16 @@ class Critic:
         """Hold the recogniser of the rows, the one whose feature norm is the quality, and the pose network."""
         self.recogniser, self.scorer, self.pose = recogniser, scorer, pose
 
-    def look(self, faces: Tensor, x: Tensor) -> Seen:
-        """Return what is seen on faces (b, 3, h, w) in [0, 1] that rows x (b, d) were asked for; differentiable."""
+    def look(self, faces: Tensor, x: Tensor, frame_px: float | None = None) -> Seen:
+        """Return what is seen on faces (b, 3, h, w) in [0, 1] that rows x (b, d) were asked for; differentiable.
+
+        frame_px: what the faces show of ArcFace's template; None: what each network wants.
+        """
         pixels = 255 * faces.permute(0, 2, 3, 1)
-        features = self.recogniser.features(pixels)
-        scored = features if self.scorer is self.recogniser else self.scorer.features(pixels)
+        features = self.recogniser.features(pixels, frame_px)
+        scored = features if self.scorer is self.recogniser else self.scorer.features(pixels, frame_px)
         cosine = torch.cosine_similarity(features, x)
-        return Seen(cosine, torch.linalg.vector_norm(scored, dim=1), self.pose.degrees(pixels))
+        return Seen(cosine, torch.linalg.vector_norm(scored, dim=1), self.pose.degrees(pixels, frame_px))
 
 
 def loss(seen: Seen, asked_deg: Tensor | None, min_norm: float) -> Tensor:

@@ -76,7 +76,8 @@ def _look(
     """Draw the active rows, leave the gradient of their losses in `moving`, and return what was seen (b, 4)."""
     seen = np.zeros((len(x), STEPS), np.float32)
     for rows, counts in _parts(len(x), generator.rows_at_once, active):
-        found = critic.look(generator.draw(moving[rows], seeds[rows]), torch.from_numpy(x[rows]))
+        faces = generator.draw(moving[rows], seeds[rows])
+        found = critic.look(faces, torch.from_numpy(x[rows]), generator.frame_px)
         asked = None if target.pose_deg is None else torch.from_numpy(target.pose_deg[rows].astype(np.float32))
         loss(found, asked, cfg.min_norm)[torch.from_numpy(counts)].sum().backward()
         with torch.no_grad():

@@ -17,9 +17,9 @@ class PoseNetwork:
         """Hold the network, whose two outputs count in units of `unit_deg`."""
         self.net, self.unit_deg = net, unit_deg
 
-    def degrees(self, x: Tensor) -> Tensor:
+    def degrees(self, x: Tensor, frame_px: float | None = None) -> Tensor:
         """Return yaw and pitch (b, 2) in degrees of faces (b, h, w, 3) RGB float in [0, 255], with gradients."""
-        return self.unit_deg * self.net.features(x)
+        return self.unit_deg * self.net.features(x, frame_px)
 
 
 def load() -> PoseNetwork:

@@ -43,10 +43,11 @@ def designated(drawn: pa.Table, networks: Asked) -> dict[str, Any]:
     shards = Shards("data/generate", "poses-*.arrow")
     faces, who = shards.faces(), shards.column("identity")
     with torch.no_grad():
-        pose_deg = pose.load().degrees(torch.from_numpy(faces).float()).numpy()
+        pose_deg = pose.load().degrees(torch.from_numpy(faces).float(), shards.frame_px).numpy()
     found: dict[str, Any] = {}
     for name, pose_found in zip(("yaw", "pitch"), pose_deg.T, strict=True):
         error = np.abs(pose_found - drawn[f"asked_{name}_deg"].to_numpy())
         found[f"{name}_error_deg"] = {"mean": error.mean(), "max": error.max()}
-    cosine = {name: (sphere.unit_rows(net.embed(faces)) * x[who]).sum(1).mean() for name, (net, x) in networks.items()}
+    rows = {name: sphere.unit_rows(net.embed(faces, shards.frame_px)) for name, (net, _) in networks.items()}
+    cosine = {name: (rows[name] * x[who]).sum(1).mean() for name, (_, x) in networks.items()}
     return {**found, "cosine": cosine}

@@ -31,11 +31,15 @@ Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identi
 
 @dataclass(frozen=True)
 class People:
-    """Images of people, not embedded yet: whom they show and their index (b,), and the faces of a slice of them."""
+    """Images of people, not embedded yet: whom they show and their index (b,), and the faces of a slice of them.
+
+    frame_px: what the faces show of ArcFace's template of 112 px.
+    """
 
     identity: np.ndarray
     index: np.ndarray
     faces: Callable[[slice], np.ndarray]
+    frame_px: int
 
 
 def centres(faces: Faces, m: int) -> np.ndarray:
@@ -47,7 +51,8 @@ def centres(faces: Faces, m: int) -> np.ndarray:
 
 def embedded(recogniser: Recogniser, shards: Shards) -> np.ndarray:
     """Return the recogniser's rows (images, d), not normalised, of all images of the shards."""
-    return _in_parts(len(shards), "embed", lambda part: recogniser.embed(shards.faces(np.arange(len(shards))[part])))
+    rows, frame_px = np.arange(len(shards)), shards.frame_px
+    return _in_parts(len(rows), "embed", lambda part: recogniser.embed(shards.faces(rows[part]), frame_px))
 
 
 def control(recogniser: Recogniser, name: str) -> Numbered:
@@ -64,7 +69,8 @@ def unrelated_people(cfg: Audit, world: World) -> People:
     count = cfg.calibration_identities
     if cfg.unrelated.backend == "embedded":
         album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.studio_spread)
-        return People(album.rows.identity, album.rows.index, lambda part: album.faces(part, world.size_px))
+        about = album.rows
+        return People(about.identity, about.index, lambda part: album.faces(part, world.size_px), about.frame_px)
     shards = Shards(cfg.unrelated.path)
     who = shards.column("identity")
     several = [np.flatnonzero(who == i)[:CALIBRATION_IMAGES] for i, n in enumerate(np.bincount(who)) if n > 1]
@@ -75,7 +81,8 @@ def unrelated_people(cfg: Audit, world: World) -> People:
         )
     chosen = several[:count]
     rows, index = np.concatenate(chosen), np.concatenate([np.arange(len(person)) for person in chosen])
-    return People(np.repeat(np.arange(count), list(map(len, chosen))), index, lambda part: shards.faces(rows[part]))
+    identity = np.repeat(np.arange(count), list(map(len, chosen)))
+    return People(identity, index, lambda part: shards.faces(rows[part]), shards.frame_px)
 
 
 def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
@@ -83,7 +90,7 @@ def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
 
     def rows_of(part: slice) -> np.ndarray:
         faces = people.faces(part)
-        return np.concatenate([network.embed(faces) for network in networks], 1)
+        return np.concatenate([network.embed(faces, people.frame_px) for network in networks], 1)
 
     raw = _in_parts(len(people.identity), "calibrate", rows_of)  # (images, d of one and of the other)
     ends = np.cumsum([network.embedding_size for network in networks])

@@ -19,21 +19,25 @@ INITIAL_SD = 0.1  # of convolutions, as arcface_torch draws them
 class Iresnet(nn.Module):
     """A stem at full size, four levels of pre-activated residual blocks, one linear layer over all positions.
 
-    Input (b, colours, s, s) float, s a multiple of 16; output (b, embedding_size), un-normalised.
+    Input (b, colours, h, w) float, multiples of 16; output (b, embedding_size), un-normalised.
     """
 
     def __init__(
         self,
         widths: Sequence[int],
         embedding_size: int,
-        size_px: int,
+        size_px: int | tuple[int, int],
         colours: int = 3,
         blocks: Sequence[int] = (3, 4, 14, 3),
         squeeze_excitation: bool = False,
     ) -> None:
-        """Build the network; `widths` are the channels of the four levels, the stem has those of the first."""
+        """Build the network; `widths` are the channels of the four levels, the stem has those of the first.
+
+        size_px: the input's side, or its height and width.
+        """
         super().__init__()
-        if size_px % SHRINK:
+        height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
+        if height % SHRINK or width % SHRINK:
             raise ValueError(f"size_px = {size_px}; allowed: a multiple of {SHRINK}")
         self.conv1 = nn.Conv2d(colours, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
@@ -42,7 +46,7 @@ class Iresnet(nn.Module):
         for i in range(4):
             self.add_module(f"layer{i + 1}", _level(before[i], widths[i], blocks[i], squeeze_excitation))
         self.bn2 = nn.BatchNorm2d(widths[-1])
-        self.fc = nn.Linear(widths[-1] * (size_px // SHRINK) ** 2, embedding_size)
+        self.fc = nn.Linear(widths[-1] * (height // SHRINK) * (width // SHRINK), embedding_size)
         self.features = nn.BatchNorm1d(embedding_size)
         self.features.weight.requires_grad_(False)  # stays 1
         for module in self.modules():

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.common import photographs, pretrained
+from stages.common import graphs, photographs, pretrained
 from stages.common.images import Shards
 from stages.common.photographs import TEMPLATE_PX
 from stages.settings.world import World
@@ -133,6 +133,7 @@ def _detector(file: Path) -> Any:
         raise ValueError(
             f"world.detector = '{file}': no such file; allowed: an .onnx detector, or another file for none"
         )
+    graphs.loaded(file)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1  # as everything in a stage; more ranks use more cores
     providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]

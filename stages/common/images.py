@@ -26,6 +26,8 @@ JPEG_SEGMENTS = 1000  # before the one that states the size, at most
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that state it
 JPEG_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))  # markers without a segment
 CHANNELS = {"rgb": 3, "grey": 1}  # of what a network sees
+FRAME_PX = 136  # what rendered faces show of ArcFace's template of 112 px; shards of other faces say how much
+FRAME = "frame_px"  # the key of a shard's metadata that says so
 SCHEMA = pa.schema(
     [
         ("image", pa.binary()),
@@ -144,12 +146,13 @@ HEADERS = {
 }
 
 
-def resize(faces: np.ndarray, size_px: int) -> np.ndarray:
-    """Return faces (b, h, w, 3) uint8 at size_px x size_px, by area averaging when they shrink."""
-    if faces.shape[1] == faces.shape[2] == size_px:
+def resize(faces: np.ndarray, size_px: int | tuple[int, int]) -> np.ndarray:
+    """Return faces (b, h, w, 3) uint8 at one side or (height, width), by area averaging when they shrink."""
+    height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
+    if faces.shape[1:3] == (height, width):
         return faces
-    how = cv2.INTER_AREA if faces.shape[1] > size_px else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (size_px, size_px), interpolation=how) for face in faces])
+    how = cv2.INTER_AREA if faces.shape[1] > height else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(face, (width, height), interpolation=how) for face in faces])
 
 
 def grey(faces: np.ndarray) -> np.ndarray:
@@ -168,8 +171,12 @@ def write_shard(
     domain: str | list[str],
     partner: np.ndarray | None = None,
     ratio: np.ndarray | None = None,
+    frame_px: int = FRAME_PX,
 ) -> None:
-    """Write faces (b, h, w, 3) uint8 RGB, or encoded ones as they are, with their provenance (b,) as an Arrow file."""
+    """Write faces (b, h, w, 3) uint8 RGB, or encoded ones as they are, with their provenance (b,) as an Arrow file.
+
+    frame_px: what the faces show of ArcFace's template of 112 px.
+    """
     columns = {
         "image": [face if isinstance(face, bytes) else encode(face) for face in faces],
         "identity": identity,
@@ -179,7 +186,8 @@ def write_shard(
         "ratio": np.ones(len(faces), np.float32) if ratio is None else ratio,
         "domain": [domain] * len(faces) if isinstance(domain, str) else domain,
     }
-    tables.write(file, tables.of(SCHEMA, columns))
+    table = tables.of(SCHEMA, columns)
+    tables.write(file, table if frame_px == FRAME_PX else table.replace_schema_metadata({FRAME: str(frame_px)}))
 
 
 class Shards:
@@ -196,7 +204,14 @@ class Shards:
             raise ValueError(f"{folder}: no image shards ({pattern}); `dvc repro` makes them")
         self._tables = [tables.read(file, SCHEMA) for file in self.files]
         self._starts = [0, *accumulate(self.sizes())]
+        self.frame_px = self._frame_px()
         self.table = pa.concat_tables(self._tables)
+
+    def _frame_px(self) -> int:
+        said = sorted({(t.schema.metadata or {}).get(FRAME.encode(), b"%d" % FRAME_PX) for t in self._tables})
+        if len(said) > 1 or not re.fullmatch(rb"[1-9]\d{1,2}", said[0]):
+            raise ValueError(f"{self.folder}: {FRAME} = {said[0][:20]!r}; allowed: one number, the same in all shards")
+        return int(said[0])
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from stages.common import checkpoints
+
 
 def library(name: str, extra: str = "published") -> Any:
     """Return a library that only published networks need; raises ValueError saying how to install it."""
@@ -51,14 +53,15 @@ def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder}/config.json: no such file; allowed: the folder of a {cls.__name__}, as published")
     options = {"use_safetensors": any(folder.glob("*.safetensors")), "local_files_only": True}
+    for file in [] if options["use_safetensors"] else sorted(folder.glob("*.bin")):
+        checkpoints.shapes(file)
     if cls.__module__.startswith("transformers"):
         options["ignore_mismatched_sizes"] = True  # named in `info` then; diffusers says it clearly by itself
     try:
         net, info = cls.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
-        said = " ".join(str(error).split())
-        reason = "a pickle that holds more than tensors" if "Weights only load failed" in said else said[:200]
-        raise ValueError(f"{folder}: not a readable {cls.__name__}: {reason}") from error
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{folder}: not a readable {cls.__name__}: {said}") from error
     wrong = {kind.removesuffix("_keys"): sorted(map(str, keys)) for kind, keys in info.items() if keys}
     if wrong:
         said = "; ".join(f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items())

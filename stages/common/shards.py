@@ -28,6 +28,7 @@ class Provenance:
     seed: np.ndarray
     partner: np.ndarray | None = None
     ratio: np.ndarray | None = None
+    frame_px: int = images.FRAME_PX  # what each shows of ArcFace's template of 112 px
 
 
 def image_seeds(split: str, seed: int, who: np.ndarray, index: np.ndarray) -> np.ndarray:
@@ -70,4 +71,5 @@ def _draw_shard(file: Path, part: slice, rows: Provenance, faces_of: Callable[[s
         partner=None if rows.partner is None else rows.partner[part],
         ratio=None if rows.ratio is None else rows.ratio[part],
         domain=domain,
+        frame_px=rows.frame_px,
     )

@@ -52,27 +52,30 @@ class Unconditional:
 def load(cfg: Gallery, world: World) -> Unconditional:
     """Return the gallery of a folder of weights; raises ValueError when a file is missing or does not fit."""
     who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    rows = Provenance("diffusers", who, first, shards.image_seeds("gallery-diffusers", cfg.seed, who, first))
+    seeds = shards.image_seeds("gallery-diffusers", cfg.seed, who, first)
+    rows = Provenance("diffusers", who, first, seeds, frame_px=world.photo_frame_px)
     return Unconditional(_pipeline(Path(cfg.path)), rows, alignment.load(world), cfg.diffusion)
 
 
 def _pipeline(folder: Path) -> Any:
     """Return the pipeline that model_index.json names, its networks loaded strictly, in float32 (it makes such noise).
 
-    It may name classes of diffusers and nothing else: no code that came with the weights is run.
+    Its parts may be networks and schedules of diffusers and nothing else: a pipeline as a part would run code that came
+    with the weights.
     """
     diffusers = pretrained.library("diffusers")
     file = folder / "model_index.json"
     if not file.is_file():
         raise ValueError(f"{file}: no such file; gallery.path = '{folder}'; allowed: a pipeline as diffusers saves it")
     index = artifacts.read_json(file)
+    if not isinstance(index, dict):
+        raise ValueError(f"{file}: expected a mapping of parts; allowed: a pipeline as diffusers saves it")
     parts = {name: given for name, given in index.items() if not name.startswith("_")}
     made = {name: _part(diffusers, file, name, given) for name, given in parts.items()}
     cls = getattr(diffusers, str(index.get("_class_name")), None)
     if cls is None or not {"batch_size", "generator", "num_inference_steps"} <= set(signature(cls.__call__).parameters):
-        raise ValueError(
-            f"{file}: _class_name = {index.get('_class_name')!r}; allowed: an unconditional one such as LDMPipeline"
-        )
+        named = str(index.get("_class_name"))[:80]
+        raise ValueError(f"{file}: _class_name = {named!r}; allowed: an unconditional one such as LDMPipeline")
     try:
         pipeline = cls(**made).to(pretrained.device())
     except (TypeError, ValueError) as error:
@@ -82,9 +85,9 @@ def _pipeline(folder: Path) -> Any:
 
 
 def _part(diffusers: Any, file: Path, name: str, given: Any) -> Any:
-    cls = getattr(diffusers, str(given[-1]), None) if isinstance(given, list) and given[0] == "diffusers" else None
-    if cls is None:
-        raise ValueError(f"{file}: {name} = {given!r}; allowed: a class of diffusers")
+    cls = getattr(diffusers, str(given[-1]), None) if isinstance(given, list) and given[:1] == ["diffusers"] else None
+    if not (isinstance(cls, type) and issubclass(cls, diffusers.ModelMixin | diffusers.SchedulerMixin)):
+        raise ValueError(f"{file}: {name[:80]} = {str(given)[:80]}; allowed: a network or a schedule of diffusers")
     folder = file.parent / name
     if issubclass(cls, diffusers.ModelMixin):
         return pretrained.model(cls, folder, torch.float32)

@@ -62,5 +62,6 @@ def load(cfg: Gallery, world: World) -> Folder:
             f"params.yaml: gallery.identities = {cfg.identities}; allowed: at most the {len(files)} images in {root}"
         )
     who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    rows = Provenance(DOMAIN, who, first, shards.image_seeds("gallery-folder", cfg.seed, who, first))
+    seeds = shards.image_seeds("gallery-folder", cfg.seed, who, first)
+    rows = Provenance(DOMAIN, who, first, seeds, frame_px=world.photo_frame_px)
     return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), found.passed)

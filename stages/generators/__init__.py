@@ -19,6 +19,7 @@ class Generator(Protocol):
     """A face generator conditioned on rows of the embedding sphere. Arrays are float32; rows are independent."""
 
     domain: str
+    frame_px: int  # what its faces show of ArcFace's template of 112 px
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return the conditions (m, c) of unit identity rows (m, d).

@@ -77,9 +77,10 @@ class Arc2Face:
 
     domain = "arc2face"
 
-    def __init__(self, pipeline: Any, encoder: Encoder, aligner: Aligner, cfg: Diffusion) -> None:
+    def __init__(self, pipeline: Any, encoder: Encoder, aligner: Aligner, cfg: Diffusion, frame_px: int) -> None:
         """Hold diffusers' pipeline without its text encoder, and encode the empty prompt once."""
         self.pipeline, self.encoder, self.aligner, self.cfg = pipeline, encoder, aligner, cfg
+        self.frame_px = frame_px
         with torch.inference_mode():
             self.negative = encoder.empty()
 
@@ -164,7 +165,8 @@ def load(cfg: Generate, world: World) -> Arc2Face:
     pipeline.set_progress_bar_config(disable=True)
     if cfg.diffusion.lcm:
         _accelerate(pipeline, folder / LORA, diffusers.LCMScheduler)
-    return Arc2Face(pipeline, Encoder(text_model, tokenizer), alignment.load(world), cfg.diffusion)
+    encoder = Encoder(text_model, tokenizer)
+    return Arc2Face(pipeline, encoder, alignment.load(world), cfg.diffusion, world.photo_frame_px)
 
 
 def _accelerate(pipeline: Any, file: Path, scheduler: Any) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from stages.backbones.inverter import Inverter
-from stages.common import artifacts
+from stages.common import artifacts, images
 from stages.recognisers import embedded
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -28,7 +28,7 @@ CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row d
 class EmbeddedGenerator:
     """Draws studio faces of embedding rows."""
 
-    domain = "studio"
+    domain, frame_px = "studio", images.FRAME_PX
     rows_at_once = 5
 
     def __init__(

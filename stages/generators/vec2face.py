@@ -4,9 +4,6 @@
 quality included; AttrOP moves them.
 """
 
-import argparse
-import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from scipy import special
 from torch import Tensor, nn
 
 from stages.backbones.vec2face import SIDE_PX, TOKENS, Vec2Face
-from stages.common import artifacts, images, pretrained
+from stages.common import artifacts, checkpoints, images, pretrained
 from stages.settings.generate import Generate
 from stages.settings.world import World
 
@@ -51,8 +48,9 @@ class Vec2FaceGenerator:
         self.kind = self.device.type
         self.net = net.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         self.size_px, self.source, self.rows_at_once = world.size_px, source, MOVED[self.kind]
-        before = -round((SIDE_PX - world.photo_frame_px) / 2)
-        self.margin = (before, world.photo_frame_px - SIDE_PX - before)
+        self.frame_px = world.photo_frame_px
+        before = -round((SIDE_PX - self.frame_px) / 2)
+        self.margin = (before, self.frame_px - SIDE_PX - before)
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return rows at native norm (m, d); raises ValueError when d is not the network's."""
@@ -128,15 +126,7 @@ def load(cfg: Generate, world: World) -> Vec2FaceGenerator:
 
 
 def _state(file: Path) -> Mapping[str, Tensor]:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # training checkpoints hold their command line
-            found = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"carries code ({named[1]}) and was not opened" if named else "is no checkpoint of torch.save"
-        raise ValueError(f"{file}: {what}; allowed: tensors under {KEY!r}") from error
-    except (EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"{file}: not a readable checkpoint: {' '.join(str(error).split())[:200]}") from error
+    found = checkpoints.read(file)  # training checkpoints hold their command line, too
     state = found.get(KEY) if isinstance(found, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{file}: no tensors under {KEY!r}; allowed: the published generator")

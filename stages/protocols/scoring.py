@@ -83,10 +83,10 @@ def embeddings(nets: Sequence[recognisers.Recogniser], protocol: Protocol) -> li
     rows = []
     for start in range(0, len(protocol.shards), FACES):
         faces = protocol.shards.faces(np.arange(start, min(start + FACES, len(protocol.shards))))
-        x = [net.embed(faces) for net in nets]
+        x = [net.embed(faces, protocol.shards.frame_px) for net in nets]
         if protocol.domain == "external":
             mirrored = np.ascontiguousarray(faces[:, :, ::-1])
-            x = [row + net.embed(mirrored) for row, net in zip(x, nets, strict=True)]
+            x = [row + net.embed(mirrored, protocol.shards.frame_px) for row, net in zip(x, nets, strict=True)]
         rows.append(x)
     return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
 

@@ -8,13 +8,15 @@ import numpy as np
 
 
 class Recogniser(Protocol):
-    """A face recogniser that knows its own input size, colour order and normalisation."""
+    """A face recogniser that knows its own input size, frame, colour order and normalisation."""
 
     embedding_size: int
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
         """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size.
 
+        frame_px: what the faces show of ArcFace's template of 112 px, `Shards.frame_px`; the network cuts its own frame
+        out of that. None: they show what it wants.
         Row i depends on face i alone, not on the batch around it.
         """
         ...

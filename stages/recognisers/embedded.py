@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.common import artifacts, images
+from stages.recognisers.frames import Frame
 
 CHUNK = 128  # every forward pass has this many faces, padded, so that a row does not depend on the batch around it
 LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -39,21 +40,21 @@ class Embedded:
         self.size_px: int = card["size_px"]
         self.colour: str = card["colour"]
         self.embedding_size: int = card["embedding_size"]
+        self.frame = Frame(self.size_px, self.size_px, card.get("frame_px", images.FRAME_PX))
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, frame_px: float | None = None) -> Tensor:
         """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) float in [0, 255], with gradients."""
-        if x.shape[1] != self.size_px:
-            x = nn.functional.interpolate(x.permute(0, 3, 1, 2), size=self.size_px, mode="area").permute(0, 2, 3, 1)
+        x = self.frame.of_tensor(x.permute(0, 3, 1, 2), frame_px).permute(0, 2, 3, 1)
         return self.net(standardised(x, self.colour))
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
         """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size."""
-        rows = [self._chunk(faces[start : start + CHUNK]) for start in range(0, len(faces), CHUNK)]
+        parts = (faces[start : start + CHUNK] for start in range(0, len(faces), CHUNK))
+        rows = [self._chunk(self.frame.of(part, frame_px)) for part in parts]
         return np.concatenate(rows) if rows else np.empty((0, self.embedding_size), np.float32)
 
     @torch.inference_mode()
     def _chunk(self, faces: np.ndarray) -> np.ndarray:
-        faces = images.resize(faces, self.size_px)
         if self.colour == "grey":  # in float it would be a third of the time
             faces = images.grey(faces)
         padded = np.zeros((CHUNK, *faces.shape[1:]), np.uint8)

@@ -5,30 +5,29 @@ layout, which CVLface and the released HyperFace models share, becomes arcface_t
 weights becomes the identity, as a 1 x 1 convolution and a normalisation whose gain cancels its epsilon.
 """
 
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import isqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.backbones.iresnet import SHRINK, Iresnet
+from stages.common import artifacts, checkpoints
 from stages.recognisers import published
 from stages.recognisers.published import Card, Published
 
 CHUNK, CHUNK_CUDA = 16, 128  # faces a call
 EPS = 1e-5  # of every normalisation, in all of these networks
-LIGHTNING = (
-    "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing", "lightning_fabric.utilities.data",
-    "lightning.fabric.utilities.data",
-)  # fmt: skip  # whose AttributeDict, a mapping by another name, holds the hyperparameters of a checkpoint
-STATE_DICTS = ("state_dict", "state_dict_backbone")  # Lightning; arcface_torch's checkpoint_gpu_0.pt
-PREFIXES = ("module.", "model.", "net.")  # DistributedDataParallel; Lightning and Hugging Face; CVLface
+STATE_DICTS = (
+    "state_dict", "state_dict_backbone", "model", "net", "backbone", "model_state_dict", "net_state_dict", "network",
+)  # fmt: skip  # where a checkpoint of several networks keeps the trained one
+DEPTH = 4  # mappings within mappings that are looked at
+COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of normalisations, and of thop
+LAST = ("fc.weight", "output_layer.3.weight")  # of arcface_torch and AdaFace
 NORM = ("weight", "bias", "running_mean", "running_var")
 BLOCK = {
     "res_layer.0": "bn1", "res_layer.1": "conv1", "res_layer.2": "bn2", "res_layer.3": "prelu", "res_layer.4": "conv2",
@@ -44,18 +43,16 @@ ENDS = {
 class Checkpoint(Published):
     """A recogniser on `Iresnet`; a `Recogniser`, and differentiable through `features`."""
 
-    def __init__(self, card: Card, net: Iresnet, size_px: int) -> None:
+    def __init__(self, card: Card, net: Iresnet, size: tuple[int, int]) -> None:
         """Hold a network and its card, on the accelerator where there is one."""
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = net.eval().requires_grad_(False).to(self.device)
         chunk = CHUNK_CUDA if self.device.type == "cuda" else CHUNK
-        super().__init__(card, size_px, net.fc.out_features, chunk, self._forward)
+        super().__init__(card, size, net.fc.out_features, chunk, self._forward)
 
-    def features(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor, frame_px: float | None = None) -> Tensor:
         """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) RGB float in [0, 255], with gradients."""
-        x = x.permute(0, 3, 1, 2)
-        if x.shape[2:] != (self.size_px, self.size_px):
-            x = nn.functional.interpolate(x, size=self.size_px, mode="area")
+        x = self.frame.of_tensor(x.permute(0, 3, 1, 2), frame_px)
         x = x.flip(1) if self.card.colour == "bgr" else x
         mean, std = (torch.from_numpy(value).reshape(-1, 1, 1).to(x.device) for value in (self.mean, self.std))
         return self._exactly(((x - mean) / std).to(self.device)).to(x.device)
@@ -76,43 +73,74 @@ def load(file: str | Path, card_file: str | Path) -> Checkpoint:
     wrong shape, or when the sizes are not the card's.
     """
     card = published.read(file, card_file)
+    card.verify(file, artifacts.digest(file))
     tensors = arcface_layout(file, state_dict(file))
-    net, size_px = build(file, tensors)
-    card.check(file, size_px=size_px, embedding_size=net.fc.out_features)
-    return Checkpoint(card, net, size_px)
+    net, size = build(file, tensors, card.size)
+    card.check(file, size, net.fc.out_features)
+    return Checkpoint(card, net, size)
 
 
 def state_dict(file: str | Path) -> dict[str, Tensor]:
-    """Return the network's tensors in float32, their keys without the prefixes of whatever wrapped it."""
-    found = _read(Path(file))
-    found = next((found[key] for key in STATE_DICTS if isinstance(found, Mapping) and key in found), found)
-    if not (isinstance(found, Mapping) and found and all(isinstance(v, Tensor) for v in found.values())):
-        raise ValueError(f"{file}: no mapping of names to tensors; allowed: a state dict, or one under {STATE_DICTS}")
-    if any(key.startswith("head.") for key in found):  # of the training's classes, in AdaFace's checkpoints
-        found = {key: value for key, value in found.items() if not key.startswith("head.")}
-    while found and (prefix := next((p for p in PREFIXES if all(key.startswith(p) for key in found)), "")):
-        found = {key.removeprefix(prefix): value for key, value in found.items()}
-    tensors = {key: value.float() for key, value in found.items() if not key.endswith("num_batches_tracked")}
-    broken = [key for key, value in tensors.items() if not (value.ndim and torch.isfinite(value).all())]
-    if broken:
-        raise ValueError(f"{file}: NaN, infinity or a bare number in {_few(broken)}; allowed: finite tensors")
-    return tensors
+    """Return the network's tensors in float32 by its own keys, out of whatever was wrapped around them or lies beside.
+
+    Class centres and counters of training are left out. Whatever else is left over stays, and is refused by its name.
+    """
+    held = dict(_mappings(checkpoints.read(file)))
+    if not held:
+        raise ValueError(f"{file}: no mapping of names to tensors; allowed: a state dict, alone or under a name")
+    places = [(name, prefix) for name, tensors in held.items() for prefix in _prefixes(tensors)]
+    usual = [place for place in places if place[0].rpartition("/")[2] in STATE_DICTS]
+    if len(places) > 1 and len(usual) != 1:
+        found = _few([f"{name}/{prefix}" for name, prefix in places])
+        raise ValueError(f"{file}: {len(places)} networks ({found}); allowed: one, or one under {STATE_DICTS}")
+    name, prefix = (usual or places or [(max(held, key=lambda name: len(held[name])), "")])[0]
+    tensors = _own(held[name], prefix)
+    most = Path(file).stat().st_size
+    if odd := [key for key, value in tensors.items() if not _whole(value, most)]:
+        raise ValueError(f"{file}: not floats in full, or a bare number in {_few(odd)}; allowed: tensors of floats")
+    if broken := [key for key, value in tensors.items() if not torch.isfinite(value.float()).all()]:
+        raise ValueError(f"{file}: NaN or infinity in {_few(broken)}; allowed: finite tensors")
+    return {key: value.float() for key, value in tensors.items()}
 
 
-def _read(file: Path) -> Any:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        with torch.serialization.safe_globals([(dict, f"{package}.AttributeDict") for package in LIGHTNING]):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"carries code ({named[1]})" if named else "carries something else than tensors"
-        raise ValueError(
-            f"{file}: {what} and was not opened; allowed: tensors, as torch.save or safetensors write"
-        ) from error
-    except Exception as error:  # bytes that are no checkpoint fail anywhere in the readers, by any kind of error
-        raise ValueError(f"{file}: not a readable checkpoint: {' '.join(str(error).split())[:200]}") from error
+def _mappings(held: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield the tensors of every mapping within mappings that has some, with its path; each mapping once."""
+    todo, seen = [("", held)], set()
+    while todo:
+        path, found = todo.pop(0)
+        if isinstance(found, Mapping) and id(found) not in seen and path.count("/") < DEPTH:
+            seen.add(id(found))
+            named = {key: value for key, value in found.items() if isinstance(key, str)}
+            if tensors := {key: value for key, value in named.items() if isinstance(value, Tensor)}:
+                yield path, tensors
+            todo += [(f"{path}/{key}", value) for key, value in named.items()]
+
+
+def _prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return what stands before the keys of each network that is among the tensors."""
+    stems = {"input_layer.0.weight": "body.", "conv1.weight": "layer1."}
+    found = [(key.removesuffix(first), then) for key in tensors for first, then in stems.items() if key.endswith(first)]
+    return [prefix for prefix, then in found if any(key.startswith(prefix + then) for key in tensors)]
+
+
+def _own(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors without their prefix, without counters, and without what training had behind the last layer.
+
+    That is a matrix of a row or a column for each class, as long as an embedding, and what shares its name.
+    """
+    found = {key.removeprefix(prefix): v for key, v in tensors.items() if key.rpartition(".")[2] not in COUNTERS}
+    fc = next((found[key] for key in LAST if key in found and found[key].ndim == 2), None)
+    if fc is None:
+        return found
+    heads = {k for k, v in found.items() if k not in LAST and v.ndim == 2 and sum(n == len(fc) for n in v.shape) == 1}
+    names = {name for key in heads if (name := key.rpartition(".")[0])}
+    return {key: v for key, v in found.items() if key not in heads and key.rpartition(".")[0] not in names}
+
+
+def _whole(value: Tensor, most: int) -> bool:
+    """Return whether a tensor has floats of its own, at most as many bytes as the file."""
+    plain = value.layout == torch.strided and value.is_floating_point() and not value.is_meta and value.ndim > 0
+    return plain and value.numel() * value.element_size() <= most
 
 
 def arcface_layout(file: str | Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -150,23 +178,33 @@ def arcface_layout(file: str | Path, tensors: Mapping[str, Tensor]) -> dict[str,
     return out
 
 
-def build(file: str | Path, tensors: Mapping[str, Tensor]) -> tuple[Iresnet, int]:
-    """Return the network of exactly these tensors, in arcface_torch's layout, and its input's side in pixels."""
+def build(
+    file: str | Path, tensors: Mapping[str, Tensor], size: tuple[int, int] | None = None
+) -> tuple[Iresnet, tuple[int, int]]:
+    """Return the network of exactly these tensors, in arcface_torch's layout, and its input's height and width.
+
+    size: what the card says of them; else the last layer's positions are those of a square, or of 7 to 6 as 112 x 96.
+    """
     levels = [f"layer{i}" for i in range(1, 5)]
     blocks = [len({key.split(".")[1] for key in tensors if key.startswith(f"{level}.")}) for level in levels]
     needed = ["conv1.weight", "fc.weight", *(f"{level}.0.conv2.weight" for level in levels)]
     _refuse(file, "missing tensors", [key for key in needed if key not in tensors or tensors[key].ndim < 2])
     colours, fc = tensors["conv1.weight"].shape[1], tensors["fc.weight"]
     widths = [len(tensors[f"{level}.0.conv2.weight"]) for level in levels]
-    side = isqrt(fc.shape[1] // widths[-1])
-    if fc.shape[1] != widths[-1] * side**2 or colours != 3:
+    positions = fc.shape[1] // max(widths[-1], 1)
+    side = isqrt(positions)
+    likely = [(size[0] // SHRINK, size[1] // SHRINK)] if size else []
+    likely += [(side, side), (side + 1, side)]
+    grid = next((g for g in likely if g[0] * g[1] == positions), (0, 0))
+    if fc.shape[1] != widths[-1] * grid[0] * grid[1] or colours != 3 or not all(fc.shape):
         raise ValueError(
             f"{file}: conv1.weight {tuple(tensors['conv1.weight'].shape)}, fc.weight {tuple(fc.shape)}; allowed: three "
             f"colours, and as many columns as {widths[-1]} channels at the positions of a square"
         )
+    found = SHRINK * grid[0], SHRINK * grid[1]
     with torch.device("meta"):  # no weights are drawn
         squeezed = any(".se." in key for key in tensors)
-        net = Iresnet(widths, len(fc), SHRINK * side, colours, blocks, squeezed)
+        net = Iresnet(widths, len(fc), found, colours, blocks, squeezed)
     expected = net.state_dict()
     counters = {key: torch.zeros((), dtype=torch.long) for key in expected if key.endswith("num_batches_tracked")}
     _refuse(file, "missing tensors", [key for key in expected if key not in tensors and key not in counters])
@@ -176,7 +214,7 @@ def build(file: str | Path, tensors: Mapping[str, Tensor]) -> tuple[Iresnet, int
         for key, value in expected.items() if key not in counters and tensors[key].shape != value.shape
     ])  # fmt: skip
     net.load_state_dict({**tensors, **counters}, assign=True)
-    return net, SHRINK * side
+    return net, found
 
 
 def _refuse(file: str | Path, what: str, keys: list[str]) -> None:

@@ -7,10 +7,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.common import artifacts, images, params
+from stages.common import artifacts, params
 from stages.common.params import Count, Positive, settings
+from stages.recognisers.frames import Frame
 
+TEMPLATE_PX = 112.0  # what ArcFace's authors cut out, and whoever trained after them
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
+HeightWidth = Annotated[list[Count], Field(min_length=2, max_length=2)]
 ThreePositive = Annotated[list[Positive], Field(min_length=3, max_length=3)]
 
 
@@ -18,16 +21,19 @@ ThreePositive = Annotated[list[Positive], Field(min_length=3, max_length=3)]
 class Card:
     """How a network wants its faces: x = (pixel - mean) / std, in the order of its channels.
 
-    mean and std are one number or one for each channel, in `colour`'s order, of pixels in 0 to 255. `size_px` and
+    mean and std are one number or one for each channel, in `colour`'s order, of pixels in 0 to 255. `frame_px`: what
+    the faces show of ArcFace's template of 112 px from top to bottom. `size_px`, a side or height and width, and
     `embedding_size` are checked against the network where the card has them; an ONNX network of free size needs
     size_px. `graph_normalises`: the card knows that an ONNX graph begins with arithmetic of its own. `sha256`: of the
-    file of weights, checked; `about`: for people.
+    file of weights (with those beside it, in the order of their names, one after the other), checked; `about`: for
+    people.
     """
 
     colour: Literal["rgb", "bgr"]
     mean: float | Three
     std: Positive | ThreePositive
-    size_px: Count | None = None
+    frame_px: Annotated[float, Field(ge=16, le=1120)] = TEMPLATE_PX
+    size_px: Count | HeightWidth | None = None
     embedding_size: Count | None = None
     graph_normalises: bool = False
     sha256: str | None = None
@@ -38,53 +44,76 @@ class Card:
         """Return whether the card changes what it is given."""
         return bool(np.any(np.asarray(self.mean) != 0) or np.any(np.asarray(self.std) != 1))
 
-    def check(self, weights: str | Path, **found: int) -> None:
-        """Raise ValueError when `size_px` or `embedding_size` of the network in `weights` is not the card's."""
-        for key, value in found.items():
-            if getattr(self, key) not in (None, value):
-                raise ValueError(f"{weights}: {key} = {value}; allowed by its card: {getattr(self, key)}")
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Return height and width, where the card has them."""
+        match self.size_px:
+            case None:
+                return None
+            case int(side):
+                return side, side
+            case height, width:
+                return height, width
+
+    def check(self, weights: str | Path, size: tuple[int, int], embedding_size: int) -> None:
+        """Raise ValueError when the size or the embedding size of the network in `weights` is not the card's."""
+        if self.size not in (None, size):
+            found = size[0] if size[0] == size[1] else list(size)
+            raise ValueError(f"{weights}: size_px = {found}; allowed by its card: {self.size_px}")
+        if self.embedding_size not in (None, embedding_size):
+            raise ValueError(
+                f"{weights}: embedding_size = {embedding_size}; allowed by its card: {self.embedding_size}"
+            )
+
+    def verify(self, weights: str | Path, digest: str) -> None:
+        """Raise ValueError when the card knows another digest of the weights."""
+        if self.sha256 not in (None, digest):
+            raise ValueError(f"{weights}: sha256 differs from the one in its card; allowed: {self.sha256}")
 
 
 def read(weights: str | Path, file: str | Path) -> Card:
-    """Return the card of a file of weights; raises ValueError when either is missing or they do not fit."""
+    """Return the card of a file of weights; raises ValueError when either is missing, or the card is broken."""
     for path in (weights, file):
         if not Path(path).is_file():
             raise ValueError(
                 f"{path}: no such file; allowed: weights of your own, and a card of stages/recognisers/cards"
             )
-    card = params.check("card", artifacts.read_json(file), Card, Path(file))
-    if card.sha256 and card.sha256 != artifacts.digest(weights):
-        raise ValueError(f"{weights}: sha256 differs from the one in its card {file}")
-    return card
+    return params.check("card", artifacts.read_json(file), Card, Path(file))
 
 
 class Published:
     """A network trained elsewhere; a `Recogniser`.
 
-    `run` maps prepared faces (chunk, 3, size_px, size_px) float32 to rows (chunk, embedding_size). Every call has
-    `chunk` faces, padded, so that a row does not depend on the batch around it.
+    `run` maps prepared faces (chunk, 3, height, width) float32 to rows (chunk, embedding_size). Every call has `chunk`
+    faces, padded, so that a row does not depend on the batch around it.
     """
 
     def __init__(
-        self, card: Card, size_px: int, embedding_size: int, chunk: int, run: Callable[[np.ndarray], np.ndarray]
+        self,
+        card: Card,
+        size: tuple[int, int],
+        embedding_size: int,
+        chunk: int,
+        run: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         """Hold a network that runs, and the card that describes it."""
-        self.card, self.size_px, self.embedding_size = card, size_px, embedding_size
+        self.card, self.frame, self.embedding_size = card, Frame(*size, card.frame_px), embedding_size
         self.mean, self.std = (np.asarray(value, np.float32) for value in (card.mean, card.std))
         self._chunk, self._run = chunk, run
 
-    def prepared(self, faces: np.ndarray) -> np.ndarray:
-        """Return faces uint8 (b, h, w, 3) RGB as the network wants them, (b, 3, size_px, size_px) float32."""
-        x = images.resize(faces, self.size_px).astype(np.float32)
+    def prepared(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
+        """Return faces uint8 (b, h, w, 3) RGB as the network wants them, (b, 3, height, width) float32."""
+        x = self.frame.of(faces, frame_px).astype(np.float32)
         x = x[..., ::-1] if self.card.colour == "bgr" else x
         return np.ascontiguousarray(((x - self.mean) / self.std).transpose(0, 3, 1, 2))
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
         """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size."""
-        rows = [self._rows(faces[start : start + self._chunk]) for start in range(0, len(faces), self._chunk)]
+        starts = range(0, len(faces), self._chunk)
+        rows = [self._rows(faces[start : start + self._chunk], frame_px) for start in starts]
         return np.concatenate(rows) if rows else np.empty((0, self.embedding_size), np.float32)
 
-    def _rows(self, faces: np.ndarray) -> np.ndarray:
-        padded = np.zeros((self._chunk, 3, self.size_px, self.size_px), np.float32)
-        padded[: len(faces)] = self.prepared(faces)
+    def _rows(self, faces: np.ndarray, frame_px: float | None) -> np.ndarray:
+        padded = np.zeros((self._chunk, 3, self.frame.height, self.frame.width), np.float32)
+        padded[: len(faces)] = self.prepared(faces, frame_px)
         return self._run(padded)[: len(faces)]

@@ -75,7 +75,7 @@ def embed_map(domains: Mapping[str, Shards], recogniser: Recogniser, people: int
     for name, shards in domains.items():
         identity = shards.column("identity")
         many = pick(identity, max(MEASURED, people), images)
-        x = sphere.unit_rows(recogniser.embed(shards.faces(many)))
+        x = sphere.unit_rows(recogniser.embed(shards.faces(many), shards.frame_px))
         distance[name], measured[name] = within_distance(x, identity[many]), len(np.unique(identity[many]))
         few = pick(identity[many], people, images)
         rows[name], who[name] = x[few], identity[many][few]

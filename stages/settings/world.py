@@ -11,7 +11,8 @@ from stages.common.params import SizePx, Spread, settings
 class World:
     """How faces are photographed by `gallery`, `generate`, `sets` and `benchmarks`.
 
-    `photo_frame_px` is what the square of an aligned photograph shows, in pixels of ArcFace's 112 px template.
+    `photo_frame_px` is what the square of a photograph shows, in pixels of ArcFace's 112 px template; each network
+    cuts its own frame out of it.
     `detector` finds the faces of pictures that have to be aligned; a file that does not end in .onnx stands for none.
     """
 

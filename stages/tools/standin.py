@@ -1,7 +1,8 @@
 """Write random weights in a published layout: `python -m stages.tools.standin arc2face FOLDER --size tiny`.
 
-arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA; `--size full` is as large as published (5 GB)
-vec2face        what stages/generators/vec2face.py reads
+arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA and its recogniser antelopev2/arcface.onnx;
+                `--size full` is as large as published (5 GB)
+vec2face        what stages/generators/vec2face.py reads, its recogniser, and the network of AttrOP's quality
 recognisers     arcface.onnx and backbone.pth, for recognisers `onnx` and `iresnet` with cards/insightface.json; 512-d
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
@@ -11,7 +12,7 @@ of tensors are those of the published files, old spellings included. Files that 
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ VEC2FACE: dict[str, dict[str, Any]] = {  # width, blocks of encoder and decoder,
 }
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # as in SD 1.5's vae
 RANK = 4  # of the LoRA
-FACE_PX, POOL_PX = 112, 8  # of the recognisers' input; pixels that the one in ONNX averages along an axis
+ROWS, FACE_PX, POOL_PX = 512, 112, 8  # the recognisers' row and input; what the one in ONNX averages along an axis
+GLINT360K = ("arcface-r100-glint360k.pth", "magface-r100-glint360k.pth")
 IRESNET = {"tiny": (4, 8, 8, 16), "small": (16, 32, 64, 128), "full": (64, 128, 256, 512)}
 
 
@@ -116,28 +118,48 @@ def vec2face(folder: Path, size: str, d: int = 512) -> dict[str, Tensor]:
     return state
 
 
+def antelopev2(folder: Path, size: str) -> None:
+    """Write the recogniser whose rows Arc2Face draws."""
+    linear(folder / "antelopev2/arcface.onnx")
+
+
+def glint360k(folder: Path, size: str) -> None:
+    """Write the recogniser whose rows Vec2Face draws, and the one whose norm says how good a picture is."""
+    for seed, name in enumerate(GLINT360K):
+        iresnet(folder / name, size, (3, 13, 30, 3), seed)
+
+
 def recognisers(folder: Path, size: str) -> None:
-    """Write a recogniser as ONNX, one linear map of a shrunken face, and one as a checkpoint of arcface_torch."""
+    """Write a recogniser as ONNX, and one as a checkpoint of arcface_torch."""
+    linear(folder / "arcface.onnx")
+    iresnet(folder / "backbone.pth", size, (3, 4, 14, 3))
+
+
+def linear(file: Path) -> None:
+    """Write a recogniser as ONNX: one linear map of a shrunken face."""
     onnx = pretrained.library("onnx")
-    rng, rows, pooled = np.random.default_rng(0), 512, 3 * (FACE_PX // POOL_PX) ** 2
-    weights = {"kernel": rng.standard_normal((rows, pooled)) / pooled**0.5, "offset": np.zeros(rows)}
+    rng, pooled = np.random.default_rng(0), 3 * (FACE_PX // POOL_PX) ** 2
+    weights = {"kernel": rng.standard_normal((ROWS, pooled)) / pooled**0.5, "offset": np.zeros(ROWS)}
     nodes = [
         onnx.helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[POOL_PX] * 2, strides=[POOL_PX] * 2),
         onnx.helper.make_node("Flatten", ["small"], ["flat"]),
         onnx.helper.make_node("Gemm", ["flat", "kernel", "offset"], ["rows"], transB=1),
     ]
-    ends = {"image": ["n", 3, FACE_PX, FACE_PX], "rows": ["n", rows]}
+    ends = {"image": ["n", 3, FACE_PX, FACE_PX], "rows": ["n", ROWS]}
     first, last = (onnx.helper.make_tensor_value_info(k, onnx.TensorProto.FLOAT, v) for k, v in ends.items())
     constants = [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()]
     graph = onnx.helper.make_graph(nodes, "standin", [first], [last], constants)
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(
-        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8),
-        folder / "arcface.onnx",
-    )
-    torch.manual_seed(0)
-    net = Iresnet(IRESNET[size], rows, FACE_PX, blocks=(3, 4, 14, 3) if size == "full" else (1, 1, 1, 1))
-    torch.save(net.state_dict(), folder / "backbone.pth")
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, file)
+
+
+def iresnet(file: Path, size: str, full: tuple[int, ...], seed: int = 0) -> None:
+    """Write a checkpoint of arcface_torch; full: the blocks of its levels at the published size."""
+    torch.manual_seed(seed)
+    net = Iresnet(IRESNET[size], ROWS, FACE_PX, blocks=full if size == "full" else (1, 1, 1, 1))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(net.state_dict(), file)
 
 
 def unconditional(folder: Path, size: str) -> None:
@@ -182,12 +204,13 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
     save_file(tensors, file, {"format": "pt"})
 
 
-KINDS: Mapping[str, Callable[[Path, str], object]] = {
-    "arc2face": arc2face, "vec2face": vec2face, "recognisers": recognisers, "unconditional": unconditional,
+KINDS: Mapping[str, Sequence[Callable[[Path, str], object]]] = {
+    "arc2face": (arc2face, antelopev2), "vec2face": (vec2face, glint360k), "recognisers": (recognisers,),
+    "unconditional": (unconditional,),
 }  # fmt: skip
 WRITTEN = {
-    "arc2face": ("encoder", "arc2face", "vae", "tokenizer", "scheduler", "lcm-lora-sdv1-5"),
-    "vec2face": ("vec2face_generator.pth",),
+    "arc2face": ("encoder", "arc2face", "vae", "tokenizer", "scheduler", "lcm-lora-sdv1-5", "antelopev2"),
+    "vec2face": ("vec2face_generator.pth", *GLINT360K),
     "recognisers": ("arcface.onnx", "backbone.pth"),
     "unconditional": ("unet", "vqvae", "scheduler", "model_index.json"),
 }
@@ -204,7 +227,8 @@ def main(arguments: list[str]) -> str:
     taken = [given.folder / name for name in WRITTEN[given.what] if (given.folder / name).exists()]
     if taken:
         raise ValueError(f"{taken[0]}: exists already; allowed: a folder without it")
-    KINDS[given.what](given.folder, given.size)
+    for write in KINDS[given.what]:
+        write(given.folder, given.size)
     return f"{given.folder}: random weights in the layout of {given.what}"
 
 

@@ -9,13 +9,17 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, images, tables
+from stages.recognisers.frames import Frame
 
 DOMAINS = ("main", "mix")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Training samples: faces (n, s, s, c) uint8, RGB or grey; label_a, label_b, weight (of a), mix, each (n,)."""
+    """Training samples: faces (n, s, s, c) uint8, RGB or grey; label_a, label_b, weight (of a), mix, each (n,).
+
+    frame_px: what all of them show of ArcFace's template of 112 px.
+    """
 
     faces: np.ndarray
     label_a: np.ndarray
@@ -24,6 +28,7 @@ class Samples:
     mix: np.ndarray
     classes: int
     augment: bool
+    frame_px: int = images.FRAME_PX
 
 
 def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
@@ -38,18 +43,22 @@ def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
     for i, of in enumerate(zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)):
         places.setdefault("/".join(of), []).append(i)
     rows = table["row"].to_numpy()
+    mix = np.array(table["domain"].to_pylist()) == "mix"
+    first = "/".join(table[name][int(mix.argmin())].as_py() for name in ("set", "shard"))  # others are mixed into it
+    frame_px = _shard(manifest, data / first, variant["digests"].get(first)).frame_px
+    frame = Frame(size_px, size_px, frame_px)
     for name, here in sorted(places.items()):
         shard = _shard(manifest, data / name, variant["digests"].get(name))
         _check_range(manifest, "row", rows[here], len(shard))
         for i in here:
             face = images.decode(shard.table["image"][int(rows[i])].as_py(), f"{data / name}: row {rows[i]}")
-            face = images.resize(face[None], size_px)
+            face = frame.of(face[None], shard.frame_px)
             faces[i] = (images.grey(face) if colour == "grey" else face)[0]
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])
-    mix = np.array(table["domain"].to_pylist()) == "mix"
-    return Samples(faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"])
+    about = {"classes": variant["classes"], "augment": variant["augment"], "frame_px": frame_px}
+    return Samples(faces, **column, mix=mix, **about)
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import networks
 import numpy as np
 import pytest
 import torch
@@ -19,6 +20,7 @@ from stages.common.images import Shards
 from stages.common.params import Network
 from stages.generators import Differentiable
 from stages.generators.embedded import POSE_DEG, EmbeddedGenerator
+from stages.recognisers import iresnet
 from stages.settings.embed import Embed
 from stages.settings.generate import Attributes, Generate
 from stages.settings.world import World
@@ -175,3 +177,17 @@ def test_the_chain_draws_designated_poses_and_reports_them(chain: Path):
     assert 0 <= said["yaw_error_deg"]["mean"] <= said["yaw_error_deg"]["max"] < 90
     assert (chain / "reports/figures/poses.jpg").stat().st_size > 1000
     assert "Designated poses" in (chain / "reports/report.md").read_text()
+
+
+def test_a_published_network_judges_its_own_crop_of_what_is_drawn(scene: Scene, tmp_path: Path):
+    assert isinstance(scene.generator, EmbeddedGenerator)
+    torch.save(networks.adaface(), tmp_path / "net.pth")
+    scorer = iresnet.load(tmp_path / "net.pth", networks.write_card(tmp_path / "card.json"))
+    seen = Critic(scene.critic.recogniser, scorer, scene.critic.pose)
+    start = scene.generator.movable(scene.z, SEEDS)
+    anything = Target(ASKED_DEG, 1000.0)
+    _, reached = descend(scene.generator, seen, scene.x, start, SEEDS, anything, replace(scene.cfg, min_cosine=-1))
+    with torch.no_grad():
+        pixels = 255 * scene.generator.draw(torch.from_numpy(start), SEEDS).permute(0, 2, 3, 1)
+    whole, cropped = (scorer.features(pixels, frame_px).norm(dim=1).numpy() for frame_px in (None, 136))
+    assert np.allclose(reached[:, NORM], cropped, rtol=1e-5) and not np.allclose(whole, cropped, rtol=1e-3)

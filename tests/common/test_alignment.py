@@ -106,6 +106,21 @@ def test_a_detected_face_is_brought_to_the_template(found: Aligner, side_px: int
     assert np.array_equal(faces[0], alignment.warp(picture, alignment.similarity(expected, ARCFACE), 112))
 
 
+class Blue:
+    """Finds a face where a picture is blue, as insightface's detectors see it: BGR."""
+
+    def detect(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, x = np.argwhere(picture[:, :, 0] > 200)[0]
+        return np.array([[x, y, x + 1, y + 1, 1.0]]), np.array([detector.POINTS + [x, y]])
+
+
+def test_the_detector_is_shown_blue_first():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[5, 7, 0], picture[20, 30, 2] = 255, 255  # RGB: a red pixel, and a blue one
+    points = Aligner(112, 112, Blue()).landmarks(picture)
+    assert points is not None and np.allclose(points, detector.POINTS + [30, 20])
+
+
 def test_of_two_faces_the_larger_one_is_taken(found: Aligner):
     both = np.maximum(detector.picture(128, 0, grey=230), detector.picture(128, 3, row=2))
     points = found.landmarks(both)

@@ -96,6 +96,36 @@ def test_features_are_the_rows_and_have_gradients(tmp_path: Path):
     assert loaded.features(torch.rand(2, 48, 48, 3)).shape == (2, networks.D)
 
 
+def renamed(prefix: str) -> dict[str, Tensor]:
+    return {prefix + key: value for key, value in networks.adaface().items()}
+
+
+PLAIN = networks.adaface()
+WRAPPED: dict[str, Any] = {
+    "torch.compile": renamed("_orig_mod."),
+    "a module of a module": renamed("module.encoder.backbone."),
+    "any other name": renamed("face_net."),
+    **{f"under {name}": {name: PLAIN} for name in ("model", "net", "backbone", "model_state_dict", "whatever")},
+    "under two names": {"checkpoint": {"model": renamed("module.")}, "epoch": 3},
+    "beside another network": {"model": PLAIN, "ema": networks.adaface(seed=1)},
+    "thop's counters": {**PLAIN, "total_ops": torch.zeros(1), "body.0.res_layer.1.total_params": torch.zeros(1)},
+    "class centres": {**PLAIN, "fc7.weight": torch.zeros(9, networks.D), "fc7.bias": torch.zeros(9)},
+    "class centres beside a prefix": {**renamed("backbone."), "head.kernel": torch.zeros(networks.D, 9)},
+    "class centres alone": {**PLAIN, "weight": torch.zeros(9, networks.D)},
+    "numbers of NumPy": {"state_dict": PLAIN, "best": np.float64(0.9), "all": np.arange(3.0), "n": np.int64(3)},
+    "an optimiser": {"state_dict": PLAIN, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "groups": [{}]}},
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_the_network_is_found_in_what_was_wrapped_around_it(tmp_path: Path, name: str, zipped: bool):
+    torch.save(WRAPPED[name], tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+    found = iresnet.state_dict(tmp_path / "net.pth")
+    expected = {key: value for key, value in PLAIN.items() if value.ndim}
+    assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     tensors: dict[str, Any] = networks.adaface()
     for key, value in changes.items():
@@ -117,7 +147,7 @@ CASES: list[tuple[Any, str]] = [
     (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "fc.weight (24, 60)"),
     (
         changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}),
-        "NaN, infinity or a bare number in output_layer.3.bias",
+        "NaN or infinity in output_layer.3.bias",
     ),
     (changed(**{"output_layer.3.bias": torch.tensor(1.0)}), "a bare number in output_layer.3.bias"),
     (changed(**{"output_layer.3.weight": torch.ones(24)}), "missing tensors: fc.weight"),
@@ -126,6 +156,15 @@ CASES: list[tuple[Any, str]] = [
     ([torch.ones(3)], "no mapping of names to tensors"),
     ({"state_dict": {"model.a": 3}}, "no mapping of names to tensors"),
     ({}, "no mapping of names to tensors"),
+    (dict(enumerate(PLAIN.values())), "no mapping of names to tensors"),
+    ({"student": PLAIN, "teacher": networks.adaface(seed=1)}, "2 networks (/student/, /teacher/); allowed: one"),
+    ({**renamed("student."), **renamed("teacher.")}, "2 networks (/student., /teacher.); allowed: one"),
+    ({**renamed("net."), "projection.weight": torch.ones(networks.D, networks.D)}, "left over: projection.weight"),
+    ({**renamed("net."), "gate": torch.ones(8)}, "tensors left over: gate"),
+    (changed(**{"output_layer.3.bias": torch.ones(24, dtype=torch.int8)}), "not floats in full"),
+    (changed(**{"output_layer.3.bias": torch.ones(1).expand(10**12)}), "not floats in full"),
+    (changed(**{"output_layer.3.bias": torch.ones(24).to_sparse()}), "holds sparse tensors"),
+    (changed(**{"output_layer.3.bias": torch.ones(24, device="meta")}), "holds meta (empty) tensors"),
 ]
 
 

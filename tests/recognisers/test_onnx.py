@@ -1,6 +1,9 @@
 """ONNX networks: which are taken, which are refused, and what a graph does by itself."""
 
+import hashlib
+import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,13 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from tiny import params
 from torch import nn
 
 from stages import recognisers
-from stages.recognisers.onnx import arithmetic_first
+from stages.common import graphs
+from stages.common import networks as checked
+from stages.common.graphs import arithmetic_first
 
 
 def faces(count: int = 4, side: int = 32) -> np.ndarray:
@@ -50,8 +56,7 @@ def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ({"sides": (32, 48)}, "inputs image ['N', 3, 32, 48]; allowed: exactly one of shape (N, 3, s, s)"),
-        ({"channels": 1}, "inputs image ['N', 1, 32, 32]; allowed: exactly one of shape (N, 3, s, s)"),
+        ({"channels": 1}, "inputs image ['N', 1, 32, 32]; allowed: exactly one of shape (N, 3, h, w)"),
         ({"outputs": ("rows", "again")}, "outputs rows ['N', 24], again ['N', 24]; allowed: exactly one"),
         ({"outputs": ("map",)}, "allowed: exactly one of shape (N, d)"),
         ({"outputs": ("norm",)}, "outputs norm ['N', 1]; allowed: exactly one of shape (N, d)"),
@@ -109,11 +114,190 @@ def test_torch_s_own_exports_are_seen_through(tmp_path: Path, inside: bool):
     assert found == (["Sub 127.5", "Div 127.5"] if inside else [])
 
 
-def test_weights_in_another_file_are_refused(tmp_path: Path):
-    file = networks.write_onnx(tmp_path / "net.onnx")
+def two_files(folder: Path, seed: int = 0) -> Path:
+    """Write a graph with its weights beside it, as torch's exporter does."""
+    file = networks.write_onnx(folder / "net.onnx", seed=seed)
     onnx.save(onnx.load(file), file, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
-    with pytest.raises(ValueError, match="net.onnx: keeps its weights in another file; allowed: one file"):
+    return file
+
+
+def test_weights_beside_the_graph_are_read_and_are_part_of_the_digest(tmp_path: Path):
+    expected = load(networks.write_onnx(tmp_path / "net.onnx")).embed(faces())
+    (tmp_path / "two").mkdir()
+    file = two_files(tmp_path / "two")
+    both = hashlib.sha256(file.read_bytes() + file.with_name("net.onnx.data").read_bytes()).hexdigest()
+    card = networks.write_card(tmp_path / "card.json", sha256=both)
+    for weights in (file, file.parent):
+        np.testing.assert_array_equal(recognisers.load("onnx", weights, card).embed(faces()), expected)
+    data = file.with_name("net.onnx.data")
+    data.write_bytes(data.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(ValueError, match="net.onnx: sha256 differs from the one in its card"):
+        recognisers.load("onnx", file, card)
+    data.unlink()
+    with pytest.raises(
+        ValueError, match="net.onnx: keeps weights in 'net.onnx.data'; allowed: .* files that lie beside"
+    ):
         load(file)
+
+
+def test_a_folder_holds_one_graph(tmp_path: Path):
+    card = networks.write_card(tmp_path / "card.json")
+    for count in (0, 2):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for i in range(count):
+            networks.write_onnx(folder / f"{i}.onnx")
+        with pytest.raises(ValueError, match=f"{count} .onnx files; allowed: one"):
+            recognisers.load("onnx", folder, card)
+
+
+@pytest.mark.parametrize("key", ["embed", "audit.judge", "generate.attributes.quality"])
+def test_stages_depend_on_weights_beside_a_graph_through_their_folder(tmp_path: Path, key: str):
+    (tmp_path / "two").mkdir()
+    file = two_files(tmp_path / "two")
+    network = {"recogniser": "onnx", "weights": str(file), "card": "x"}
+    with pytest.raises(ValueError, match=f"{key}.weights = .* net.onnx.data beside it; allowed: the folder of both"):
+        checked.check(Path("params.yaml"), params({key: network}))
+    if key != "embed":  # embed's rows do not fit the generator
+        checked.check(Path("params.yaml"), params({key: {**network, "weights": str(file.parent)}}))
+
+
+def elsewhere(graph: Any, location: str) -> None:
+    for tensor in graph.initializer:
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+
+
+def in_a_constant(graph: Any, location: str) -> None:
+    tensor = graph.initializer.pop()
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    tensor.external_data.add(key="location", value=location)
+    graph.node.insert(0, onnx.helper.make_node("Constant", [], [tensor.name], value=tensor))
+
+
+def in_a_branch(graph: Any, location: str) -> None:
+    inner = onnx.helper.make_graph([], "inner", [], [])
+    inner.initializer.append(graph.initializer[0])
+    elsewhere(inner, location)
+    graph.node.append(onnx.helper.make_node("If", ["yes"], ["z"], then_branch=inner, else_branch=inner))
+
+
+@pytest.mark.parametrize("place", [elsewhere, in_a_constant, in_a_branch])
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "inner/secret", "", "link"])
+def test_weights_that_do_not_lie_beside_the_graph_are_refused_wherever_they_are_named(
+    tmp_path: Path, place: Callable[[Any, str], None], location: str
+):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "secret").write_bytes(bytes(100_000))
+    (tmp_path / "net/link").symlink_to("../secret")
+    model = onnx.load(networks.write_onnx(tmp_path / "net/net.onnx"))
+    place(model.graph, location)
+    (tmp_path / "net/net.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match=f"net.onnx: keeps weights in '{location}'; allowed: in itself, or in files"):
+        graphs.header(tmp_path / "net/net.onnx")
+
+
+def wrapped(file: Path, nodes: list[Any], shape: list[Any], constants: dict[str, Any] | None = None) -> Path:
+    """Write a graph of an image (N, 3, 32, 32) whose nodes make `y` of it."""
+    held = {"w": np.ones((3, 8), np.float32), **(constants or {})}
+    first = [
+        onnx.helper.make_node("GlobalAveragePool", ["image"], ["p"]),
+        onnx.helper.make_node("Flatten", ["p"], ["f"]),
+    ]
+    graph = onnx.helper.make_graph(
+        [*first, onnx.helper.make_node("MatMul", ["f", "w"], ["r"]), *nodes], "g",
+        [onnx.helper.make_tensor_value_info("image", 1, ["N", 3, 32, 32])],
+        [onnx.helper.make_tensor_value_info("y", 1, shape)],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+    )  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
+    return file
+
+
+def node(operator: str, inputs: str, output: str, **attributes: Any) -> Any:
+    return onnx.helper.make_node(operator, inputs.split(), [output], **attributes)
+
+
+ONE_ROW = {"shape": np.array([1, -1])}
+ONE_AT_A_TIME = {
+    "another shape": ([node("Reshape", "r shape", "y")], ONE_ROW),
+    "an error": ([node("Reshape", "r shape", "one"), node("MatMul", "one square", "y")],
+                 {**ONE_ROW, "square": np.eye(8, dtype=np.float32)}),
+    "rows that depend on each other": ([node("ReduceSum", "r axis", "s", keepdims=1), node("Add", "r s", "y")],
+                                       {"axis": np.array([0])}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_AT_A_TIME)
+def test_a_batch_that_is_free_in_name_only_is_given_one_face_a_call(tmp_path: Path, name: str):
+    nodes, constants = ONE_AT_A_TIME[name]
+    found = load(wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants)).embed(faces())
+    alone = load(wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants))
+    np.testing.assert_array_equal(found, np.concatenate([alone.embed(face[None]) for face in faces()]))
+    assert found.shape == (4, 8) and np.ptp(found, axis=0).min() > 0
+
+
+def test_rows_may_have_two_more_axes_of_one(tmp_path: Path):
+    plain = load(wrapped(tmp_path / "net.onnx", [node("Identity", "r", "y")], ["N", 8])).embed(faces())
+    four = wrapped(
+        tmp_path / "net.onnx", [node("Unsqueeze", "r axes", "y")], ["N", 8, 1, 1], {"axes": np.array([2, 3])}
+    )
+    np.testing.assert_array_equal(load(four).embed(faces()), plain)
+    assert graphs.header(four)["embedding_size"] == 8
+
+
+def loop(operator: str) -> Any:
+    body = onnx.helper.make_graph([], "body", [], [])
+    return node(operator, "", "z", body=body)
+
+
+def nested(_: str) -> Any:
+    branch = onnx.helper.make_graph([loop("Loop")], "branch", [], [])
+    return node("If", "yes", "z", then_branch=branch, else_branch=branch)
+
+
+@pytest.mark.parametrize("made", [loop("Loop"), loop("Scan"), nested("")], ids=["Loop", "Scan", "nested"])
+def test_a_graph_that_loops_is_refused(tmp_path: Path, made: Any):
+    file = wrapped(tmp_path / "net.onnx", [node("Identity", "r", "y"), made], ["N", 8])
+    with pytest.raises(ValueError, match="net.onnx: has a (Loop|Scan); allowed: graphs that do as much for every face"):
+        load(file)
+
+
+def large(side: int, times: int) -> tuple[list[Any], dict[str, Any]]:
+    nodes = [node("Expand", "one shape", "m0"), *(node("MatMul", f"m{i} m0", f"m{i + 1}") for i in range(times))]
+    nodes += [node("ReduceMean", f"m{times}", "mean", keepdims=0), node("Add", "r mean", "y")]
+    return nodes, {"one": np.full((1, 1), 1e-3, np.float32), "shape": np.array([side, side])}
+
+
+@pytest.mark.parametrize(
+    ("side", "times", "said"), [(30_000, 0, "takes more than 256 MB"), (1500, 400, "takes more than its 1 s")]
+)
+def test_a_small_file_cannot_take_much_memory_or_time(tmp_path: Path, side: int, times: int, said: str):
+    nodes, constants = large(side, times)
+    file = wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=f"net.onnx: {said}"):
+        load(file)
+    assert file.stat().st_size < 30_000 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000
+
+
+@pytest.mark.parametrize("change", [{"ir_version": 99}, {"opset": 99}, {"domain": "made.up"}])
+def test_a_graph_that_onnxruntime_does_not_know_is_refused_with_the_whole_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture, change: dict[str, Any]
+):
+    file = networks.write_onnx(tmp_path / "net.onnx")
+    model = onnx.load(file)
+    model.ir_version = change.get("ir_version", 8)
+    model.opset_import[0].version = change.get("opset", 17)
+    model.graph.node[0].domain = change.get("domain", "")
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(ValueError, match="net.onnx: not a network that onnxruntime runs: ") as error:
+        load(file)
+    said = {"ir_version": "max supported IR version", "opset": "opset", "domain": "made.up"}
+    assert said[next(iter(change))] in str(error.value) and "\n" not in str(error.value)
+    assert len(str(error.value)) < 400 and capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("library", ["onnx", "onnxruntime"])
