@@ -21,6 +21,7 @@ stages:
     deps: [make.py]
     params: [word, end]
     outs: [data/make]
+    plots: [reports/figures: {{cache: false}}]
     metrics: [reports/make.json: {{cache: false}}]
 """
 STAGE = """
@@ -44,6 +45,8 @@ def main():
         (folder / "word").write_text(values["word"])
         (folder / "deep").mkdir()
         (folder / "deep" / "same").write_text("same")
+    with artifacts.output_folder("reports/figures") as folder:
+        (folder / "word").write_text(values["word"])
     if values["end"] == "half":
         raise ValueError("params.yaml: end = 'half'")
     artifacts.write_json("reports/make.json", {"word": values["word"]})
@@ -52,9 +55,9 @@ def main():
 if __name__ == "__main__":
     stage.run(main)
 """
-OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/make.json")
+OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/figures/word", "reports/make.json")
 ALONE, RANKS = ("make",), ("stages.tools.launch", "make")
-RESTORED = "restored: data/make, reports/make.json"
+RESTORED = "restored: data/make, reports/make.json, reports/figures"
 INTERRUPTED = ["error: interrupted", RESTORED]
 
 
@@ -76,7 +79,8 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
 
 
 def start_as_dvc_does(folder: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
-    shutil.rmtree(folder / "data/make", ignore_errors=True)
+    for name in ("data/make", "reports/figures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "reports/make.json").unlink(missing_ok=True)
     return start(folder, *words, DVC_STAGE="make")
 
@@ -171,15 +175,33 @@ def test_what_the_stage_did_write_is_not_overwritten(made: Path):
         "error: params.yaml: end = 'half'",
         "restored: reports/make.json",
     ]
-    assert outputs(made) == before | {"data/make/word": "second"}
+    assert outputs(made) == before | {"data/make/word": "second", "reports/figures/word": "second"}
 
 
 def test_without_the_cache_git_gives_what_it_holds(made: Path):
     before = outputs(made)
     change(made, "refused")
     shutil.rmtree(made / ".dvc/cache")
-    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json"]
-    assert outputs(made) == {"reports/make.json": before["reports/make.json"]}
+    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json, reports/figures"]
+    assert outputs(made) == {name: text for name, text in before.items() if name.startswith("reports/")}
+
+
+def test_git_gives_nothing_that_is_not_what_dvc_recorded(made: Path):
+    change(made, word="third")
+    start(made, "dvc", "repro").communicate(timeout=60)
+    change(made, "refused")
+    shutil.rmtree(made / ".dvc/cache")
+    assert len(lines_of(start_as_dvc_does(made, ALONE))) == 1 and not outputs(made)
+
+
+def test_an_experiment_that_is_undone_comes_back_from_the_run_cache(made: Path):
+    before = outputs(made)
+    change(made)
+    assert "Running stage 'make'" in start(made, "dvc", "repro").communicate(timeout=60)[0]
+    assert outputs(made) != before
+    change(made, word="first")
+    assert "is cached - skipping run" in start(made, "dvc", "repro").communicate(timeout=60)[0]
+    assert outputs(made) == before
 
 
 @pytest.mark.parametrize("lost", ["dvc.lock", "dvc.yaml"])
