@@ -41,6 +41,7 @@ def make_chain(folder: Path) -> None:
     """
     external = folder / "data" / "external"
     shutil.copytree(ROOT / "data" / "external", external, ignore=shutil.ignore_patterns("benchmarks"))
+    shutil.copytree(ROOT / "data" / "none", folder / "data" / "none")
     write_own_benchmark(folder)
     shutil.copy(ROOT / "data" / "external" / "benchmarks" / "README.md", external / "benchmarks")
     write_params(folder, TINY)
