@@ -1,7 +1,7 @@
 """Bring your own files into the copy in which DVC runs a queued or `--temp` experiment: `python -m stages.tools.carry`.
 
-Such a copy lies below .dvc/tmp/exps and holds what git and DVC track. All else under data/external is linked into it, so
-that an experiment is scored on the same benchmarks there as in place; DVC records what it has read. It is the first
+Such a copy lies below .dvc/tmp/exps and holds what git and DVC track. All else under data/external is linked into it,
+so that an experiment is scored on the same benchmarks there as in place; DVC records what it has read. It is the first
 command of stage `validate`, and does nothing anywhere else.
 """
 

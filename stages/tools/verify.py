@@ -25,6 +25,7 @@ def broken_objects(cache: Path) -> Iterator[Path]:
 
 def broken_files(out: Output, cache: Path) -> Iterator[Path]:
     """Yield the files of an output that are not as dvc.lock records them."""
+    assert out.hash_info and out.hash_info.value
     recorded = out.hash_info.value
     files = {".": recorded}
     if recorded.endswith(".dir"):
