@@ -8,7 +8,7 @@ import pytest
 import torch
 from filelock import FileLock
 from threadpoolctl import threadpool_limits
-from tiny import CHAIN, ROOT, TINY, run, working_in, write_own_benchmark, write_params
+from tiny import CHAIN, ROOT, TINY, run_on_what_it_declares, working_in, write_own_benchmark, write_params
 
 # As stages have it: the last bits depend on the number of threads, and workers that share cores only wait for more.
 torch.set_num_threads(1)
@@ -35,15 +35,20 @@ def chain(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 
 def make_chain(folder: Path) -> None:
-    """Run every stage in this process, with a benchmark of the user's own."""
+    """Run every stage in this process, with a benchmark of the user's own.
+
+    Each sees of data/ and reports/ only what dvc.yaml declares; one that reads more fails here.
+    """
     external = folder / "data" / "external"
     shutil.copytree(ROOT / "data" / "external", external, ignore=shutil.ignore_patterns("benchmarks"))
+    shutil.copytree(ROOT / "data" / "none", folder / "data" / "none")
     write_own_benchmark(folder)
     shutil.copy(ROOT / "data" / "external" / "benchmarks" / "README.md", external / "benchmarks")
     write_params(folder, TINY)
     with working_in(folder):
+        Path("whole").mkdir()
         for stage in CHAIN:
-            run(stage)
+            run_on_what_it_declares(stage)
 
 
 @pytest.fixture

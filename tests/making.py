@@ -18,6 +18,7 @@ stages:
     deps: [make.py]
     params: [word, end]
     outs: [data/make]
+    plots: [reports/figures: {{cache: false}}]
     metrics: [reports/make.json: {{cache: false}}]
 """
 STAGE = """
@@ -41,6 +42,8 @@ def main():
         (folder / "word").write_text(values["word"])
         (folder / "deep").mkdir()
         (folder / "deep" / "same").write_text("same")
+    with artifacts.output_folder("reports/figures") as folder:
+        (folder / "word").write_text(values["word"])
     if values["end"] == "half":
         raise ValueError("params.yaml: end = 'half'")
     artifacts.write_json("reports/make.json", {"word": values["word"]})
@@ -49,9 +52,9 @@ def main():
 if __name__ == "__main__":
     stage.run(main)
 """
-OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/make.json")
+OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/figures/word", "reports/make.json")
 ALONE, RANKS = ("stages.tools.launch", "--ranks", "1", "make"), ("stages.tools.launch", "make")
-RESTORED = "restored: data/make, reports/make.json"
+RESTORED = "restored: data/make, reports/make.json, reports/figures"
 INTERRUPTED = ["error: interrupted", RESTORED]
 
 
@@ -73,7 +76,8 @@ def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen[str
 
 
 def start_as_dvc_does(folder: Path, words: tuple[str, ...]) -> subprocess.Popen[str]:
-    shutil.rmtree(folder / "data/make", ignore_errors=True)
+    for name in ("data/make", "reports/figures"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "reports/make.json").unlink(missing_ok=True)
     writer = {"pid": os.getpid(), "cmd": "pytest"}  # as DVC says who writes
     (folder / ".dvc/tmp/rwlock").write_text(json.dumps({"write": {str(folder / "another"): writer}}))

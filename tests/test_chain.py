@@ -117,6 +117,34 @@ def test_a_comment_in_a_stage_runs_that_stage_and_a_new_alpha_what_depends_on_it
     assert not [name for name in other if "wild" in name]
 
 
+@pytest.fixture(scope="module")
+def clone(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clone that trained with other parameters on what it pulled from a remote."""
+    folder, remote = (tmp_path_factory.mktemp(name) for name in ("clone", "remote"))
+    subprocess.run(["git", "clone", "-q", repository, folder], check=True)
+    for one in (repository, folder):
+        dvc(one, "remote", "add", "-q", "--local", "--force", "--default", "shelf", str(remote))
+    dvc(repository, "push", "-q")
+    write_params(folder, {**SMALL, "train.samples": 64})
+    assert ran(dvc(folder, "repro", "--pull", "--allow-missing", "train")) == {"validate", "train@base", "train@wild"}
+    return folder
+
+
+def test_a_clone_pulls_what_training_reads_and_no_more(clone: Path):
+    assert {"generate", "sets", "train"} <= {path.name for path in (clone / "data").iterdir()}
+    assert not {"gallery", "benchmarks", "evaluate"} & {path.name for path in (clone / "data").iterdir()}
+
+
+def test_a_flipped_shard_is_noticed_and_the_advice_repairs_it(clone: Path):
+    shard = clone / "data/generate/plain-00000.arrow"
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:999] + bytes([whole[999] ^ 1]) + whole[1000:])
+    printed = dvc(clone, "repro", "-s", "train@base", fails=True)
+    assert "plain-00000.arrow: sha256 differs" in printed and "`dvc repro` brings it back" in printed
+    dvc(clone, "repro", "--pull", "--allow-missing", "train@base")
+    assert shard.read_bytes() == whole and not {"generate", "train@base"} & changed(clone)
+
+
 NEW_VARIANT = {**VARIANTS, "wide": TINY["variants"]["wide"]}
 CHANGES = {  # of params.yaml: the stages concerned; what follows from them is in test_pipeline.py
     "train.samples": (256, {"validate", "train@base", "train@wild", "report"}),

@@ -38,6 +38,12 @@ def body(stage: str) -> dict:
     return PIPELINE[stage].get("do", PIPELINE[stage])
 
 
+def commands(stage: str) -> list[str]:
+    """Return the words of all commands of a stage."""
+    found = body(stage)["cmd"]
+    return " ".join([found] if isinstance(found, str) else found).split()
+
+
 def deps(stage: str, recogniser: str) -> set[str]:
     found = [resolved(dep, recogniser) for dep in body(stage)["deps"] if dep.startswith("stages/")]
     return {file for dep in found for file in expanded(dep)}
@@ -93,8 +99,7 @@ def imports(file: Path, recognisers: tuple[str, ...]) -> frozenset[Path]:
 def closure(stage: str, recogniser: str = "embedded") -> set[str]:
     loaded = tuple(RECOGNISERS) if stage == "baselines" else (f"stages/recognisers/{recogniser}.py",)
     todo, seen, written = [ROOT / f"stages/{stage}.py"], set(), set()
-    if "stages.tools.launch" in body(stage)["cmd"]:
-        todo.append(ROOT / "stages/tools/launch.py")
+    todo += [ROOT / f"{word.replace('.', '/')}.py" for word in commands(stage) if word.startswith("stages.tools.")]
     while todo:
         file = todo.pop()
         if file not in seen:
@@ -136,7 +141,7 @@ def test_a_stage_that_loads_a_chosen_network_depends_on_its_files(stage: str):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_runs_the_stage(stage: str):
-    assert f"stages.{stage}" in body(stage)["cmd"].split()
+    assert f"stages.{stage}" in commands(stage)
 
 
 def test_params_sections_are_the_stages_and_world():
@@ -187,6 +192,15 @@ def test_packing_does_not_reach_what_does_not_depend_on_it():
 def test_a_variant_reaches_only_its_own_stages_and_the_report():
     assert downstream("variants@wide") == {"train@wide", "evaluate@wide", "report"}
     assert "train" not in {param.split(".")[0] for param in body("variants")["params"]}
+
+
+def test_the_run_cache_serves_every_stage_but_pretrain():
+    """DVC refuses it to stages with an output that persists, or that is in git and neither metric nor plot."""
+    outs = {stage.addressing: stage.outs for stage in Repo(str(ROOT)).index.stages if not stage.is_data_source}
+    without = {
+        name for name, found in outs.items() for out in found if out.persist or not (out.use_cache or out.is_decorated)
+    }
+    assert without == {"pretrain"}
 
 
 def test_every_key_is_read_somewhere():

@@ -2,16 +2,20 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
 from ruamel.yaml import YAML
 
 from stages.common.params import read
@@ -118,6 +122,37 @@ def run(stage: str) -> str:
         return importlib.import_module(f"stages.{name}").main()
     finally:
         sys.argv = before
+
+
+@cache
+def declared() -> dict[str, tuple[list[str], list[str]]]:
+    """Return {stage: (what it reads, what it writes)} as DVC understands dvc.yaml, stages named as in `CHAIN`."""
+
+    def paths(outs: list[Any]) -> list[str]:
+        return [os.path.relpath(out.fs_path, ROOT) for out in outs if out.fs_path]
+
+    stages = [stage for stage in Repo(str(ROOT)).index.stages if isinstance(stage, PipelineStage)]
+    return {str(stage.name).replace("@", " "): (paths(stage.deps), paths(stage.outs)) for stage in stages}
+
+
+def run_on_what_it_declares(stage: str) -> None:
+    """Call a stage's `main()` where data/ and reports/ hold what dvc.yaml says that it reads, and nothing else."""
+    reads, writes = declared()[stage]
+    whole = Path("whole")
+    for name in ("data", "reports"):
+        Path(name).mkdir(exist_ok=True)
+        Path(name).rename(whole / name)
+    for file in {file for path in reads for file in [whole / path, *(whole / path).rglob("*")] if file.is_file()}:
+        seen = file.relative_to(whole)
+        seen.parent.mkdir(parents=True, exist_ok=True)
+        os.link(file, seen)
+    run(stage)
+    for path in writes:
+        (whole / path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).rename(whole / path)
+    for name in ("data", "reports"):
+        shutil.rmtree(name, ignore_errors=True)
+        (whole / name).rename(name)
 
 
 def git_and_dvc(folder: Path) -> None:

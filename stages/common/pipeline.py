@@ -6,6 +6,7 @@ reads parameters and dependencies again once the command has ended, and records 
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def declared(address: str) -> Declared:
         entry, values = entry["do"], {**values, "key": item, "item": entries[item]}
     outs = {Path(filled(path, values)): flags for path, flags in _outputs(entry)}
     return Declared(
-        deps=tuple(Path(filled(dep, values)) for dep in entry.get("deps", [])),
+        deps=tuple(Path(os.path.normpath(filled(dep, values))) for dep in entry.get("deps", [])),
         params=tuple(WHOLE if isinstance(key, dict) else filled(key, values) for key in entry.get("params", [])),
         outs=tuple(outs),
         removed=tuple(out for out, flags in outs.items() if not flags.get("persist")),
@@ -81,7 +82,7 @@ def declared(address: str) -> Declared:
 
 def _outputs(entry: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the path of every output and its flags; an entry is a path, or a mapping of one path to flags."""
-    for out in [*entry.get("outs", []), *entry.get("metrics", [])]:
+    for out in [*entry.get("outs", []), *entry.get("metrics", []), *entry.get("plots", [])]:
         yield from [(out, {})] if isinstance(out, str) else out.items()
 
 

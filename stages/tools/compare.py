@@ -229,7 +229,7 @@ def difference_sheets(first: Revision, other: Revision, settings: Evaluate) -> t
     """Return one sheet per metric of `other` minus `first` on the same pairs, and a line for each obstacle."""
     if first.benchmarks is None or first.benchmarks != other.benchmarks:
         line = f"{other.name}: pairs differ from {first.name} (data/benchmarks in dvc.lock); no paired difference"
-        return [], [line]
+        return [], [f"{line}: commit your first run, made on your machine with your benchmarks, and compare with that"]
     estimates, lines = both_estimates(first, other, settings)
     metrics = bootstrap.names(settings.fars)
     sheets = []

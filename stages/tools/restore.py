@@ -7,7 +7,6 @@ It runs in a process of its own, so that nothing that befalls it can hide why th
 it, it is no dependency of any stage.
 """
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -37,13 +36,13 @@ def _from_cache(out: Output) -> bool:
 
 
 def _from_git(out: Output, root: Path) -> bool:
-    shown = subprocess.run(["git", "show", f"HEAD:./{out.def_path}"], cwd=root, capture_output=True, check=False)
-    recorded = out.hash_info.value if out.hash_info else None
-    if shown.returncode or recorded not in (None, hashlib.md5(shown.stdout).hexdigest()):
+    """Bring back a file or a folder as the last commit has it; not when dvc.lock records another content."""
+    command = ["git", "restore", "--source=HEAD", "--worktree", "--", out.def_path]
+    if subprocess.run(command, cwd=root, capture_output=True, check=False).returncode:
         return False
-    file = root / out.def_path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(shown.stdout)
+    if out.hash_info and out.changed_checksum():
+        out.remove()
+        return False
     return True
 
 

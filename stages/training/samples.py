@@ -80,9 +80,12 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
     if not file.is_file():
-        raise ValueError(f"{file}: no such file, but {manifest} lists it; `dvc repro` makes it")
+        raise ValueError(f"{file}: no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
     if artifacts.digest(file) != expected:
-        raise ValueError(f"{file}: sha256 differs from the one in {manifest}; `dvc repro` makes both anew")
+        advice = (
+            "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
+        )
+        raise ValueError(f"{file}: sha256 differs from the one in {manifest}; {advice}")
     return images.Shards(file.parent, file.name)
 
 

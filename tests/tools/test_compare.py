@@ -159,7 +159,10 @@ def test_other_pairs_give_tables_but_no_difference(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed, written = compared(made, ["narrow", "people"], monkeypatch, capsys)
-    assert "people: pairs differ from narrow (data/benchmarks in dvc.lock); no paired difference\n" in printed
+    assert (
+        "people: pairs differ from narrow (data/benchmarks in dvc.lock); no paired difference: commit your first run"
+        in printed
+    )
     assert "minus" not in written and len(_section(written, "Accuracy")) == 3
 
 

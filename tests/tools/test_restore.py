@@ -77,23 +77,41 @@ def test_what_the_stage_did_write_is_not_overwritten(made: Path):
         "error: params.yaml: end = 'half'",
         "restored: reports/make.json",
     ]
-    assert outputs(made) == before | {"data/make/word": "second"}
+    assert outputs(made) == before | {"data/make/word": "second", "reports/figures/word": "second"}
 
 
 def test_without_the_cache_git_gives_what_it_holds(made: Path):
     before = outputs(made)
     change(made, "refused")
     shutil.rmtree(made / ".dvc/cache")
-    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json"]
-    assert outputs(made) == {"reports/make.json": before["reports/make.json"]}
+    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json, reports/figures"]
+    assert outputs(made) == {name: text for name, text in before.items() if name.startswith("reports/")}
+
+
+def test_git_gives_nothing_that_is_not_what_dvc_recorded(made: Path):
+    change(made, word="third")
+    start(made, "dvc", "repro").communicate(timeout=60)
+    change(made, "refused")
+    shutil.rmtree(made / ".dvc/cache")
+    assert len(lines_of(start_as_dvc_does(made, ALONE))) == 1 and not outputs(made)
+
+
+def test_an_experiment_that_is_undone_comes_back_from_the_run_cache(made: Path):
+    before = outputs(made)
+    change(made)
+    assert "Running stage 'make'" in start(made, "dvc", "repro").communicate(timeout=60)[0]
+    assert outputs(made) != before
+    change(made, word="first")
+    assert "is cached - skipping run" in start(made, "dvc", "repro").communicate(timeout=60)[0]
+    assert outputs(made) == before
 
 
 def test_where_nothing_is_recorded_git_gives_what_it_holds(made: Path):
     before = outputs(made)
     change(made, "refused")
     (made / "dvc.lock").unlink()
-    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json"]
-    assert outputs(made) == {"reports/make.json": before["reports/make.json"]}
+    assert lines_of(start_as_dvc_does(made, ALONE))[1:] == ["restored: reports/make.json, reports/figures"]
+    assert outputs(made) == {name: text for name, text in before.items() if name.startswith("reports/")}
 
 
 def test_where_nothing_can_be_restored_a_hint_follows_the_error(made: Path):
