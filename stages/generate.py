@@ -4,7 +4,8 @@ reads   data/pack/    x_id (m, d) unit rows with native norms, and x_normal, for
         data/embed/  x_ref (n, d), likewise; the backend's weights; params generate, world;
         for AttrOP the network of params embed, that of generate.attributes and data/pretrain/pose
 writes  data/generate/plain-*.arrow             k images of each identity, perturbed
-        data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns
+        data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns;
+                                                mixup-1-* of the second width, and so on
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
         data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
         data/generate/control-gaussian-*.arrow  the same of a Gaussian fitted to the gallery
@@ -116,9 +117,14 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
     return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
 
 
-def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
-    """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be."""
-    m, k = min(cfg.mixup.identities, len(x_id)), cfg.mixup.images
+def mixup(
+    generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path, number: int
+) -> None:
+    """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be.
+
+    Both are among the first so many identities as the width of this number in cfg.mixup says.
+    """
+    m, k = min(cfg.mixup.widths()[number], len(x_id)), cfg.mixup.images
     who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
     partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
     seeds = shards.image_seeds("mixup", cfg.seed, who, index)
@@ -133,7 +139,7 @@ def mixup(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
         between = generator.mixed(parent(who, part), parent(partner, part), ratio[part])
         return generators.faces(generator, between, seeds[part])
 
-    shards.draw("mixup", rows, faces, folder)
+    shards.draw(f"mixup-{number}" if number else "mixup", rows, faces, folder)
 
 
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
@@ -162,7 +168,7 @@ def main() -> str:
     """Run the stage."""
     cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Embed)
     x_id, norms = artifacts.read_rows("data/pack", "x_id")
-    needed = max(cfg.identities(), cfg.mixup.identities, cfg.control.identities)
+    needed = max(cfg.identities(), *cfg.mixup.widths(), cfg.control.identities)
     if not cfg.attributes.centres:  # else the rows beyond take the place of those that fail
         x_id, norms = x_id[:needed], norms[:needed]
     d, few = x_id.shape[1], cfg.control.identities
@@ -180,8 +186,8 @@ def main() -> str:
             rows, reached = accepted(table)[:needed], [table]
             x_id, packed = x_id[rows], packed[rows]
         cosine = plain(generator, x_id, packed, cfg, folder)
-        if cfg.mixup.identities:
-            mixup(generator, x_id, packed, cfg, folder)
+        for number in range(len(cfg.mixup.widths())):
+            mixup(generator, x_id, packed, cfg, folder, number)
         control(generator, "packed", packed, cfg, folder)
         for name, (x, native) in controls.items():
             drawn = conditions(generator, name, (x[:few], native[:few]), cfg.seed, folder)

@@ -4,6 +4,7 @@ reads   params.yaml, whole; which folders of the user's exist
 writes  data/validate  a constant
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def validate(file: Path) -> int:
     known = [*SECTIONS, *DICTS]
     for name in values:
         if name not in known:
-            raise ValueError(f"{file}: {name} is not a known section; allowed: {', '.join(known)}")
+            raise ValueError(f"{file}: {params.joined([name])} is not a known section; {params.nearest(name, known)}")
     sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
@@ -60,17 +61,16 @@ def validate(file: Path) -> int:
 def _entries(section: str, cls: type, values: dict[str, Any], file: Path) -> dict[str, Any]:
     entries = values.get(section)
     if not isinstance(entries, dict) or not entries:
-        raise ValueError(f"{file}: {section}: expected a mapping of names to settings, got {entries!r}")
+        raise ValueError(f"{file}: {section}: expected a mapping of names, got {params.shown(entries)}")
     for name in entries:
-        if not (isinstance(name, str) and name.replace("-", "").replace("_", "").isalnum()):
-            raise ValueError(f"{file}: {section}.{name}: a bad name; allowed: letters, digits, - and _")
+        params.check_name(f"{file}: {section}", name)
     return {name: params.check(f"{section}.{name}", node, cls, file) for name, node in entries.items()}
 
 
 def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, **_: Any) -> None:
     limits = [
         ("generate.depths", generate.identities(), "pack.identities", pack.identities),
-        ("generate.mixup.identities", generate.mixup.identities, "pack.identities", pack.identities),
+        ("generate.mixup.identities", max(generate.mixup.widths(), default=0), "pack.identities", pack.identities),
         ("generate.control.identities", generate.control.identities, "pack.identities", pack.identities),
         ("generate.poses.identities", generate.poses.identities, "generate.depths", generate.identities()),
         ("generate.control.identities", generate.control.identities, "gallery.identities", gallery.identities),
@@ -93,7 +93,9 @@ def _check_networks(
             raise ValueError(f"{file}: {key}: a baseline or a variant has that name; allowed: another name")
         for field, path in (("weights", network.weights), ("card", network.card)):
             if not any(Path(path).is_relative_to(folder) for folder in NETWORKS):
-                raise ValueError(f"{file}: {key}.{field} = {path!r}; allowed: below {', '.join(map(str, NETWORKS))}")
+                raise ValueError(
+                    f"{file}: {key}.{field} = {params.shown(path)}; allowed: below {', '.join(map(str, NETWORKS))}"
+                )
 
 
 def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
@@ -133,12 +135,14 @@ def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets
         raise ValueError(f"{file}: {key}.identity_mixup = true with source {variant.source!r}; allowed: audit")
     if variant.fewer == "skip":
         raise ValueError(f"{file}: {key}.fewer = 'skip' with identity_mixup, whose partners must stay; allowed: refuse")
-    for field, value, most in (
-        ("width", variant.width, generate.mixup.identities),
-        ("depth", variant.depth, generate.mixup.images),
-    ):
-        if value > most or (field == "width" and value != most):  # partners reach over all mixed identities
-            raise ValueError(f"{file}: {key}.{field} = {value}; allowed under generate.mixup: {most}")
+    if variant.width not in generate.mixup.widths():  # of each identity some partners may lie beyond another width
+        raise ValueError(
+            f"{file}: {key}.width = {variant.width}: partners are drawn for {params.shown(generate.mixup.widths())}"
+            " people; allowed with identity_mixup: one of generate.mixup.identities, which may be a list of widths"
+        )
+    if variant.depth > generate.mixup.images:
+        most = generate.mixup.images
+        raise ValueError(f"{file}: {key}.depth = {variant.depth}; allowed: at most generate.mixup.images = {most}")
 
 
 def _check_taken(
@@ -191,13 +195,13 @@ def find_external(file: Path) -> None:
     given["audit.unrelated.path"] = unrelated["path"]
     for key, path in given.items():
         made = any(Path(path).is_relative_to(folder) for folder in (PRETRAINED, SETS))
-        if not (made or Path(path).exists()):
-            raise ValueError(f"{file}: {key} = {path!r}: no such file or folder; allowed: one that exists")
+        if not (made or os.path.exists(path)):  # a name too long for the disk is no file, either
+            raise ValueError(f"{file}: {key} = {params.shown(path)}: no such file or folder; allowed: one that exists")
     for name, entry in values["sets"].items():
         try:
             layouts.check_set(entry["backend"], entry["path"])
         except ValueError as error:
-            raise ValueError(f"{file}: sets.{name}.path = {entry['path']!r}: {error}") from error
+            raise ValueError(f"{file}: sets.{name}.path = {params.shown(entry['path'])}: {error}") from error
     if not BENCHMARKS.is_dir():
         raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
     for path in layouts.benchmarks(BENCHMARKS).values():

@@ -58,7 +58,11 @@ def _subset(rows: Rows, mask: np.ndarray) -> Rows:
 
 
 def choose(rows: Rows, width: int, depth: int, key: str) -> Rows:
-    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack."""
+    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack.
+
+    Of mixed images those whose partner is one of these identities, too.
+    """
+    rows = _subset(rows, rows.partner < width)
     order = np.argsort(rows.identity, kind="stable")
     identity = rows.identity[order]
     rank = np.arange(len(identity)) - np.searchsorted(identity, identity)  # number of the image within its identity

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ PLAIN = Variants(
 )
 
 
-def write_set(name: str, who: list[int], prefix: str = "", **more: np.ndarray) -> None:
+def write_set(name: str, who: list[int], prefix: str = "", **more: Any) -> None:
     """Write a set of two shards of blank faces of these people."""
     identity, half = np.array(who), len(who) // 2
     for shard, part in (("faces-00000", slice(half)), ("faces-00001", slice(half, None))):

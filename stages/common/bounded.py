@@ -48,6 +48,9 @@ def ask(module: str, file: str | Path, *words: object) -> Any:
 def answer(look: Callable[..., Any], kind: str) -> None:
     """Print what `look(file, *words)` returns, or why a file of that kind is refused, for `ask`."""
     file, *words = sys.argv[1:]
+    if file in ("-h", "--help"):
+        print((sys.modules["__main__"].__doc__ or "").strip())
+        return
     try:
         limit(os.path.getsize(file))
         found = {"found": look(Path(file), *words)}

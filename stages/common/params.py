@@ -3,32 +3,43 @@
 `settings` is the one decorator behind every section: frozen, keyword-only, strict types, unknown keys and NaN refused.
 """
 
+import difflib
 import json
-import math
 import re
-from collections.abc import Iterator
+import reprlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 FILE = Path("params.yaml")
 T = TypeVar("T")
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 20  # of a params.yaml, its aliases resolved
+MAX_IMAGES = 2**31 - 1  # of one set: their numbers are int32
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 60
+SHORT.maxlevel = SHORT.maxdict = SHORT.maxlist = 2
+shown = SHORT.repr  # a value, in as much of a line as a message has for it
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Spread = Annotated[float, Field(ge=0, le=2)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(ge=1e-9, le=1000)]
+NonNegative = Annotated[float, Field(ge=0, le=1000)]
+LearningRate = Annotated[float, Field(ge=1e-9, le=1)]
 SizePx = Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-Text = Annotated[str, Field(min_length=1)]
+NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # in a shell, in a path and for DVC it is one word
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+Source = Annotated[str, Field(pattern=f"^(audit|sets/{NAME})$")]
+Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Recogniser = Literal["embedded", "onnx", "iresnet"]
 
 
@@ -51,13 +62,6 @@ class Network:
     card: Text
 
 
-def check_name(name: str) -> str:
-    """Return `name` if it may name a set, a variant or a network; raises ValueError otherwise."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
-        raise ValueError(f"{name[:80]!r}: a bad name; allowed: at most 64 letters, digits, - and _, not - or _ first")
-    return name
-
-
 def read(file: Path | None = None) -> dict[str, Any]:
     """Return the whole of params.yaml as plain values, parsed as DVC parses it (YAML 1.2).
 
@@ -66,16 +70,34 @@ def read(file: Path | None = None) -> dict[str, Any]:
     file = file or FILE
     if not file.is_file():
         raise ValueError(f"{file}: no such file; run from the repository's root")
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{file}: {file.stat().st_size} bytes; allowed: at most {MAX_BYTES}")
     try:
-        values = deepcopy(_parsed(_pinned.get(file) or file.read_text()))
-    except YAMLError as error:
-        raise ValueError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from error
+        text = (_pinned.get(file) or file.read_bytes()).decode()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"{file}: line {line} is not UTF-8; allowed: a file saved as UTF-8") from error
+    try:
+        values = deepcopy(_parsed(text))
+    except MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{file}: not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
+    except RecursionError as error:
+        raise ValueError(f"{file}: nested too deeply; allowed: {MAX_DEPTH} levels") from error
+    except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # the parser's own ways to say that a value does not suit its tag, such as `!!int x`
+        raise ValueError(f"{file}: not valid YAML: {shown(str(error).strip())[1:-1]}") from error
     if not isinstance(values, dict):
         raise ValueError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
+    for count, (key, problem) in enumerate(_odd(values)):
+        if problem:
+            raise ValueError(f"{file}: {key}{problem}; allowed: text, numbers, true and false, lists and mappings")
+        if count > MAX_VALUES:
+            raise ValueError(f"{file}: more than {MAX_VALUES} values, aliases resolved")
     return values
 
 
-_pinned: dict[Path, str] = {}
+_pinned: dict[Path, bytes] = {}
 
 
 @contextmanager
@@ -84,7 +106,7 @@ def pinned() -> Iterator[None]:
     if FILE in _pinned or not FILE.is_file():
         yield
         return
-    _pinned[FILE] = FILE.read_text()
+    _pinned[FILE] = FILE.read_bytes()
     try:
         yield
     finally:
@@ -94,6 +116,53 @@ def pinned() -> Iterator[None]:
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)  # a tenth of a second, and a stage asks for several sections
+
+
+def _odd(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Yield every value's key and what is wrong with it, empty where nothing is."""
+    yield (joined(path), _problem(node, len(path)))
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if not isinstance(key, str) or not key.isprintable():
+                yield (joined(path), f"{'.' if path else ''}{shown(key)} is no key")
+            yield from _odd(value, (*path, str(key)))
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _odd(value, (*path, str(i)))
+
+
+def _problem(node: Any, depth: int) -> str:
+    if depth > MAX_DEPTH:
+        return f": nested deeper than {MAX_DEPTH} levels"
+    if type(node) not in (dict, list, str, int, float, bool, type(None)):
+        return f" is a {type(node).__name__}"
+    if isinstance(node, str) and not node.isprintable():
+        return f" = {shown(node)}: a character that cannot be printed"
+    if isinstance(node, int) and abs(node) >= 2**63:
+        return " is an integer of more than 63 bits"
+    return ""
+
+
+def joined(path: Iterable[Any]) -> str:
+    """Return a key's parts with dots between them, each of a length to be read."""
+    return ".".join(part if len(part) <= 64 else f"{part[:61]}..." for part in map(str, path))
+
+
+def check_name(key: str, name: object) -> str:
+    """Return a name that becomes part of stages, folders and commands; raises ValueError when it is not safe there."""
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise ValueError(
+            f"{key}: {shown(name)} is a bad name; allowed: ASCII letters, digits, _ and -, the first"
+            " a letter or digit, at most 64"
+        )
+    return name
+
+
+def nearest(key: str, known: Iterable[str]) -> str:
+    """Return the rest of a sentence about an unknown key: the known one that it resembles, or all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(key[:64], known, 1)
+    return f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
 
 
 def load(section: str, cls: type[T], file: Path | None = None) -> T:
@@ -113,25 +182,34 @@ def load(section: str, cls: type[T], file: Path | None = None) -> T:
 def check(section: str, node: Any, cls: type[T], file: Path | None = None) -> T:
     """Validate the plain value `node` of `section` against the dataclass `cls`; errors as in `load`."""
     if not isinstance(node, dict):
-        raise ValueError(f"{file or FILE}: {section}: expected a mapping of keys, got {node!r}")
+        raise ValueError(f"{file or FILE}: {section}: expected a mapping of keys, got {shown(node)}")
     try:
         # as JSON: there strict mode takes mappings for dataclasses and ints for floats, and converts nothing else
-        return TypeAdapter(cls).validate_json(json.dumps(node, default=str))
+        return TypeAdapter(cls).validate_json(json.dumps(node))
     except ValidationError as error:
-        first = error.errors()[0]
+        # a mistyped key is missing as well, and what was typed says more
+        first = min(error.errors(), key=lambda found: found["type"] not in UNKNOWN)
         raise ValueError(f"{file or FILE}: {_line(section, first, cls)}") from error
 
 
+UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
+
+
 def _line(section: str, error: Any, cls: type) -> str:
-    key = ".".join([section, *(str(part) for part in error["loc"] if part != cls.__name__)])
+    path = [part for part in error["loc"] if part != cls.__name__]
+    key = f"{section}.{joined(path)}" if path else section
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    if error["type"] in UNKNOWN:
+        return f"{key} is not a known key; {nearest(str(path[-1]), _fields(cls, path[:-1]))}"
+    if error["type"] == "value_error":
+        return f"{key}: {error['ctx']['error']}"
     value = error.get("input")
-    match error["type"]:
-        case "missing":
-            return f"{key} is missing"
-        case "unexpected_keyword_argument" | "extra_forbidden":
-            known = f"; allowed here: {', '.join(cls.__dataclass_fields__)}" if len(error["loc"]) == 1 else ""
-            return f"{key} is not a known key{known}"
-        case "value_error":
-            return f"{section}: {error['ctx']['error']}"
-    shown = "NaN" if isinstance(value, float) and math.isnan(value) else repr(value)
-    return f"{key} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{key} = {'NaN' if value != value else shown(value)}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _fields(cls: Any, path: Iterable[Any]) -> list[str]:
+    """Return the keys of the mapping at `path` within the section `cls`."""
+    for part in path:
+        cls = get_type_hints(cls)[part] if hasattr(cls, "__dataclass_fields__") else get_args(cls)[-1]
+    return list(cls.__dataclass_fields__)

@@ -94,7 +94,7 @@ def name(what: str) -> str:
     found = [os.environ["DVC_STAGE"].partition("@")[2]] if "DVC_STAGE" in os.environ else sys.argv[1:]
     if len(found) != 1 or not found[0]:
         raise ValueError(f"{Path(sys.argv[0]).name}: expected one argument, {what}; got {len(found)}")
-    return params.check_name(found[0])
+    return params.check_name(what.partition(",")[0], found[0])
 
 
 def threads() -> ThreadPoolExecutor:

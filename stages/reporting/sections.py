@@ -274,7 +274,7 @@ def curves(found: Inputs) -> list[Block]:
 def embedding_map(found: Inputs) -> list[Block]:
     """Show where images of a few people of each domain lie, by the recogniser that embedded the gallery."""
     shards = {"studio": Shards(DATA / "generate", "plain-*.arrow")}
-    if params.load("generate", Generate).mixup.identities:
+    if params.load("generate", Generate).mixup.widths():
         shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
     if "wild" in found.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")

@@ -11,8 +11,8 @@ from stages.common.params import Network, Seed, Text, settings
 class Capacity:
     """How many identities fit: the verification threshold's false match rate, and the share of confused probes."""
 
-    false_match_rate: Annotated[float, Field(gt=0, lt=1)]
-    confused: Annotated[float, Field(gt=0, lt=1)]
+    false_match_rate: Annotated[float, Field(ge=1e-9, lt=1)]
+    confused: Annotated[float, Field(ge=1e-9, lt=1)]
 
 
 @settings
@@ -31,10 +31,10 @@ class Audit:
     """What the judge measures, and what it throws out: images below `min_centre_cosine` (-1: none)."""
 
     min_centre_cosine: Annotated[float, Field(ge=-1, le=1)]
-    false_match_rate: Annotated[float, Field(gt=0, lt=1)]
+    false_match_rate: Annotated[float, Field(ge=1e-9, lt=1)]
     duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
     judge: Network
     unrelated: Unrelated
-    calibration_identities: Annotated[int, Field(ge=4)]
+    calibration_identities: Annotated[int, Field(ge=4, le=100_000)]
     capacity: Capacity
     seed: Seed

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import Count, Name, Network, Seed, settings
+from stages.common.params import Name, Network, Seed, settings
 
 
 @settings
 class Baselines:
     """What trained recognisers are compared with on the user's own sets."""
 
-    side_px: Count
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    side_px: Annotated[int, Field(ge=1, le=1024)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
     networks: dict[Name, Network]

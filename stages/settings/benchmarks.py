@@ -6,14 +6,16 @@ from pydantic import Field
 
 from stages.common.params import Name, Seed, settings
 
+Pixel = Annotated[float, Field(ge=-100_000, le=100_000)]
+
 
 @settings
 class Crop:
     """A square of the photograph, `side_px` wide about (`x_px`, `y_px`); the edge is replicated beyond it."""
 
-    side_px: Annotated[float, Field(ge=1)]
-    x_px: float
-    y_px: float
+    side_px: Annotated[float, Field(ge=1, le=100_000)]
+    x_px: Pixel
+    y_px: Pixel
 
 
 @settings
@@ -23,7 +25,7 @@ class Benchmarks:
     Those named in `full_size` are aligned with `world.detector`, those in `crops` are cut; others are aligned already.
     """
 
-    identities: Annotated[int, Field(ge=200, multiple_of=10)]
+    identities: Annotated[int, Field(ge=200, le=100_000, multiple_of=10)]
     full_size: list[Name]
     crops: dict[Name, Crop]
     seed: Seed

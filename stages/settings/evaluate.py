@@ -11,7 +11,7 @@ from stages.common.params import Seed, settings
 class Evaluate:
     """How verification is measured: interval level, bootstrap replicates, false accept rates."""
 
-    fars: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
+    fars: Annotated[list[Annotated[float, Field(ge=1e-9, lt=1)]], Field(min_length=1, max_length=20)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     replicates: Annotated[int, Field(ge=20, le=100_000)]
     seed: Seed

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, Seed, settings
+from stages.common.params import Count, Seed, Text, settings
 
 
 @settings
@@ -24,7 +24,7 @@ class Gallery:
     """
 
     backend: Literal["embedded", "folder", "diffusers"]
-    path: Annotated[str, Field(min_length=1)]
+    path: Text
     aligned: bool
     identities: Count
     diffusion: Denoising

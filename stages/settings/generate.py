@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, Fraction, Network, NonNegative, Positive, Seed, settings
+from stages.common.params import MAX_IMAGES, Count, Fraction, Network, NonNegative, Seed, Text, settings, shown
+
+Width = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 @settings
@@ -20,29 +22,39 @@ class Depth:
 class Noise:
     """A `share` of each identity's images is perturbed with `sigma`."""
 
-    sigma: NonNegative
+    sigma: Annotated[float, Field(ge=0, le=10)]
     share: Fraction
 
 
 @settings
 class Mixup:
-    """Identity mixup: `images` mixed images of each of the first `identities` identities (0: none)."""
+    """Identity mixup: `images` mixed images of each of the first `identities` identities (0: none).
 
-    identities: Annotated[int, Field(ge=0)]
+    Their partners are among these identities, too. A list has an entry for each width that variants mix.
+    """
+
+    identities: Width | Annotated[list[Width], Field(max_length=100)]
     images: Count
 
     def __post_init__(self) -> None:
         """Refuse an identity alone."""
-        if self.identities == 1:
-            raise ValueError("mixup.identities = 1: nobody to mix with; allowed: 0, or at least 2")
+        if 1 in self.widths():
+            raise ValueError("identities = 1: nobody to mix with; allowed: 0, or at least 2")
+        if len(set(self.widths())) < len(self.widths()):
+            raise ValueError(f"identities = {shown(self.identities)}: a width twice; allowed: different ones")
+
+    def widths(self) -> list[int]:
+        """Return each number of identities that are mixed among themselves; empty where none are."""
+        given = self.identities if isinstance(self.identities, list) else [self.identities]
+        return [width for width in given if width]
 
 
 @settings
 class Control:
     """So many gallery, Gaussian and packed rows are drawn without perturbation, for the audit."""
 
-    identities: Annotated[int, Field(ge=2)]
-    images: Annotated[int, Field(ge=2)]
+    identities: Annotated[int, Field(ge=2, le=100_000)]
+    images: Annotated[int, Field(ge=2, le=1000)]
 
 
 @settings
@@ -65,7 +77,7 @@ class Attributes:
 
     centres: bool
     steps: Annotated[int, Field(ge=1, le=1000)]
-    rate: Positive
+    rate: Annotated[float, Field(ge=1e-9, le=10)]
     min_cosine: Annotated[float, Field(ge=-1, le=1)]
     min_norm: NonNegative
     quality: Network
@@ -75,10 +87,10 @@ class Attributes:
 class Poses:
     """The first `identities` identities (0: none) are drawn once at each yaw by AttrOP, all at the same pitch."""
 
-    identities: Annotated[int, Field(ge=0)]
-    yaw_deg: Annotated[list[Annotated[float, Field(ge=-60, le=60)]], Field(min_length=1)]
+    identities: Annotated[int, Field(ge=0, le=100_000)]
+    yaw_deg: Annotated[list[Annotated[float, Field(ge=-60, le=60)]], Field(min_length=1, max_length=100)]
     pitch_deg: Annotated[float, Field(ge=-30, le=30)]
-    tolerance_deg: Positive
+    tolerance_deg: Annotated[float, Field(ge=1e-3, le=180)]
 
 
 @settings
@@ -86,11 +98,11 @@ class Generate:
     """How images are drawn of the packed identities; `weights` is the folder that the backend reads."""
 
     backend: Literal["embedded", "arc2face", "vec2face"]
-    weights: Annotated[str, Field(min_length=1)]
-    depths: list[Depth]
+    weights: Text
+    depths: Annotated[list[Depth], Field(max_length=100)]
     perturbation: Literal["none", "beta", "sigma"]
-    beta: NonNegative
-    sigma: list[Noise]
+    beta: Annotated[float, Field(ge=0, le=10)]
+    sigma: Annotated[list[Noise], Field(max_length=100)]
     mixup: Mixup
     refine_steps: Annotated[int, Field(ge=0, le=1000)]
     diffusion: Diffusion
@@ -107,6 +119,11 @@ class Generate:
             raise ValueError(f"sigma: shares sum to {sum(n.share for n in self.sigma):g}; allowed: 1")
         if self.perturbation == "sigma" and not self.sigma:
             raise ValueError("perturbation = 'sigma' with an empty sigma; allowed: at least one sigma and share")
+
+        drawn = sum(depth.identities * depth.images for depth in self.depths)  # more than there are where they overlap
+        for key, images in (("depths", drawn), ("mixup", sum(self.mixup.widths()) * self.mixup.images)):
+            if images > MAX_IMAGES:
+                raise ValueError(f"{key} come to {images} images; allowed: at most {MAX_IMAGES}")
 
     def needs_gradients(self) -> bool:
         """Return whether AttrOP moves anything."""

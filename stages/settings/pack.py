@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, NonNegative, Seed, settings
+from stages.common.params import NonNegative, Seed, settings
 
 
 @settings
@@ -16,7 +16,7 @@ class Pack:
     alpha: NonNegative
     separation: Literal["closest", "mean"]
     start: Literal["selected", "random"]
-    iterations: Count
+    iterations: Annotated[int, Field(ge=1, le=1_000_000)]
     tolerance: NonNegative
     max_cosine: Annotated[float, Field(gt=-1, le=1)]
     crowded_cosine: Annotated[float, Field(ge=-1, le=1)]

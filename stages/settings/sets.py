@@ -1,10 +1,8 @@
 """The entries of the `sets` section of params.yaml."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from stages.common.params import Count, Seed, settings
+from stages.common.params import Count, Seed, Text, settings
 
 
 @settings
@@ -17,7 +15,7 @@ class Sets:
     """
 
     backend: Literal["embedded", "folder", "rec", "lmdb", "parquet", "arrow", "webdataset"]
-    path: Annotated[str, Field(min_length=1)]
+    path: Text
     aligned: bool = True
     identities: Count
     images: Count

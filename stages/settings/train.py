@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, NonNegative, Positive, Seed, SizePx, settings
+from stages.common.params import LearningRate, NonNegative, Positive, Seed, SizePx, settings
+
+Channels = Annotated[int, Field(ge=1, le=8192)]
 
 
 @settings
@@ -13,21 +15,21 @@ class Train:
 
     backbone: Literal["compact", "iresnet"]
     fold_stem: bool
-    widths: Annotated[list[Count], Field(min_length=4, max_length=4)]
-    blocks: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]
+    blocks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=4, max_length=4)]
     squeeze_excitation: bool
-    embedding_size: Count
+    embedding_size: Channels
     size_px: SizePx
     colour: Literal["rgb", "grey"]
     head: Literal["cosface", "arcface"]
     scale: Positive
-    margin: NonNegative
+    margin: Annotated[float, Field(ge=0, le=2)]
     decorrelation: NonNegative
     samples: Annotated[int, Field(ge=1, le=10_000_000_000)]
-    batch: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
-    weight_decay: NonNegative
-    seeds: Annotated[list[Seed], Field(min_length=1)]
+    batch: Annotated[int, Field(ge=2, le=65_536)]
+    learning_rate: LearningRate
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
 
     def card(self) -> dict[str, object]:
         """Return what rebuilds the network, for its model card."""

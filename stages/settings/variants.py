@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, settings
+from stages.common.params import MAX_IMAGES, Count, Source, settings
 
 
 @settings
@@ -18,12 +18,18 @@ class Variants:
     of the stage and equals `source` where nothing is mixed in.
     """
 
-    source: Annotated[str, Field(pattern=r"^(audit|sets/[A-Za-z0-9_-]+)$")]
+    source: Source
     width: Count
     depth: Count
     identity_mixup: bool
     augment: bool
-    mix: Annotated[str, Field(pattern=r"^(audit|sets/[A-Za-z0-9_-]+)$")]
-    mix_width: Annotated[int, Field(ge=0)]
-    mix_depth: Annotated[int, Field(ge=0)]
+    mix: Source
+    mix_width: Annotated[int, Field(ge=0, le=10_000_000)]
+    mix_depth: Annotated[int, Field(ge=0, le=10_000_000)]
     fewer: Literal["refuse", "skip"] = "refuse"
+
+    def __post_init__(self) -> None:
+        """Refuse more rows than a manifest can number."""
+        images = self.width * self.depth + self.mix_width * self.mix_depth
+        if images > MAX_IMAGES:
+            raise ValueError(f"width x depth come to {images} images; allowed: at most {MAX_IMAGES}")

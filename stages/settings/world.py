@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import SizePx, Spread, settings
+from stages.common.params import SizePx, Spread, Text, settings
 
 
 @settings
@@ -18,6 +18,6 @@ class World:
 
     size_px: SizePx
     photo_frame_px: Annotated[int, Field(ge=64, le=224)]
-    detector: Annotated[str, Field(min_length=1)]
+    detector: Text
     studio_spread: Spread
     wild_spread: Spread

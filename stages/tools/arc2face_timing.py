@@ -68,7 +68,7 @@ def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Conte
     x = sphere.unit_rows(np.random.default_rng(0).standard_normal((images, 512)))
     seeds = np.arange(images)
     for batch in BATCHES[pretrained.device().type]:
-        made = Arc2Face(loaded.pipeline, loaded.encoder, loaded.aligner, replace(cfg.diffusion, batch=batch))
+        made = Arc2Face(loaded.pipeline, loaded.encoder, loaded.aligner, replace(cfg.diffusion, batch=batch), 112)
         encoding = seconds(partial(torch.inference_mode()(made.encoder.rows), x[:batch])) * images / batch
         share = encoding / seconds(partial(in_batches, made, x, seeds))
         note = f"{steps} steps, batch {batch}; encoding rows takes {share:.1e} of ours"

@@ -4,7 +4,7 @@ Weights are random and made here (`stages.tools.standin`), of a size that `--siz
 time does not depend on their values. Both ways run in turn within one process and the best of `--runs` counts, since a
 shared machine only ever makes it worse. A backend is a module in CONTESTS that yields a contest for each row.
 
-writes   reports/timing/generate.md   the table; runs on other devices or of other sizes add their rows
+writes   reports/timing/generate.md   the table, where asked to; runs on other devices or of other sizes add their rows
 """
 
 import platform
@@ -100,12 +100,13 @@ def written(rows: list[list[str]]) -> str:
     return INTRODUCTION + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def main(backends: list[str], size: str, images: int, steps: int, runs: int) -> None:
-    """Measure, print and write."""
+def main(backends: list[str], size: str, images: int, steps: int, runs: int, write: bool) -> None:
+    """Measure and print; `write` the table as well."""
     torch.set_num_threads(1)
     rows = []
     for contest in contests(backends or list(CONTESTS), size, images, steps):
         rows.append(measured(contest, runs))
         print(" | ".join(rows[-1]), flush=True)
-    with artifacts.output_file(FILE) as fresh:
-        fresh.write_text(written(rows))
+    if write:
+        with artifacts.output_file(FILE) as fresh:
+            fresh.write_text(written(rows))

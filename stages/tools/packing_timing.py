@@ -1,8 +1,8 @@
 """Set the packing solver against the paper's loop: J and CPU seconds, on instances that neither was tuned on.
 
 `stages.tools.packing_runs` says what runs and how both are tuned. The front shows what alpha trades: the cosine of the
-closest pair against the distance to the gallery. Files are written anew after every comparison, so that a run which is
-stopped leaves what it has measured.
+closest pair against the distance to the gallery. Where asked to, files are written anew after every comparison, so that
+a run which is stopped leaves what it has measured.
 
 writes  reports/timing/pack.md    the tables
         reports/timing/pack.png   J against CPU seconds, first seed of each case
@@ -45,8 +45,8 @@ RUNS = ["reference", "twin", "same", "own"]
 RATIOS = [f"{base} / {run}" for base in RUNS[:2] for run in RUNS[2:]]
 
 
-def main(full: bool, seeds: Sequence[int] = ()) -> None:
-    """Compare on every case, print the rows and write tables and figures; `full` takes the large sizes.
+def main(full: bool, seeds: Sequence[int] = (), save: bool = False) -> None:
+    """Compare on every case, print the rows and `save` tables and figures; `full` takes the large sizes.
 
     `seeds` stand in for the held-out ones, as many as a case has. Raises ValueError where one is the tuning instance's.
     """
@@ -59,7 +59,8 @@ def main(full: bool, seeds: Sequence[int] = ()) -> None:
         for one in compare(replace(case, seeds=tuple(seeds or case.seeds)[: len(case.seeds)])):
             done.append(one)
             print(_line(_row(one)), flush=True)
-            write(done, costs)
+            if save:
+                write(done, costs)
 
 
 def write(done: list[Comparison], costs: list[str]) -> None:

@@ -68,9 +68,16 @@ def main(arguments: Sequence[str]) -> str:
     parser.add_argument("--domain", choices=render.DOMAINS, default="wild")
     parser.add_argument("--spread", type=float, help="width of the style; default: the domain's in params.yaml")
     parser.add_argument("--size-px", type=int, help="side of a face, a multiple of 16; default: world.size_px")
-    parser.add_argument("--out", type=Path, default=Path("sheet.png"))
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("dvc_plots/sheet.png"),
+        help="a .png or .jpg; default: %(default)s, ignored by git",
+    )
     args, world = parser.parse_args(arguments), params.load("world", World)
     size_px = args.size_px or world.size_px
+    if args.out == parser.get_default("out"):
+        args.out.parent.mkdir(exist_ok=True)
     spread = args.spread if args.spread is not None else getattr(world, f"{args.domain}_spread")
     album = {
         "people": lambda: people(args.seed, args.domain, spread, 1),

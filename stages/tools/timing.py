@@ -6,9 +6,9 @@ generate    published generators beside their own scripts, on random weights of 
 pack        J against CPU seconds and the front over alpha, the packing solver and the paper's loop: minutes, with
             `--full` hours
 
-Prints one table; `generate` and `pack` write theirs to reports/timing and say in `stages.tools.generator_timing` and
-`packing_runs` how they measure. The other figures are the best of several runs, since a shared machine only ever makes
-them worse, and are kept out of the tests for the same reason.
+Prints one table; with `--write`, `generate` and `pack` write theirs to reports/timing. They say in
+`stages.tools.generator_timing` and `packing_runs` how they measure. The other figures are the best of several runs,
+since a shared machine only ever makes them worse, and are kept out of the tests for the same reason.
 """
 
 import argparse
@@ -120,9 +120,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--images", type=int, default=8, help="generate only: drawn by each way, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: of diffusion")
     parser.add_argument("--runs", type=int, default=5, help="generate only: of which the best counts")
+    parser.add_argument("--write", action="store_true", help="generate and pack: into reports/timing as well")
     given = parser.parse_args(arguments)
-    generate = partial(generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs)
-    pack = partial(packing_timing.main, given.full, given.seeds)
+    generate = partial(
+        generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs, given.write
+    )
+    pack = partial(packing_timing.main, given.full, given.seeds, given.write)
     {"world": world, "generator": generator, "generate": generate, "pack": pack}[given.what]()
 
 

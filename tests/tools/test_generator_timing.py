@@ -16,7 +16,7 @@ def test_the_table_has_a_row_for_every_contest_and_a_new_run_replaces_its_own(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generator_timing, "FILE", tmp_path / "generate.md")
     monkeypatch.setattr(arc2face_timing, "BATCHES", {"cpu": (2,), "cuda": (2,)})
-    generator_timing.main(["arc2face"], "tiny", images=4, steps=1, runs=1)
+    generator_timing.main(["arc2face"], "tiny", images=4, steps=1, runs=1, write=True)
     lines = (tmp_path / "generate.md").read_text().splitlines()
     rows = [dict(zip(generator_timing.COLUMNS, line.strip("| ").split(" | "), strict=True)) for line in lines[8:]]
     assert [row["images"] for row in rows] == ["4, 1 of an identity, batch 2", "4, 4 of an identity, batch 2"]
@@ -30,7 +30,7 @@ def test_the_table_has_a_row_for_every_contest_and_a_new_run_replaces_its_own(
 def test_vec2face_draws_the_same_faces_its_publishers_way_and_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generator_timing, "FILE", tmp_path / "generate.md")
-    generator_timing.main(["vec2face"], "tiny", images=5, steps=1, runs=1)
+    generator_timing.main(["vec2face"], "tiny", images=5, steps=1, runs=1, write=True)
     rows = [line.strip("| ").split(" | ") for line in (tmp_path / "generate.md").read_text().splitlines()[8:]]
     found = [dict(zip(generator_timing.COLUMNS, row, strict=True)) for row in rows]
     assert [row["images"] for row in found] == ["5, 1 a call of theirs", "5, 4 a call of theirs"]

@@ -28,6 +28,16 @@ def test_a_sheet_has_twelve_faces_in_a_row(what: str, rows: int, tmp_path: Path)
     assert picture.std() > 20
 
 
+def test_where_it_goes_of_itself_git_does_not_see_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    for file in ("params.yaml", ".gitignore"):
+        (tmp_path / file).write_bytes((ROOT / file).read_bytes())
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    sheet.main(["worst", "--size-px", "16"])
+    seen = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert len(seen.stdout.splitlines()) == 2 and Path("dvc_plots/sheet.png").is_file()
+
+
 def test_images_shows_each_person_in_a_row_and_people_another_in_every_place():
     assert len(sheet.people(1, "wild", 0.5, 12).z.unique(dim=0)) == 12
     assert len(sheet.people(1, "wild", 0.5, 1).z.unique(dim=0)) == 144

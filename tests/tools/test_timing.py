@@ -36,7 +36,7 @@ def test_the_packing_tables_have_a_row_for_every_instance_and_reading(monkeypatc
     monkeypatch.setattr(packing_timing, "FULL", cases)
     monkeypatch.setattr(packing_timing, "LARGE", (20, 40))
     monkeypatch.setattr(packing_timing, "FOLDER", tmp_path)
-    packing_timing.main(full=True, seeds=(8, 7))
+    packing_timing.main(full=True, seeds=(8, 7), save=True)
     every, ranges, choices, front, costs = _tables((tmp_path / "pack.md").read_text())
     assert [(row[2], row[3], row[4]) for row in every[:4]] == [(a, r, "8") for a in ("0.25", "1") for r in READINGS]
     assert [row[4] for row in every] == ["8"] * 4 + ["7"] * 4 + ["8"] * 2
@@ -86,3 +86,11 @@ def test_a_ratio_counts_the_seconds_until_the_solver_is_as_low_as_the_loop():
 def test_the_tuning_instance_is_no_held_out_one():
     with pytest.raises(ValueError, match=r"--seeds 900"):
         packing_timing.main(full=False, seeds=[1, packing_runs.TUNING_SEED])
+
+
+def test_a_table_is_written_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(packing_timing, "SHORT", [packing_runs.Case("clustered", 12, 40, (0.5,), (1,), iterations=20)])
+    monkeypatch.setattr(packing_timing, "FOLDER", tmp_path)
+    for options, files in (([], 0), (["--write"], 2)):
+        timing.main(["pack", *options])
+        assert len(list(tmp_path.iterdir())) == files
