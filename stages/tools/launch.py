@@ -191,6 +191,7 @@ def _torchrun(words: list[str]) -> int:
         del os.environ[stage.STORE_FILE]  # ranks of several machines meet at a port
     else:
         meeting = f"{os.environ[stage.STORE_FILE]}-launchers"
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # it would listen to all the world
         alone = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-conf", "store_type=file"]
     try:
         torchrun.run(torchrun.parse_args([*alone, "-m", *words]))

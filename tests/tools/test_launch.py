@@ -187,11 +187,11 @@ from stages.common import ranks, stage
 
 def main():
     ranks.barrier()
-    mine = {os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.exists()}
+    links = [link for process in ("self", os.getppid()) for link in Path(f"/proc/{process}/fd").iterdir()]
+    mine = {os.readlink(link) for link in links if link.is_symlink()}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
-            _, address, _, state, *_, = line.split()
-            inode = line.split()[9]
+            address, state, inode = (line.split()[i] for i in (1, 3, 9))
             if state == "0A" and f"socket:[{inode}]" in mine and not address.startswith("0100007F"):
                 raise ValueError(f"listens at {address}")
     ranks.barrier()
@@ -201,10 +201,22 @@ stage.run(main)
 """
 
 
+# as on a machine with a GPU, where torchrun starts the ranks
+BY_TORCHRUN = """
+import sys, torch
+from stages.tools import launch
+
+torch.cuda.is_available = lambda: True
+sys.exit(launch.main())
+"""
+
+
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc")
-def test_ranks_of_one_machine_open_no_port_to_others(tmp_path: Path):
+@pytest.mark.parametrize("launcher", ["stages.tools.launch", "by_torchrun"])
+def test_ranks_of_one_machine_open_no_port_to_others(launcher: str, tmp_path: Path):
     (tmp_path / "ports.py").write_text(PORTS)
-    assert "no port is open" in ran(start(tmp_path, "stages.tools.launch", "ports"))
+    (tmp_path / "by_torchrun.py").write_text(BY_TORCHRUN)
+    assert "no port is open" in ran(start(tmp_path, launcher, "ports"))
 
 
 def test_scratch_that_cannot_be_written_is_one_line(made: Path):
