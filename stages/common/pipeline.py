@@ -128,11 +128,23 @@ def _files(dep: Path) -> Iterator[tuple[str, str]]:
     """Yield every file of a dependency and what stands for its content; nothing where there is none."""
     code = dep.parts[0] == "stages"
     path = ROOT / dep if code else dep
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    for file in _below(path) if path.is_dir() else [path]:
         name = file.relative_to(ROOT) if code else file
         ignored = any(part.startswith(IGNORED) or part.endswith(IGNORED) for part in name.parts)
         if file.is_file() and not ignored:
             yield str(name), artifacts.digest(file) if code else _stamp(file)
+
+
+def _below(folder: Path) -> list[Path]:
+    """Return the files below a folder, also behind links, as those who read sets find them; circles end."""
+    found, seen = [], set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [Path(here, file) for file in files]
+    return sorted(found)
 
 
 def _stamp(file: Path) -> str:

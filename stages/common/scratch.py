@@ -69,6 +69,7 @@ def _locked(file: Path) -> IO[str] | None:
     except (BlockingIOError, FileNotFoundError):  # another run holds it, or had it and removed it
         pass
     except OSError as error:
+        lock.close()
         raise OSError(error.errno, f"no lock on this disk ({error.strerror})", str(file)) from error
     lock.close()
     return None

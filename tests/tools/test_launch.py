@@ -1,5 +1,7 @@
 """The launcher: what it keeps, what it refuses, and how it ends when others end, in a repository of one stage."""
 
+import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -98,6 +100,31 @@ def test_a_second_run_is_refused(made: Path, monkeypatch: pytest.MonkeyPatch):
         with scratch.exclusive("make"):
             pass
         assert not list(Path(".scratch").glob("*.lock"))
+
+
+def test_a_disk_without_locks_is_one_line(made: Path, monkeypatch: pytest.MonkeyPatch):
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with working_in(made), pytest.raises(OSError, match="no lock on this disk") as caught, scratch.exclusive("make"):
+        pass
+    assert stage.error_line(caught.value).startswith("error: .scratch/make.lock: no lock on this disk")
+
+
+def test_the_state_of_a_stage_sees_behind_links(made: Path):
+    (made / "behind").mkdir()
+    (made / "behind/file").write_text("one")
+    (made / "dep").mkdir()
+    (made / "dep/link").symlink_to(made / "behind")
+    (made / "behind/circle").symlink_to(made / "dep")
+    text = (made / "dvc.yaml").read_text()
+    (made / "dvc.yaml").write_text(text.replace("deps: [make.py]", "deps: [make.py, dep]"))
+    with working_in(made):
+        before = pipeline.state("make")
+        assert set(before.files) == {"make.py", "dep/link/file"}
+        (made / "behind/file").write_text("another")
+        assert pipeline.state("make").key() != before.key()
 
 
 def test_a_stage_started_by_hand_is_refused_beside_another(made: Path):
