@@ -86,8 +86,19 @@ def main() -> str:
             (folder / name).mkdir()
             report[name] = scored(nets, seeds, evaluate, folder / name)
     artifacts.write_json("reports/baselines.json", report)
-    sets = ", ".join(report["pixels"]) or "no sets of your own"
-    return f"baselines: {', '.join(report)} on {sets} -> reports/baselines.json"
+    return closing_lines(report)
+
+
+def closing_lines(report: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a line for every set, the accuracy of every baseline on it, and where all the rest is."""
+    sets = list(next(iter(report.values())))
+    on = "accuracy in %" if sets else f"no sets of your own to score {', '.join(report)} on"
+    rows = {each: ", ".join(f"{name} {_percent(found[each])}" for name, found in report.items()) for each in sets}
+    return "\n".join([*map(": ".join, rows.items()), f"baselines: {on} -> reports/baselines.json"])
+
+
+def _percent(metrics: Mapping[str, Any]) -> str:
+    return f"{100 * metrics['accuracy']['value']:.1f}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ reads   data/variants/NAME/manifest.arrow and the image shards it lists
 writes  data/train/NAME/seed-<s>.safetensors with a JSON card each; loss.json, the mean loss by tenths of the training
 """
 
+import sys
 from pathlib import Path
+
+from tqdm import tqdm
 
 from stages.common import artifacts, images, params, ranks, stage
 from stages.recognisers import embedded
@@ -18,21 +21,50 @@ from stages.training.samples import Samples, read
 def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
     """Train every seed that `folder` does not hold yet; ranks take whole seeds, so one and many write the same bytes.
 
-    Raises ValueError when a loss is not finite.
+    The bar counts the samples of all seeds. Raises ValueError when a loss is not finite.
     """
+
+    def begin(seed: int) -> None:
+        if not loss_file(folder, seed).exists():  # what a killed run saw of it is seen anew
+            steps_file(folder, seed).unlink(missing_ok=True)
+
+    ranks.share(cfg.seeds, begin, None)
+    total, before = len(cfg.seeds) * fit.steps_of(cfg) * cfg.batch, seen_samples(folder, cfg)
+    shown = tqdm(desc=f"train {name}", total=total, initial=before, unit="img", unit_scale=True, mininterval=1,
+                 ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
 
     def work(seed: int) -> None:
         weights, loss = folder / f"seed-{seed}.safetensors", loss_file(folder, seed)
         if weights.exists() and loss.exists():
             return
-        net, losses = fit.fit(samples, cfg, seed)
+        with steps_file(folder, seed).open("wb", buffering=0) as steps:
+
+            def each() -> None:
+                steps.write(b".")
+                if not shown.disable:
+                    shown.update(seen_samples(folder, cfg) - shown.n)
+
+            net, losses = fit.fit(samples, cfg, seed, each)
         seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
         if samples.frame_px != images.FRAME_PX:
             seen["frame_px"] = samples.frame_px
         embedded.save(weights, net, {**cfg.card(), **seen})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 
-    ranks.share(cfg.seeds, work, f"train {name}")
+    with shown:
+        ranks.share(cfg.seeds, work, None)
+        shown.update(total - shown.n)
+
+
+def seen_samples(folder: Path, cfg: Train) -> int:
+    """Return how many samples the trainings of all seeds have seen, whichever ranks they run in."""
+    files = [steps_file(folder, seed) for seed in cfg.seeds]
+    return sum(file.stat().st_size for file in files if file.exists()) * cfg.batch
+
+
+def steps_file(folder: Path, seed: int) -> Path:
+    """Return where a training adds a byte for every step, so that rank 0 can count them."""
+    return folder / f".steps-{seed}"
 
 
 def loss_file(folder: Path, seed: int) -> Path:

@@ -47,6 +47,19 @@ def test_the_scores_are_those_of_the_rows_named(chain: Path):
     np.testing.assert_allclose(table["seed_0"].to_numpy(), cosine, atol=1e-5)
 
 
+def test_the_closing_lines_name_what_every_set_was_scored_with():
+    scores = {"pixels": (0.61, 0.5), "untrained": (0.625, 0.7004)}
+    report = {
+        name: {each: {"accuracy": {"value": value}} for each, value in zip(["own", "own-centred"], found, strict=True)}
+        for name, found in scores.items()
+    }
+    assert baselines.closing_lines(report).splitlines() == [
+        "own: pixels 61.0, untrained 62.5",
+        "own-centred: pixels 50.0, untrained 70.0",
+        "baselines: accuracy in % -> reports/baselines.json",
+    ]
+
+
 def test_without_sets_of_the_user_nothing_is_scored(copy: Path):
     write_params(copy, TINY)
     file = copy / "data/benchmarks/index.json"

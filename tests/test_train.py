@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 from torch import Tensor
+from tqdm import tqdm
 
 from stages import heads, train
 from stages.common import artifacts, images, tables
@@ -186,10 +188,29 @@ def test_a_finished_seed_is_not_trained_again(workplace):
     assert (workplace / "seed-1.safetensors").exists()
 
 
+def test_the_bar_counts_the_samples_of_all_seeds_and_begins_with_those_that_are_done(workplace, monkeypatch, capsys):
+    bars = []
+
+    class Bar(tqdm):
+        def __init__(self, *given, **named) -> None:
+            super().__init__(*given, **named | {"mininterval": 0, "miniters": 1})
+            bars.append((self.initial, self.total, self.unit))
+
+    monkeypatch.setattr(train, "tqdm", Bar)
+    train.train(toy(), replace(CFG, samples=40, seeds=[0]), "base", workplace)
+    train.steps_file(workplace, 1).write_bytes(bytes(2))  # of a run that was killed
+    train.train(toy(), replace(CFG, samples=40), "base", workplace)
+    assert bars == [(0, 48, "img"), (48, 96, "img")]
+    shown = re.findall(r"(\d+\.\d|\d+)/(?:48|96)\.?0? ", capsys.readouterr().out)
+    assert list(dict.fromkeys(map(float, shown))) == [0, 16, 32, 48, 64, 80, 96]
+
+
 def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path):
+    who = toy().label_a
+    lost = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), np.inf, np.float32))
     with pytest.raises(ValueError, match=r"seed 3, step 0: the loss is (nan|inf).*learning_rate"):
-        train.train(toy(), replace(CFG, scale=1e39, seeds=[3]), "base", tmp_path)
-    assert not list(tmp_path.iterdir())
+        train.train(lost, replace(CFG, seeds=[3]), "base", tmp_path)
+    assert not list(tmp_path.glob("[!.]*"))
 
 
 def test_reads_faces_labels_and_domains_at_the_network_s_size(workplace):

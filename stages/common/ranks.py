@@ -43,10 +43,13 @@ def barrier() -> None:
         dist.barrier()
 
 
-def share(items: Sequence[T], work: Callable[[T], None], label: str) -> None:
-    """Call `work` on every item, rank r taking items r, r + size, ...; shows progress; returns when all are done."""
-    mine = items[rank() :: size()]
-    for item in tqdm(mine, label, disable=rank() != 0, mininterval=1, ncols=80, file=sys.stdout):
+def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:
+    """Call `work` on every item, rank r taking items r, r + size, ...; returns when all are done.
+
+    Shows how many of rank 0's items are done, unless `label` is None.
+    """
+    mine, silent = items[rank() :: size()], rank() != 0 or label is None
+    for item in tqdm(mine, label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
         work(item)
     barrier()
 

@@ -130,16 +130,22 @@ class Contrast:
     seeds: int
 
     @property
+    def decides(self) -> bool:
+        """Say whether there are seeds enough for a verdict: an interval of fewer misses zero too often by chance."""
+        return self.seeds >= bootstrap.SEEDS_FOR_A_VERDICT
+
+    @property
     def side(self) -> int:
-        """Return 1 or -1 when the interval lies on that side of zero, else 0."""
+        """Return 1 or -1 when the interval lies on that side of zero and the seeds suffice to say so, else 0."""
+        if not self.decides:
+            return 0
         return int(self.found.low > 0) - int(self.found.high < 0)
 
     @property
     def reading(self) -> str:
-        """Return what may be concluded: a verdict from five seeds on, before that the position of the interval."""
-        where = {1: "above 0", -1: "below 0", 0: "includes 0"}[self.side]
-        if self.seeds < bootstrap.SEEDS_FOR_A_VERDICT:
-            return f"interval only, {where}"
+        """Return what may be concluded: a verdict from five seeds on, before that nothing beyond the interval."""
+        if not self.decides:
+            return "interval only"
         if not self.expected or not self.side:
             return {1: "positive", -1: "negative", 0: "not separated"}[self.side]
         return "reproduces" if self.side == self.expected else "reversed"
@@ -182,18 +188,14 @@ def statement(made: Sequence[Contrast]) -> str:
     if not asked:
         return "No two variants were trained between which SynFace reports a difference."
     groups: dict[str, list[Contrast]] = {}
-    for c in asked:
-        groups.setdefault(_group(c), []).append(c)
-    seeds, opening = min(c.seeds for c in asked), ""
-    if seeds < bootstrap.SEEDS_FOR_A_VERDICT:
-        opening = f"Interval only: {seeds} training seeds give no verdict, {bootstrap.SEEDS_FOR_A_VERDICT} do. "
-    return opening + " ".join(f"{label}: {_listed(found)}." for label, found in sorted(groups.items()))
-
-
-def _group(c: Contrast) -> str:
-    if c.seeds < bootstrap.SEEDS_FOR_A_VERDICT:
-        return {1: "On the expected side of 0", -1: "On the other side", 0: "Including 0"}[c.side * c.expected]
-    return {1: "Reproduces", -1: "Reversed", 0: "Not shown, the interval includes 0"}[c.side * c.expected]
+    for c in (c for c in asked if c.decides):
+        label = {1: "Reproduces", -1: "Reversed", 0: "Not shown, the interval includes 0"}[c.side * c.expected]
+        groups.setdefault(label, []).append(c)
+    said = [f"{label}: {_listed(found)}." for label, found in sorted(groups.items())]
+    seeds, enough = min(c.seeds for c in asked), bootstrap.SEEDS_FOR_A_VERDICT
+    if seeds < enough:
+        said = [f"Interval only: {seeds} training seeds give no verdict, not even on a sign; {enough} do.", *said]
+    return " ".join(said)
 
 
 def _listed(found: Sequence[Contrast]) -> str:

@@ -11,6 +11,7 @@ from ruamel.yaml.compat import StringIO
 from stages import recognisers
 from stages.common import artifacts, params, sphere
 from stages.common.images import Shards
+from stages.metrics import bootstrap
 from stages.packing.start import start
 from stages.reporting import faces, figures, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
@@ -129,7 +130,8 @@ def gap(found: Inputs) -> list[Block]:
     if found.contrasts:
         drawn = figures.phenomena(found.contrasts, found.folder / "phenomena.png")
         caption = (
-            "Filled: the interval excludes 0; blue: with the expected sign, orange: against it, grey: none or unclear."
+            f"From {bootstrap.SEEDS_FOR_A_VERDICT} training seeds on, filled: the interval excludes 0; blue: with the "
+            "expected sign, orange: against it. Grey: none or unclear."
         )
         blocks += [
             Text(results.statement(found.contrasts), key=True),

@@ -1,6 +1,7 @@
 """Fit one network to one variant with one seed."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,8 +21,15 @@ BETAS = (0.9, 0.95)  # of AdamW; the memory of its usual 0.999 is longer than a 
 LOSS_PARTS = 10
 
 
-def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]]:
-    """Return the trained network and its mean loss in each tenth of the training.
+def steps_of(cfg: Train) -> int:
+    """Return how many batches a training sees; they are whole."""
+    return math.ceil(cfg.samples / cfg.batch)
+
+
+def fit(
+    samples: Samples, cfg: Train, seed: int, each: Callable[[], object] = lambda: None
+) -> tuple[nn.Module, list[float]]:
+    """Return the trained network and its mean loss in each tenth of the training; `each` is called after every step.
 
     Raises ValueError when the loss is not finite.
     """
@@ -30,8 +38,7 @@ def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]
         net = embedded.build(cfg.card()).train().to(memory_format=torch.channels_last)  # pyright: ignore
         head = heads.load(cfg.head, samples.classes, cfg.embedding_size, cfg.scale, margin=0)
         optimiser = _optimiser(nn.ModuleList([net, head]), cfg)
-        steps = math.ceil(cfg.samples / cfg.batch)  # batches are whole
-        losses = []
+        steps, losses = steps_of(cfg), []
         for step, batch in enumerate(batches(samples, steps, cfg.batch, seed)):
             head.margin = cfg.margin * min(1, step / (MARGIN_WARM_UP * steps))
             for group in optimiser.param_groups:
@@ -44,6 +51,7 @@ def fit(samples: Samples, cfg: Train, seed: int) -> tuple[nn.Module, list[float]
             loss.backward()
             nn.utils.clip_grad_norm_(net.parameters(), CLIP)
             optimiser.step()
+            each()
     return net.eval(), [float(np.mean(part)) for part in np.array_split(losses, min(LOSS_PARTS, steps))]
 
 

@@ -44,18 +44,20 @@ def test_an_accuracy_is_a_dot_on_its_interval_with_its_seeds(shown: list[Axes], 
     assert [text.get_text() for text in shown[0].texts] == ["80.0", "75.0"]
 
 
-def test_a_difference_is_blue_or_orange_by_its_expected_sign_and_hollow_about_zero(shown: list[Axes], tmp_path: Path):
+def test_a_difference_is_blue_or_orange_by_its_sign_and_hollow_about_zero_or_of_few_seeds(
+    shown: list[Axes], tmp_path: Path
+):
     cases = [((1, 3), 1), ((1, 3), -1), ((-3, -1), 1), ((-3, -1), -1), ((1, 3), 0), ((-1, 2), 1)]
     made = [
-        Contrast("a - b", WILD, Difference((low + high) / 200, low / 100, high / 100, "-"), expected, 5)
-        for (low, high), expected in cases
+        Contrast("a - b", WILD, Difference((low + high) / 200, low / 100, high / 100, "-"), expected, seeds)
+        for (low, high), expected, seeds in [*((*case, 5) for case in cases), ((1, 3), 1, 4)]
     ]
     figures.phenomena(made, tmp_path / "x.png")
     dots = shown[0].lines[2::2]
     with_it, against, unclear = figures.GENUINE, figures.AGAINST, figures.NEITHER
-    assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear]
-    assert [dot.get_fillstyle() for dot in dots] == [*["full"] * 5, "none"]
-    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, 2, -2, -2, 2, 0.5])
+    assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear, unclear]
+    assert [dot.get_fillstyle() for dot in dots] == [*["full"] * 5, "none", "none"]
+    assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, 2, -2, -2, 2, 0.5, 2])
 
 
 def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Path):
