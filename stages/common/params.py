@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_ar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 
 FILE = Path("params.yaml")
 T = TypeVar("T")
-MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 20  # of a params.yaml, its aliases resolved
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 300_000, 20_000, 20  # of a params.yaml, its aliases resolved
 MAX_IMAGES = 2**31 - 1  # of one set: their numbers are int32
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 60
@@ -82,8 +83,6 @@ def read(file: Path | None = None) -> dict[str, Any]:
     except MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(f"{file}: not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
-    except RecursionError as error:
-        raise ValueError(f"{file}: nested too deeply; allowed: {MAX_DEPTH} levels") from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # the parser's own ways to say that a value does not suit its tag, such as `!!int x`
         raise ValueError(f"{file}: not valid YAML: {shown(str(error).strip())[1:-1]}") from error
@@ -113,9 +112,29 @@ def pinned() -> Iterator[None]:
         del _pinned[FILE]
 
 
+class _Bounded(Composer):
+    """Refuse depth and number while reading, for the scanner takes the square of the one and seconds for the other."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # the later one counts, as YAML says
+        self.depth = self.count = 0
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > MAX_DEPTH + 1 or self.count > MAX_VALUES:
+            most = f"more than {MAX_VALUES} values, or nested deeper than {MAX_DEPTH}"
+            raise MarkedYAMLError(problem=most, problem_mark=self.loader.parser.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)  # a tenth of a second, and a stage asks for several sections
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Bounded
+    return yaml.load(text)  # a tenth of a second, and a stage asks for several sections
 
 
 def _odd(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
