@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 import reprlib
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -181,7 +182,11 @@ def nearest(key: str, known: Iterable[str]) -> str:
     """Return the rest of a sentence about an unknown key: the known one that it resembles, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(key[:64], known, 1)
-    return f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
+    return (
+        f"did you mean {close[0]}?"
+        if close
+        else f"allowed here: {textwrap.shorten(', '.join(known), 150, placeholder=' ...')}"
+    )
 
 
 def load(section: str, cls: type[T], file: Path | None = None) -> T:
