@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tiny import ROOT, params, write_params, write_values
 
+from stages.common import networks
 from stages.common.params import check, read
 from stages.validate import DICTS, SECTIONS, validate
 
@@ -277,6 +278,15 @@ def test_a_typo_is_named_before_what_it_leaves_missing(tmp_path: Path, key: str,
     node[typo] = node.pop(last)
     write_values(tmp_path, values)
     assert said in refusal(tmp_path / "params.yaml")
+
+
+def test_a_code_that_does_not_exist_is_foreseen():
+    card = str(ROOT / "data/pretrain/recogniser.json")  # of size 128
+    values = params({"pack.method": "code", "pack.identities": 33_024, "embed.card": card})
+    networks.check(Path("params.yaml"), values)
+    values["pack"]["identities"] += 1
+    with pytest.raises(ValueError, match="params.yaml: pack.identities = 33025; allowed .* at most 33024"):
+        networks.check(Path("params.yaml"), values)
 
 
 def test_a_typo_in_a_list_is_named_too(tmp_path: Path):
