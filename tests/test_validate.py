@@ -266,6 +266,7 @@ def test_a_value_of_any_size_is_echoed_in_short(value: Any):
         ),
         ("pack", "pakc", "pakc is not a known section; did you mean pack?"),
         ("sets", "set", "set is not a known section; did you mean sets?"),
+        ("train.scale", "x" * 1000, "... is not a known key; allowed here: backbone, fold_stem"),
         ("pack.alpha", "x" * 1000, "xxx... is not a known key; allowed here: method"),
     ],
 )

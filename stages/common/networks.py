@@ -26,9 +26,10 @@ def check(file: Path, values: dict[str, Any]) -> None:
             )
     given = _given(embed["recogniser"], Path(embed["weights"]), Path(embed["card"]))
     taken = _taken(generate["backend"], Path(generate["weights"]))
+    pack = params.check("pack", values["pack"], Pack, file)
     if given is not None:
         try:
-            params.check("pack", values["pack"], Pack, file).check_size(given)
+            pack.check_size(given)
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
     if None not in (given, taken) and given != taken:

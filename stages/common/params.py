@@ -182,11 +182,9 @@ def nearest(key: str, known: Iterable[str]) -> str:
     """Return the rest of a sentence about an unknown key: the known one that it resembles, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(key[:64], known, 1)
-    return (
-        f"did you mean {close[0]}?"
-        if close
-        else f"allowed here: {textwrap.shorten(', '.join(known), 150, placeholder=' ...')}"
-    )
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"allowed here: {textwrap.shorten(', '.join(known), 150, placeholder=' ...')}"
 
 
 def load(section: str, cls: type[T], file: Path | None = None) -> T:
