@@ -5,7 +5,7 @@ reads   data/pack/    x_id (m, d) unit rows with native norms, and x_normal, for
         for AttrOP the network of params embed, that of generate.attributes and data/pretrain/pose
 writes  data/generate/plain-*.arrow             k images of each identity, perturbed
         data/generate/mixup-*.arrow             identity mixup: both labels and the ratio are columns;
-                                                mixup-1-* of the second width, and so on
+                                                mixup-WIDTH-* of each width after the first
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
         data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
         data/generate/control-gaussian-*.arrow  the same of a Gaussian fitted to the gallery
@@ -118,13 +118,13 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
 
 
 def mixup(
-    generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path, number: int
+    generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path, width: int
 ) -> None:
     """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be.
 
-    Both are among the first so many identities as the width of this number in cfg.mixup says.
+    Both are among the first `width` identities.
     """
-    m, k = min(cfg.mixup.widths()[number], len(x_id)), cfg.mixup.images
+    m, k = min(width, len(x_id)), cfg.mixup.images
     who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
     partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
     seeds = shards.image_seeds("mixup", cfg.seed, who, index)
@@ -139,7 +139,7 @@ def mixup(
         between = generator.mixed(parent(who, part), parent(partner, part), ratio[part])
         return generators.faces(generator, between, seeds[part])
 
-    shards.draw(f"mixup-{number}" if number else "mixup", rows, faces, folder)
+    shards.draw("mixup" if width == cfg.mixup.widths()[0] else f"mixup-{width}", rows, faces, folder)
 
 
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
@@ -186,8 +186,8 @@ def main() -> str:
             rows, reached = accepted(table)[:needed], [table]
             x_id, packed = x_id[rows], packed[rows]
         cosine = plain(generator, x_id, packed, cfg, folder)
-        for number in range(len(cfg.mixup.widths())):
-            mixup(generator, x_id, packed, cfg, folder, number)
+        for width in cfg.mixup.widths():
+            mixup(generator, x_id, packed, cfg, folder, width)
         control(generator, "packed", packed, cfg, folder)
         for name, (x, native) in controls.items():
             drawn = conditions(generator, name, (x[:few], native[:few]), cfg.seed, folder)

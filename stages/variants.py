@@ -30,18 +30,27 @@ class Rows:
     ratio: np.ndarray
 
 
-def rows_of(source: str, mixed: bool) -> Rows:
-    """Return the images of `audit` (the generator's, plain or mixed, that the audit kept) or of `sets/NAME`."""
+def rows_of(source: str, mixed_among: int = 0) -> Rows:
+    """Return the images of `sets/NAME` or of `audit`: the generator's that the audit kept.
+
+    Plain ones, or those mixed among the first `mixed_among` identities.
+    """
     if source != "audit":
         return _table_rows(source, Shards(f"data/{source}"))
-    shards = Shards("data/generate", "mixup-*.arrow" if mixed else "plain-*.arrow")
+    shards = Shards("data/generate", "mixup-*.arrow" if mixed_among else "plain-*.arrow")
     rows = _table_rows("generate", shards)
-    kept = artifacts.read_array(f"data/audit/kept_{'mixup' if mixed else 'plain'}.npy")
+    kept = artifacts.read_array(f"data/audit/kept_{'mixup' if mixed_among else 'plain'}.npy")
     if len(kept) != len(shards):
         raise ValueError(
             f"data/audit: speaks of {len(kept)} images, data/generate holds {len(shards)}; run `dvc repro audit`"
         )
-    return _subset(rows, kept)
+    return _subset(rows, kept & _drawn_for(mixed_among, rows.shard) if mixed_among else kept)
+
+
+def _drawn_for(width: int, shard: np.ndarray) -> np.ndarray:
+    """Return which images lie in the shards of a width: mixup-WIDTH-*, or mixup-* where it is the first."""
+    named = np.char.startswith(shard, f"mixup-{width}-")
+    return named if named.any() else np.char.count(shard, "-") == 1
 
 
 def _table_rows(name: str, shards: Shards) -> Rows:
@@ -58,11 +67,7 @@ def _subset(rows: Rows, mask: np.ndarray) -> Rows:
 
 
 def choose(rows: Rows, width: int, depth: int, key: str) -> Rows:
-    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack.
-
-    Of mixed images those whose partner is one of these identities, too.
-    """
-    rows = _subset(rows, rows.partner < width)
+    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack."""
     order = np.argsort(rows.identity, kind="stable")
     identity = rows.identity[order]
     rank = np.arange(len(identity)) - np.searchsorted(identity, identity)  # number of the image within its identity
@@ -93,11 +98,11 @@ def skip(rows: Rows, width: int, depth: int, key: str) -> tuple[Rows, int]:
 
 def manifest(cfg: Variants, name: str) -> pa.Table:
     """Return the manifest of a variant; classes of `mix` follow those of `source`."""
-    source = rows_of(cfg.source, cfg.identity_mixup)
+    source = rows_of(cfg.source, cfg.width if cfg.identity_mixup else 0)
     main, skipped = _taken(source, cfg.width, cfg.depth, cfg, f"variants.{name}")
     parts, classes = [_columns(main, 0, "main")], cfg.width
     if cfg.mix_width:
-        source = rows_of(cfg.mix, mixed=False)
+        source = rows_of(cfg.mix)
         mix, more = _taken(source, cfg.mix_width, cfg.mix_depth, cfg, f"variants.{name}.mix")
         parts.append(_columns(mix, classes, "mix"))
         classes, skipped = classes + cfg.mix_width, skipped + more

@@ -21,12 +21,12 @@ PLAIN = Variants(
 )
 
 
-def write_set(name: str, who: list[int], prefix: str = "", **more: Any) -> None:
+def write_set(name: str, who: list[int], prefix: str = "faces", **more: Any) -> None:
     """Write a set of two shards of blank faces of these people."""
     identity, half = np.array(who), len(who) // 2
-    for shard, part in (("faces-00000", slice(half)), ("faces-00001", slice(half, None))):
+    for shard, part in (("00000", slice(half)), ("00001", slice(half, None))):
         images.write_shard(
-            f"data/{name}/{prefix}{shard}.arrow",
+            f"data/{name}/{prefix}-{shard}.arrow",
             [np.zeros((16, 16, 3), np.uint8)] * len(identity[part]),
             identity=identity[part], index=identity[part], seed=identity[part], domain="x",
             **{key: column[part] for key, column in more.items()},
@@ -66,11 +66,34 @@ def test_classes_of_the_mix_follow_those_of_the_source(augment: bool, tmp_path: 
     assert sorted(about["digests"]) == [f"sets/{s}/faces-0000{i}.arrow" for s, i in (("a", 0), ("a", 1), ("b", 0))]
 
 
+def test_each_width_is_mixed_from_the_images_that_were_drawn_for_it(copy: Path):
+    mixing = {**TINY["variants"]["identity-mixup"], "depth": 2}
+    write_params(
+        copy,
+        {
+            **TINY,
+            "generate.mixup": {"identities": [10, 4], "images": 3},
+            "variants.identity-mixup": mixing,
+            "variants.narrow": {**mixing, "width": 4},
+        },
+    )
+    before = [file.read_bytes() for file in sorted(Path("data/generate").glob("mixup-*"))]
+    run("generate")
+    drawn = {file.name: file.read_bytes() for file in sorted(Path("data/generate").glob("mixup-*"))}
+    assert [data for name, data in drawn.items() if name.count("-") == 1] == before  # the first width's stay
+    artifacts.write_array("data/audit/kept_mixup.npy", np.ones(len(Shards("data/generate", "mixup-*.arrow")), bool))
+    for name, width, prefix in (("identity-mixup", 10, "mixup-0"), ("narrow", 4, "mixup-4-0")):
+        run(f"variants {name}")
+        table = manifest(copy, name)
+        assert all(shard.startswith(prefix) for shard in table["shard"].to_pylist())
+        assert np.bincount(labels(table)).tolist() == [2] * width and max(table["label_b"].to_pylist()) < width
+
+
 def test_mixed_identities_come_from_the_mixed_images_and_keep_their_share(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     who = [0, 0, 1, 1, 2, 2, 2]
     ratio = (np.arange(7) / 10).astype(np.float32)
-    write_set("generate", who, prefix="mixup-", partner=np.array([1, 2, 0, 2, 0, 1, 1]), ratio=ratio)
+    write_set("generate", who, prefix="mixup", partner=np.array([1, 2, 0, 2, 0, 1, 1]), ratio=ratio)
     kept = np.array([True] * 4 + [False] + [True] * 2)
     artifacts.write_array("data/audit/kept_mixup.npy", kept)
     found = variants.manifest(replace(PLAIN, source="audit", identity_mixup=True), "x")

@@ -82,8 +82,13 @@ def params(overrides: dict[str, Any]) -> dict[str, Any]:
 
 def write_params(folder: Path, overrides: dict[str, Any]) -> None:
     """Write a params.yaml into a folder."""
+    write_values(folder, params(overrides))
+
+
+def write_values(folder: Path, values: dict[str, Any]) -> None:
+    """Write these values, whatever they are, as a folder's params.yaml."""
     with (folder / "params.yaml").open("w") as stream:
-        YAML(typ="safe", pure=True).dump(params(overrides), stream)
+        YAML(typ="safe", pure=True).dump(values, stream)
 
 
 def write_own_benchmark(folder: Path, people: int = 4, images: int = 3) -> None:

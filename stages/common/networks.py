@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from stages.common import artifacts, checkpoints, graphs
+from stages.common import artifacts, checkpoints, graphs, params
+from stages.settings.pack import Pack
 
 ARC2FACE = 512  # numbers in a row of Arc2Face's own ArcFace network
 LAST = {"fc.weight": "conv1.weight", "output_layer.3.weight": "input_layer.0.weight"}  # layers, first ones beside them
@@ -25,6 +26,12 @@ def check(file: Path, values: dict[str, Any]) -> None:
             )
     given = _given(embed["recogniser"], Path(embed["weights"]), Path(embed["card"]))
     taken = _taken(generate["backend"], Path(generate["weights"]))
+    pack = params.check("pack", values["pack"], Pack, file)
+    if given is not None:
+        try:
+            pack.check_size(given)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
     if None not in (given, taken) and given != taken:
         raise ValueError(
             f"{file}: embed.weights = {embed['weights']!r} gives rows of size {given}; allowed by generate.backend = "

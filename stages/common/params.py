@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 import reprlib
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -17,11 +18,12 @@ from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_ar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 
 FILE = Path("params.yaml")
 T = TypeVar("T")
-MAX_BYTES, MAX_VALUES, MAX_DEPTH = 1_000_000, 100_000, 20  # of a params.yaml, its aliases resolved
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 300_000, 20_000, 20  # of a params.yaml, its aliases resolved
 MAX_IMAGES = 2**31 - 1  # of one set: their numbers are int32
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 60
@@ -82,8 +84,6 @@ def read(file: Path | None = None) -> dict[str, Any]:
     except MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise ValueError(f"{file}: not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
-    except RecursionError as error:
-        raise ValueError(f"{file}: nested too deeply; allowed: {MAX_DEPTH} levels") from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # the parser's own ways to say that a value does not suit its tag, such as `!!int x`
         raise ValueError(f"{file}: not valid YAML: {shown(str(error).strip())[1:-1]}") from error
@@ -113,9 +113,29 @@ def pinned() -> Iterator[None]:
         del _pinned[FILE]
 
 
+class _Bounded(Composer):
+    """Refuse depth and number while reading, for the scanner takes the square of the one and seconds for the other."""
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # the later one counts, as YAML says
+        self.depth = self.count = 0
+
+    def compose_node(self, parent: Any, index: int) -> Any:
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > MAX_DEPTH + 1 or self.count > MAX_VALUES:
+            most = f"more than {MAX_VALUES} values, or nested deeper than {MAX_DEPTH}"
+            raise MarkedYAMLError(problem=most, problem_mark=self.loader.parser.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> Any:
-    return YAML(typ="safe", pure=True).load(text)  # a tenth of a second, and a stage asks for several sections
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Bounded
+    return yaml.load(text)  # a tenth of a second, and a stage asks for several sections
 
 
 def _odd(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -162,7 +182,9 @@ def nearest(key: str, known: Iterable[str]) -> str:
     """Return the rest of a sentence about an unknown key: the known one that it resembles, or all of them."""
     known = list(known)
     close = difflib.get_close_matches(key[:64], known, 1)
-    return f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"allowed here: {textwrap.shorten(', '.join(known), 150, placeholder=' ...')}"
 
 
 def load(section: str, cls: type[T], file: Path | None = None) -> T:

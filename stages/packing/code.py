@@ -24,10 +24,7 @@ def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray,
     Raises ValueError when d has no such code or m exceeds its rows.
     """
     m, d = cfg.identities, x_ref.shape[1]
-    if d not in {2**r for r in FIELDS}:
-        raise ValueError(f"pack.method = 'code' with embeddings of size {d}; allowed: powers of two from 8 to 4096")
-    if m > size(d):
-        raise ValueError(f"pack.identities = {m}; allowed with pack.method = 'code' at size {d}: at most {size(d)}")
+    cfg.check_size(d)
     return rows(m, d, cfg.seed), median_norms(norms, m)
 
 

@@ -21,3 +21,15 @@ class Pack:
     max_cosine: Annotated[float, Field(gt=-1, le=1)]
     crowded_cosine: Annotated[float, Field(ge=-1, le=1)]
     seed: Seed
+
+    def check_size(self, d: int) -> None:
+        """Raise ValueError when `method` has no such rows for embeddings of size d: `code` is for powers of two."""
+        if self.method != "code":
+            return
+        if d not in [2**r for r in range(3, 13)]:
+            raise ValueError(f"pack.method = 'code' with embeddings of size {d}; allowed: powers of two from 8 to 4096")
+        if self.identities > 2 * d * (d + 1):
+            raise ValueError(
+                f"pack.identities = {self.identities}; allowed with pack.method = 'code' at size {d}: at most "
+                f"{2 * d * (d + 1)}"
+            )

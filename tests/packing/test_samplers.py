@@ -5,8 +5,9 @@ from typing import get_type_hints
 
 import numpy as np
 import pytest
+from tiny import ROOT
 
-from stages.common import sphere
+from stages.common import params, sphere
 from stages.packing import load
 from stages.settings.pack import Pack
 
@@ -17,10 +18,10 @@ CFG = Pack(
 )  # fmt: skip
 
 
-def gallery(n: int, d: int = 24, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+def gallery(n: int, d: int = 24, spread: float = 0.3, rate: float = 10) -> tuple[np.ndarray, np.ndarray]:
     """Return native rows that crowd into some directions, as embeddings of faces do: unit rows and norms."""
     rng = np.random.default_rng(5)
-    native = rng.standard_normal((n, d)) * np.exp(-np.arange(d) / 10) * 5 + spread
+    native = rng.standard_normal((n, d)) * np.exp(-np.arange(d) / rate) * 5 + spread
     return sphere.unit_rows(native), np.linalg.norm(native, axis=1).astype(np.float32)
 
 
@@ -37,6 +38,15 @@ def test_every_sampler_returns_unit_rows_the_same_each_time(method):
     assert np.array_equal(x, again) and not np.array_equal(x, other)
     assert norms.min() * 0.5 < lengths.min() and lengths.max() < norms.max() * 2
     assert np.array_equal(x_ref, before)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_sampler_works_at_the_defaults(method):
+    """A gallery that crowds as the default one does, its spectrum and its mean alike; .4 held 165 Gaussian rows."""
+    x_ref, norms = gallery(1500, d=128, rate=40, spread=1.1)
+    cfg = replace(params.load("pack", Pack, ROOT / "params.yaml"), method=method, iterations=2)
+    x, _ = load(method).sample(x_ref, norms, cfg)
+    assert len(x) == cfg.identities == 420
 
 
 def test_gallery_rows_are_distinct_rows_with_their_own_norms():
