@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import tempfile
-import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -223,7 +222,8 @@ def read_weights(file: str | Path, card_file: str | Path | None = None) -> tuple
 
 def brief(value: object, width: int = 120) -> str:
     """Return the text of a value or an error in one line of at most `width` characters, as messages quote it."""
-    return textwrap.shorten(str(value)[: 8 * width], width, placeholder=" ...")
+    text = " ".join(str(value)[: 8 * width].split())
+    return text if len(text) <= width else f"{text[: width - 4]} ..."
 
 
 def existing(file: str | Path) -> Path:

@@ -37,12 +37,6 @@ class Folder:
         return str(self._files[row])
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files of a folder in the order of names."""
-    names = (file for file in folder.iterdir() if file.suffix.lower() in layouts.IMAGES)
-    return sorted(file for file in names if file.is_file() and not layouts.hidden(file.name))
-
-
 def write(folder: Path, faces: Faces) -> None:
     """Write FOLDER/PERSON/NUMBER.EXT, numbers padded with zeros so that the order of names is that of people."""
     index = formats.index_within(faces.identity)

@@ -70,4 +70,7 @@ def _columns(file: Path, kinds: list[Any], delimiter: str = " ", skip: int = 0, 
         raise ValueError(f"{file}: expected {len(kinds)} columns: {artifacts.brief(error)}") from error
     if table.num_columns < len(kinds) or (table.num_columns > len(kinds) and not more):
         raise ValueError(f"{file}: {table.num_columns} columns; allowed: {len(kinds)}")
+    empty = [i for i, name in enumerate(names, 1) if table[name].null_count]
+    if empty:
+        raise ValueError(f"{file}: a missing value in column {empty[0]}; allowed: none")
     return [table[name].to_numpy() for name in names]

@@ -109,15 +109,10 @@ def _state(folder: Path) -> set[str]:
     ]
     if len(names) < len(entries):
         raise ValueError(f"{file}: _data_files; allowed: a list of file names, as `datasets` writes it")
-    missing = [name for name in names if not (folder / name).is_file()]
+    missing = [name for name in names if not os.path.isfile(folder / name)]  # nor is one too long for the disk
     if missing:
         raise ValueError(f"{file}: lists {missing[0]!r:.100}, which is not there")
     return set(names)
-
-
-def files(path: str | Path, *suffixes: str) -> list[Path]:
-    """Return the data files of the set at `path`, as `listing` does."""
-    return listing(path, *suffixes).files
 
 
 def listing(path: str | Path, *suffixes: str) -> Listing:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages import formats
+from stages.common import artifacts
 from stages.formats import Faces, layouts
 
 EXACT = 1 << 63  # labels are below
@@ -43,7 +44,7 @@ class Lmdb:
 
     def source(self, row: int) -> str:
         """Return the file and the key of a row."""
-        return f"{self.file}: key {self._keys[row].decode(errors='replace')}"
+        return f"{self.file}: key {artifacts.brief(self._keys[row].decode(errors='replace'))}"
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

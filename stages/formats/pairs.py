@@ -193,7 +193,8 @@ class Images:
                 if found:
                     return found[0]
         folder = end.folder if end.folder.name else end.people[1]
-        raise ValueError(f"{self.root}/{folder}/{end.stems[0]}.png (or .jpg): no such file, named in {source}")
+        named = artifacts.brief(f"{folder}/{end.stems[0]}")
+        raise ValueError(f"{self.root}/{named}.png (or .jpg): no such file, named in {source}")
 
 
 def _placed(files: list[Path], folder: list[str], person: str) -> list[Path]:

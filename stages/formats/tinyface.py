@@ -7,7 +7,7 @@ import numpy as np
 from scipy.io import loadmat
 
 from stages.common import artifacts
-from stages.formats import folder
+from stages.formats import layouts
 
 DISTRACTOR = -100  # whom the images of Gallery_Distractor show: nobody that is asked for
 
@@ -22,7 +22,7 @@ def gallery(testing_set: Path) -> tuple[list[Path], np.ndarray]:
     files, person = _listed(
         testing_set / "gallery_match_img_ID_pairs.mat", "gallery_set", testing_set / "Gallery_Match"
     )
-    others = folder.image_files(testing_set / "Gallery_Distractor")
+    others = layouts.found(testing_set / "Gallery_Distractor", layouts.IMAGES).files
     return [*files, *others], np.concatenate([person, np.full(len(others), DISTRACTOR)])
 
 

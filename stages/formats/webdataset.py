@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from stages import formats
+from stages.common import artifacts
 from stages.formats import Faces, columns, layouts
 
 ROWS_PER_FILE = 10_000
@@ -85,7 +86,7 @@ class WebDataset:
 
     def source(self, row: int) -> str:
         """Return the tar and the member of a row."""
-        return f"{self._at[row][0]}: {self._at[row][1].name}"
+        return f"{self._at[row][0]}: {artifacts.brief(self._at[row][1].name)}"
 
 
 def _check_end(file: Path) -> None:

@@ -181,3 +181,9 @@ def test_weights_come_back_and_their_card_guards_them(tmp_path: Path):
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="sha256 differs"):
         artifacts.read_weights(file)
+
+
+@pytest.mark.parametrize("text", ["a\n  b", "x" * 5000, "two words " * 500, "\n" * 5000, "", "y" * 120])
+def test_a_quoted_value_is_one_short_line_that_begins_as_it_does(text: str):
+    said = artifacts.brief(text)
+    assert len(said) <= 120 and "\n" not in said and said[:100] == " ".join(text.split())[:100]

@@ -170,6 +170,7 @@ def test_what_datasets_leaves_beside_its_data_is_no_data(tmp_path: Path, leave: 
     [
         ({"_data_files": [{"filename": "data-00001-of-00002.arrow"}]}, "lists 'data-00001-of-00002.arrow', which is"),
         ({"_data_files": [{"filename": 5}]}, "state.json: _data_files; allowed"),
+        ({"_data_files": [{"filename": "x" * 5000}]}, "state.json: lists 'x.{,100}, which is not there"),
         ({"_data_files": 5}, "state.json: _data_files; allowed"),
         ([], "state.json: _data_files; allowed"),
     ],

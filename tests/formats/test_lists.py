@@ -47,6 +47,7 @@ def test_lists_of_any_encoding_and_ending_are_read(tmp_path: Path, encoding: str
         ("ijbb_face_tid_mid.txt", "1.jpg\0 7 100\n", "face_tid_mid.txt: not a text"),
         ("ijbb_face_tid_mid.txt", "1.jpg 7 100\n3.jpg 7 101\n2.jpg 8 100\n", "lists other images than"),
         ("ijbb_name_5pts_score.txt", "1.jpg 1 2 3\n", "4 columns; allowed: 12"),
+        ("ijbb_name_5pts_score.txt", f"1.jpg {'nan ' * 10}1\n", "a missing value in column 2; allowed: none"),
     ],
 )
 def test_broken_lists_are_refused_in_one_line(tmp_path: Path, file: str, text: str, said: str):

@@ -102,6 +102,16 @@ def nested(depth: int) -> bytes:
     return b"\xdd\x00\x0f\x42\x40" * depth + bytes(1 << 20)
 
 
+def test_an_lmdb_names_any_key_in_one_short_line(tmp_path: Path):
+    write_lmdb(tmp_path, Some())
+    with lmdb.open(str(tmp_path / "some.lmdb"), subdir=False, map_size=1 << 24) as env, env.begin(write=True) as view:
+        view.put(b"a\n" + b"x" * 400, view.get(b"0") or b"")
+        view.delete(b"__keys__")
+    faces = READERS["lmdb"](tmp_path)
+    said = max((faces.source(row) for row in range(len(faces.identity))), key=len)
+    assert said.startswith(f"{tmp_path / 'some.lmdb'}: key a ") and len(said) < 400 and said.isprintable()
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -171,3 +171,9 @@ def test_equal_keys_in_two_tars_are_two_samples(tmp_path: Path):
     write(tmp_path, ("0.jpg", IMAGES[1]), ("0.cls", b"1"))
     assert read(tmp_path) == [(1, IMAGES[1]), (0, IMAGES[0])]
     assert np.array_equal(WebDataset(tmp_path).identity, [1, 0])
+
+
+def test_a_broken_image_of_any_name_is_refused_in_one_short_line(tmp_path: Path):
+    write(tmp_path, (f"a\n{'x' * 5000}.jpg", b"\xff\xd8\xff"), (f"a\n{'x' * 5000}.cls", b"0"))
+    said = WebDataset(tmp_path).source(0)
+    assert said.startswith(f"{tmp_path / '000000.tar'}: a") and len(said) < 400 and said.isprintable()
