@@ -77,7 +77,7 @@ def chosen(source: Path, size_px: int | None) -> Faces:
     if source.parent not in (DATA, DATA / "sets") or not any(source.glob("*.arrow")):
         raise ValueError(f"{source}: no images; allowed: {SOURCES}")
     name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
-    rows = variants.rows_of(name, mixed=False)
+    rows = variants.rows_of(name)
     return Chosen([f"{rows.set}/{shard}" for shard in rows.shard], rows.row, rows.identity, size_px)
 
 
