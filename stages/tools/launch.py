@@ -54,11 +54,13 @@ def main() -> int:
 
 def supervise(words: list[str]) -> None:
     """Run a stage as the command line says; raises StageError with one line when it does not end well."""
-    from stages.common import pipeline, scratch, stage
+    from stages.common import params, pipeline, scratch, stage
 
     extra, fixed, module, arguments = _parsed(words)
     address, by_dvc = stage.address(module, arguments), "DVC_STAGE" in os.environ
     try:
+        if "@" in address:
+            params.check_name(module, address.partition("@")[2])  # it becomes part of paths
         with scratch.exclusive(address), pipeline.unchanged(address) as now:
             scratch.sweep(address, key := now.key())
             if by_dvc and scratch.put_back(address, key):

@@ -277,6 +277,14 @@ def test_a_name_from_dvc_is_letters_digits_and_dashes(bad: str, monkeypatch: pyt
     assert stage.name("NAME") == "identity-mixup_2"
 
 
+@pytest.mark.parametrize("bad", ["../../made", "x; touch P"])
+def test_a_bad_name_is_one_line_and_writes_nothing(bad: str, made: Path):
+    before = sorted(made.parent.rglob("*"))
+    said = lines_of(start(made, "stages.tools.launch", "--ranks", "1", "make", bad))
+    assert len(said) == 1 and "bad name" in said[0]
+    assert sorted(made.parent.rglob("*")) == before
+
+
 def test_no_command_of_dvc_yaml_holds_a_name_of_the_users():
     for entry in pipeline._stages().values():
         assert "$" not in entry.get("do", entry)["cmd"]
