@@ -108,6 +108,7 @@ def test_the_real_set_beside_the_project_is_read_when_it_is_there():
     if not folder.is_dir():
         pytest.skip("no real photographs beside the project")
     found = external.read(folder / "orl")
-    assert len(found.pairs) == 1800 and len(np.unique(found.identity)) == 20
+    people = len(np.unique(found.identity))
+    assert people > 10 and len(found.pairs) == 90 * people
     faces = np.stack([decode(face) for face in external.faces(found, slice(3), None, 136, 64)])
     assert faces.shape == (3, 64, 64, 3) and faces.std() > 20

@@ -168,7 +168,7 @@ def test_a_change_in_a_module_concerns_the_stages_that_import_it(restored: Path,
 
 BAD: list[tuple[str, Any, str]] = [  # those that DVC itself has to cope with; all others are in test_validate.py
     ("pack.alpha", float("nan"), "params.yaml: pack.alpha = NaN: input should be a finite number"),
-    ("packing", {"alpha": 0.5}, "params.yaml: packing is not a known section; allowed: world, "),
+    ("packing", {"alpha": 0.5}, "params.yaml: packing is not a known section; did you mean pack?"),
     ("generate.backend", "arc3face", "params.yaml: generate.backend = 'arc3face': input should be 'embedded'"),
 ]
 

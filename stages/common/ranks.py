@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -68,6 +68,8 @@ def kept(address: str) -> Iterator[Path]:
     barrier()
     if rank() == 0:
         shutil.rmtree(folder)
+        with suppress(OSError):  # not empty: outputs of an earlier run are kept beside it
+            folder.parent.rmdir()
 
 
 def publish(folder: Path, output: str | Path) -> None:

@@ -305,4 +305,6 @@ def test_a_bad_name_costs_no_file(made: Path):
 def test_the_hash_of_outputs_is_that_of_dvc(made: Path):
     with working_in(made):
         recorded = scratch._recorded("make")
-        assert recorded == {path: scratch._md5(Path(path)) for path in ("data/make", "reports/make.json")}
+        assert recorded == {
+            path: scratch._md5(Path(path)) for path in ("data/make", "reports/make.json", "reports/figures")
+        }
