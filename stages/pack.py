@@ -1,9 +1,13 @@
 """Place identities on the embedding sphere.
 
-Reads data/embed: unit rows x_ref (n, d) and their norms. Writes data/pack: unit rows x_id (m, d) and their norms, as
-many x_normal from a Gaussian fitted to the gallery, to compare with, and reports/pack.json: the objective and its
-terms, how close identities are to each other and to the gallery. Run it under torchrun to share a large packing over
-ranks; a run that was killed goes on where it last wrote its state.
+reads   data/embed/ x_ref (n, d), unit rows with native norms
+writes  data/pack/ x_id (m, d), unit rows with native norms, and as many x_normal from a Gaussian fitted to the gallery,
+        to compare with
+        data/pack/course.json   [iterations, J] at the start and wherever J was computed; empty without iterations
+        data/pack/front.json    what alpha trades: separation and gallery term of short packings over alpha
+        reports/pack.json       the objective and its terms, how close identities are to each other and to the gallery
+
+Run it under torchrun to share a large packing over ranks; a run that was killed goes on where it last wrote its state.
 """
 
 from typing import Any
@@ -11,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts, params, ranks, sphere, stage
-from stages.packing import checkpoint, load, neighbours, normal
+from stages.packing import checkpoint, course, load, neighbours, normal
 from stages.packing.bounds import lower_bound
+from stages.packing.front import front
 from stages.packing.objective import Objective, objective
 from stages.packing.start import start
 from stages.settings.pack import Pack
@@ -91,7 +96,9 @@ def main() -> str:
     x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
     neighbours.check(len(x_ref))
     with ranks.kept("pack") as folder, checkpoint.kept_in(folder):
-        x_id, lengths = pack_with_norms(x_ref, norms, cfg)
+        with course.recorded() as taken:
+            x_id, lengths = pack_with_norms(x_ref, norms, cfg)
+        traded = front(x_id, x_ref, cfg)
         if ranks.rank() > 0:
             return ""
         found = report(x_id, x_ref, cfg)
@@ -99,6 +106,8 @@ def main() -> str:
             artifacts.write_rows(fresh, "x_id", x_id, lengths)
             drawn = normal.draw(normal.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY]))
             artifacts.write_rows(fresh, "x_normal", *drawn)
+            artifacts.write_json(fresh / "course.json", taken)
+            artifacts.write_json(fresh / "front.json", traded)
         artifacts.write_json("reports/pack.json", found)
     return f"pack: {len(x_id)} identities by {cfg.method}, objective {found['objective']:.3f} -> data/pack"
 

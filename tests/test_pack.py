@@ -45,6 +45,32 @@ def test_writes_rows_and_figures_that_agree(workplace):
     assert found["start"]["gallery_term"] == pytest.approx(0, abs=1e-6)
 
 
+def test_the_course_leads_from_the_start_to_what_is_reported(workplace):
+    YAML().dump({"pack": asdict(CFG) | {"alpha": 2.0}}, workplace / "params.yaml")
+    native = np.random.default_rng(0).standard_normal((30, 24))
+    artifacts.write_rows("data/embed", "x_ref", sphere.unit_rows(native), np.ones(30, np.float32))
+    pack.main()
+    found = json.loads(Path("reports/pack.json").read_text())
+    iterations, objective = zip(*json.loads(Path("data/pack/course.json").read_text()), strict=True)
+    assert iterations == (0, 0, 10, 20, 30, 40, 50, 60)  # the second after crowded rows have moved
+    assert objective[0] == pytest.approx(found["start"]["objective"], abs=1e-5)
+    assert min(objective) == pytest.approx(found["objective"], abs=1e-5) and objective[1] < objective[0]
+
+
+@pytest.mark.parametrize("method", ["hyperface", "gallery"])
+def test_the_front_holds_the_run_of_hyperface_and_says_what_alpha_would_do_for_another(workplace, method: str):
+    YAML().dump({"pack": asdict(CFG) | {"method": method, "alpha": 0.3}}, workplace / "params.yaml")
+    pack.main()
+    found, traded = (json.loads(Path(file).read_text()) for file in ("reports/pack.json", "data/pack/front.json"))
+    points = {point["alpha"]: point for point in traded["points"]}
+    assert (traded["identities"], traded["gallery"]) == (12, 30)
+    assert list(points) == [0, 0.0625, 0.125, 0.25, 0.3, 0.5, 1, 2]
+    run = {"alpha": 0.3, "closest": found["nearest_cosine"]["max"], "mean": found["nearest_cosine"]["mean"]}
+    assert (points[0.3] == run | {"gallery_term": found["gallery_term"]}) == (method == "hyperface")
+    assert points[2]["mean"] > points[0]["mean"] + 0.02 and points[2]["gallery_term"] < points[0]["gallery_term"] - 0.1
+    assert json.loads(Path("data/pack/course.json").read_text()) == []  # so few dimensions are searched
+
+
 def test_figures_of_four_rows_by_hand():
     x = sphere.unit_rows(np.array([[1, 0, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
     found = pack.report(x, x, replace(CFG, identities=4, separation="closest"))
@@ -54,8 +80,8 @@ def test_figures_of_four_rows_by_hand():
 
 
 def test_a_second_run_writes_the_same_bytes(workplace):
-    files = [Path("data/pack/x_id.npy"), Path("data/pack/x_id_norms.npy"), Path("reports/pack.json")]
     pack.main()
+    files = [*sorted(Path("data/pack").iterdir()), Path("reports/pack.json")]
     before = [file.read_bytes() for file in files]
     shutil.rmtree("data/pack")
     pack.main()

@@ -20,7 +20,7 @@ from stages.packing.solver import State
 from stages.settings.pack import Pack
 
 EVERY_S = 60.0
-ROWS = ("x", "velocity", "rate", "best")
+ROWS = ("x", "row", "velocity", "rate", "best")
 
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
 

@@ -11,8 +11,10 @@ from itertools import combinations, product
 import numpy as np
 
 from stages.common import sphere
+from stages.packing.neighbours import nearest_gallery
 
 ROOTS = {4: 24, 5: 40, 6: 72, 7: 126, 8: 240}  # rows by dimension: D4, D5, E6, E7, E8
+ROTATIONS, TURNS, SAMPLE = 4, 10, 4096  # of what is turned towards a gallery
 
 
 def known(m: int, d: int) -> bool:
@@ -32,6 +34,23 @@ def rotated(rows: np.ndarray, d: int, seed: int) -> np.ndarray:
     """Return rows (m, d or fewer) as unit rows (m, d) float32, turned by a random element of the orthogonal group."""
     q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))
     return sphere.unit_rows(rows @ (q * np.sign(np.diag(r)))[: rows.shape[1]])
+
+
+def turned(x: np.ndarray, x_ref: np.ndarray, seed: int) -> np.ndarray:
+    """Return rows x (m, d) turned towards the gallery x_ref (n, d): never farther from it, in the mean, than they are.
+
+    Each of TURNS brings rows as near as it can to the gallery rows that were nearest before it (Procrustes), from
+    ROTATIONS beginnings, the first of them x; on a sample of a large gallery, and by the whole of it in the end.
+    """
+    some = x_ref[:: -(-len(x_ref) // SAMPLE)]
+    found = [x]
+    for k in range(ROTATIONS):
+        y = x if k == 0 else rotated(x, x.shape[1], seed + k)
+        for _ in range(TURNS):
+            u, _, v = np.linalg.svd(y.T.astype(np.float64) @ some[sphere.nearest(y, some)[0]])
+            y = sphere.unit_rows(y @ (u @ v))
+        found.append(y)
+    return max(found, key=lambda y: float(nearest_gallery(y, x_ref)[1].mean()))
 
 
 def simplex(m: int) -> np.ndarray:

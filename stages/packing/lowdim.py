@@ -1,84 +1,190 @@
-"""Spread few rows in few dimensions as far apart as can be found: many restarts at once, then an exact polish.
+"""Pack few rows in few dimensions by search: many restarts at once, then a sharp polish.
 
-The maximum over pairs is replaced by log(sum exp(beta cos)) / beta with beta rising from 4: so soft a beginning lets
-rows flow past each other into the basin of the optimum, which a squared hinge misses. Even so it misses root systems
-and what is left of one when few rows are taken away, which therefore stand among the restarts where they have so many.
+J's maxima over pairs are replaced by log(sum exp(beta cos)) / beta with beta rising from 4 or 15: so soft a beginning
+lets rows flow past each other into the basin of the optimum, which a squared hinge misses. Even so it misses root
+systems and what is left of one when few rows are taken away, which therefore stand among the restarts where they have
+so many. A gallery pulls every row to the gallery row that is nearest at the moment. Which are taken then divides good
+ends from bad, so two thirds of the restarts begin at gallery rows: at random ones, or at mutually distant ones.
 """
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize
 
 from stages.common import sphere
 from stages.packing import closed
+from stages.packing.neighbours import nearest_gallery
+from stages.packing.objective import objective
+from stages.packing.start import parted, random_rows
+from stages.settings.pack import Pack
 
-BETA = (4.0, 1000.0)  # of the anneal, first and last
+BETA, LAST = (4.0, 15.0), 1000.0  # of the anneal: where every other restart begins, and where all end
 STEPS = 300
 STRIDE = 100.0  # times 1 / beta: how far the most crowded row is pushed in a step, in cosine
 MOMENTUM = 0.9
-SHARP = (1e3, 1e4, 1e5)  # beta of the polish; the last leaves an error of about log(pairs) / beta in cosine
-RESTARTS = (4, 32)  # fewest and most
+REFRESH = 10  # steps for which a row's gallery row serves
+SHARP = (1e2, 1e6)  # beta of the polish, first and last, which leaves an error of about log(pairs) / beta in cosine
+ROUNDS, EACH = 5, 130  # of the polish, and iterations of each
+RESTARTS = (6, 32)  # fewest and most
 PAIRS = 300_000  # cosines a step over the restarts, which bounds the time
 POLISHED = 40_000  # cosines a step over the restarts that are polished, the best one at least, four at most
+SHARPNESS, SWEEPS = 10.0, 20  # of the exchange
+GALLERY = 4096  # gallery rows that the restarts see; the polish sees all
 
 
 def solves(m: int, d: int) -> bool:
-    """Return whether `optimum` takes m rows in d dimensions: a few seconds at most."""
-    return d <= 8 and m <= 256
+    """Return whether `optimum` searches for m rows in d dimensions: a few seconds at most."""
+    return 2 <= d <= 16 and m <= 256
 
 
-def optimum(m: int, d: int, seed: int) -> np.ndarray:
-    """Return m unit rows (m, d) float32, of all restarts those whose closest pair is farthest apart."""
-    rng = np.random.default_rng(seed)
-    restarts = int(np.clip(PAIRS // m**2, *RESTARTS))
-    found = list(_anneal(rng.standard_normal((restarts, m, d))))
+@dataclass(frozen=True)
+class _Problem:
+    """J of one gallery x_ref (n, d)."""
+
+    x_ref: np.ndarray
+    alpha: float
+    reading: str
+
+    def value(self, x: np.ndarray) -> float:
+        """Return the exact J of rows x (m, d)."""
+        return objective(sphere.unit_rows(x), self.x_ref, self.alpha, self.reading).value
+
+    def targets(self, x: np.ndarray) -> np.ndarray | float:
+        """Return alpha / m times the gallery row that is nearest to each row of x (..., m, d): what pulls it."""
+        if self.alpha == 0:
+            return 0.0
+        rows = x.reshape(-1, x.shape[-1]).astype(np.float32)
+        return self.alpha / x.shape[-2] * self.x_ref[nearest_gallery(rows, self.x_ref)[0]].reshape(x.shape)
+
+    def separation(self, x: np.ndarray, beta: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the smooth separation (...,) of rows x (..., m, d) and the weights (..., m, m) of its gradient w x."""
+        cos = x @ x.swapaxes(-2, -1)
+        rows = np.arange(x.shape[-2])
+        cos[..., rows, rows] = -np.inf
+        over = -1 if self.reading == "mean" else (-2, -1)
+        top = cos.max(axis=over, keepdims=True)
+        weight = np.exp(beta * (cos - top))
+        total = weight.sum(axis=over, keepdims=True)
+        value = (top + np.log(total) / beta).mean(axis=(-2, -1))
+        weight /= total * (len(rows) if self.reading == "mean" else 1)
+        return value, weight + weight.swapaxes(-2, -1)
+
+
+def optimum(x_ref: np.ndarray, cfg: Pack, start: np.ndarray) -> np.ndarray:
+    """Return unit rows (m, d) float32 beside the gallery x_ref (n, d), of all that were found those of least exact J.
+
+    Among them are `start` (m, d), closed forms and, where alpha is above 0, the rows of alpha 0.
+    """
+    m, d = cfg.identities, x_ref.shape[1]
+    if closed.known(m, d):
+        free = closed.optimum(m, d, cfg.seed)
+    else:
+        free = _search(_Problem(x_ref, 0.0, cfg.separation), m, cfg.seed, [])
+    if cfg.alpha == 0:
+        return min(free, start, key=_Problem(x_ref, 0.0, cfg.separation).value)
+    known = [start, closed.turned(free, x_ref, cfg.seed)]
+    return _search(_Problem(x_ref, cfg.alpha, cfg.separation), m, cfg.seed, known)
+
+
+def least(x_ref: np.ndarray, cfg: Pack, x: np.ndarray) -> np.ndarray:
+    """Return x (m, d) or, where its exact J is below, a closed form turned towards the gallery: for any m and d.
+
+    It is turned only where it wins as it is: in many dimensions that is rare, and turning dear.
+    """
+    m, d = x.shape
+    if not closed.known(m, d):
+        return x
+    known = closed.optimum(m, d, cfg.seed)
+    best = min(x, known, key=_Problem(x_ref, cfg.alpha, cfg.separation).value)
+    return x if best is x else closed.turned(known, x_ref, cfg.seed)
+
+
+def _search(problem: _Problem, m: int, seed: int, known: list[np.ndarray]) -> np.ndarray:
+    """Return the best rows (m, d) float32 of `known`, polished or not, and of restarts from the seed."""
+    x_ref, rng = problem.x_ref, np.random.default_rng(seed)
+    n, d = x_ref.shape
+    thin = replace(problem, x_ref=x_ref[:: -(-n // GALLERY)])
+    begun = [_begin(thin, m, kind % 3, rng) for kind in range(np.clip(PAIRS // m**2, *RESTARTS))]
+    ended = list(_anneal(thin, np.stack(begun).astype(np.float32)))
     if m <= closed.ROOTS.get(d, 0):
-        found.append(closed.rotated(closed.roots(d)[:m], d, seed).astype(np.float64))
-    found = sorted(found, key=_closest)[: np.clip(POLISHED // m**2, 1, 4)]
-    return sphere.unit_rows(min([*found, *map(_polish, found)], key=_closest))
+        ended.append(closed.rotated(closed.roots(d)[:m], d, seed))
+    best = sorted(ended, key=thin.value)[: np.clip(POLISHED // m**2, 1, 4)] + known
+    return sphere.unit_rows(min([*best, *(_polish(problem, x) for x in best)], key=problem.value))
 
 
-def _anneal(y: np.ndarray) -> np.ndarray:
+def _begin(problem: _Problem, m: int, kind: int, rng: np.random.Generator) -> np.ndarray:
+    """Return rows (m, d) anywhere or, beside a gallery, at gallery rows: random (kind 1) or mutually distant (2)."""
+    n, d = problem.x_ref.shape
+    if problem.alpha == 0 or kind == 0:
+        return rng.standard_normal((m, d))
+    seed = int(rng.integers(2**31))
+    row = random_rows(n, m, seed)
+    return parted(problem.x_ref, row if kind == 1 else exchanged(problem.x_ref, row), seed)
+
+
+def exchanged(x_ref: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Return gallery rows `row` (m,) of x_ref (n, d), each in turn exchanged for the one farthest from the rest.
+
+    Far by the energy sum exp(SHARPNESS cos), until no exchange lowers it. Costs a product of the gallery and a row for
+    each exchange.
+    """
+    row, x = row.copy(), x_ref.astype(np.float32)
+    energy = np.exp(SHARPNESS * (x @ x[row].T)).sum(1)
+
+    def of(g: int) -> np.ndarray:
+        return np.exp(SHARPNESS * (x @ x[g]))
+
+    for _ in range(SWEEPS):
+        before = row.copy()
+        for k, g in enumerate(before):
+            rest = energy - of(g)
+            row[k] = best = int(rest.argmin())
+            energy = rest + of(best)
+        if np.array_equal(row, before):
+            break
+    return row
+
+
+def _anneal(problem: _Problem, y: np.ndarray) -> np.ndarray:
     """Return the rows (restarts, m, d) that y (restarts, m, d) flow to.
 
-    Gradient descent with momentum on the log-sum-exp, in steps of STRIDE / beta.
+    Gradient descent with momentum on the smooth J, in steps of STRIDE / beta.
     """
-    y, velocity, rows = _unit(y), np.zeros_like(y), np.arange(y.shape[1])
-    for beta in np.geomspace(*BETA, STEPS):
-        cos = y @ y.swapaxes(1, 2)
-        cos[:, rows, rows] = -np.inf
-        weight = np.exp(beta * (cos - cos.max(axis=(1, 2), keepdims=True)))  # (restarts, m, m)
-        force = weight @ y / weight.sum(axis=2).max(axis=1)[:, None, None]
+    y, velocity, targets = _unit(y), np.zeros_like(y), np.zeros_like(y)
+    first = np.resize(np.array(BETA, np.float32), len(y))[:, None, None]
+    for step in range(STEPS):
+        if step % REFRESH == 0:
+            targets = problem.targets(y)
+        beta = first * (LAST / first) ** np.float32(step / (STEPS - 1))
+        weight = problem.separation(y, beta)[1]  # (restarts, m, m)
+        force = weight @ y - targets
+        force /= weight.sum(axis=2).max(axis=1)[:, None, None] + problem.alpha / y.shape[1]
         velocity = MOMENTUM * velocity - (1 - MOMENTUM) * STRIDE / beta * force
         velocity -= (velocity * y).sum(axis=2, keepdims=True) * y
         y = _unit(y + velocity)
     return y
 
 
-def _polish(x: np.ndarray) -> np.ndarray:
-    """Return the rows (m, d) at the nearest minimum of an ever sharper log-sum-exp, by L-BFGS."""
-    m, d = x.shape
+def _polish(problem: _Problem, x: np.ndarray) -> np.ndarray:
+    """Return the rows (m, d) at the nearest minimum of an ever sharper smooth J, by L-BFGS."""
+    x = x.astype(np.float64)
 
-    def smooth(flat: np.ndarray, beta: float) -> tuple[float, np.ndarray]:
-        free = flat.reshape(m, d)
+    def smooth(flat: np.ndarray, beta: float, targets: np.ndarray) -> tuple[float, np.ndarray]:
+        free = flat.reshape(x.shape)
         length = np.linalg.norm(free, axis=1, keepdims=True)
         unit = free / length
-        cos = unit @ unit.T
-        np.fill_diagonal(cos, -np.inf)
-        top = cos.max()
-        weight = np.exp(beta * (cos - top))
-        gradient = 2 * weight @ unit / weight.sum()
+        value, weight = problem.separation(unit, beta)
+        gradient = weight @ unit - targets
         gradient -= (gradient * unit).sum(axis=1, keepdims=True) * unit
-        return top + np.log(weight.sum()) / beta, (gradient / length).ravel()
+        return float(value - (targets * unit).sum()), (gradient / length).ravel()
 
-    for beta in SHARP:
-        options = {"maxiter": 300, "maxcor": 20, "ftol": 0, "gtol": 1e-9}
-        x = _unit(minimize(smooth, x.ravel(), (beta,), "L-BFGS-B", jac=True, options=options).x.reshape(m, d))
+    options = {"maxiter": EACH, "maxcor": 20, "ftol": 0, "gtol": 1e-9}
+    for beta in np.geomspace(*SHARP, ROUNDS):
+        found = minimize(smooth, x.ravel(), (beta, problem.targets(x)), "L-BFGS-B", jac=True, options=options).x
+        x = _unit(found.reshape(x.shape))
     return x
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-
-def _closest(x: np.ndarray) -> float:
-    return float((x @ x.T - 3 * np.eye(len(x))).max())

@@ -8,6 +8,7 @@ high.high + high.low + low.high, which lie side by side in one. That costs half 
 import torch
 from torch import Tensor
 
+from stages.packing import orbits
 from stages.packing.exchange import Exchange
 from stages.packing.tiles import TILE, fast_dtype
 
@@ -15,25 +16,31 @@ PAD = 32  # columns between the parts, which keep products aligned: the first tw
 
 
 class Products:
-    """Room for m rows of d dimensions as [high, 1, 1, 0 ..., high, low], the last two parts in bfloat16 only."""
+    """Room for rows of d dimensions as [high, 1, 1, 0 ..., high, low], the last two parts in bfloat16 only.
 
-    def __init__(self, m: int, d: int, exchange: Exchange, device: torch.device) -> None:
+    There are orbit x r rows (m,), of which the first r stand for all: those that the ranks share.
+    """
+
+    def __init__(self, r: int, orbit: int, d: int, exchange: Exchange, device: torch.device) -> None:
         """Set the buffers up; `exchange` tells this rank the others' rows."""
+        m = r * orbit
         dtype = fast_dtype(m)
-        self.d, self.exchange, self.rounded, self.precise = d, exchange, dtype != torch.float32, False
+        self.d, self.orbit, self.exchange = d, orbit, exchange
+        self.rounded, self.precise = dtype != torch.float32, False
         self.rows = torch.zeros(m, (3 if self.rounded else 1) * d + PAD, dtype=dtype, device=device)
         self.rows[:, d : d + 2] = 1
-        self.weights = torch.empty(min(TILE, m), m, dtype=dtype, device=device)
+        self.weights = torch.empty(min(TILE, r), m, dtype=dtype, device=device)
 
     def put(self, own: Tensor, precise: bool) -> None:
         """Take this rank's rows (own, d) float32 and all others'; `precise`: with what rounding leaves of them."""
         self.precise = precise and self.rounded
         high = own.to(self.rows.dtype)
         parts = torch.cat([high, (own - high).to(high.dtype)], 1) if self.precise else high
-        parts = self.exchange.rows(parts)
-        self.rows[:, : self.d] = parts[:, : self.d]
+        parts = self.exchange.rows(parts)  # (r, d or 2 d)
+        self.rows[:, : self.d] = orbits.expanded(parts[:, : self.d], self.orbit)
         if self.precise:
-            self.rows[:, self.d + PAD :] = parts
+            self.rows[:, self.d + PAD : 2 * self.d + PAD] = self.rows[:, : self.d]
+            self.rows[:, 2 * self.d + PAD :] = orbits.expanded(parts[:, self.d :], self.orbit)
 
     def above(self, tile: slice, threshold: float) -> Tensor:
         """Return max(cos - threshold, 0) of the rows `tile` to all rows, 0 to themselves: (tile, m), valid until next.

@@ -6,37 +6,56 @@ each row is pushed by all neighbours beyond a threshold t at once:
 
     minimise  sum over pairs of slope / 2 * max(cos - t, 0)^2  -  alpha * sum over k of cos(x_k, its gallery row).
 
-Whatever J reads as, `closest` or `mean`, its optimality condition is that the pair weights slope * max(cos - t, 0) sum
-to 2 a row; t follows that. The slope rises until pairs overlap t by next to nothing, so that the surrogate's optimum
-nears that of J: by a steady factor an iteration, for rows that lag behind it end in a worse place. J, exact in float32,
-decides which iterate is kept and when to stop.
+Whether J reads as `closest` or `mean`, its optimality condition is that the pair weights slope * max(cos - t, 0) sum to
+2 a row, and t follows that. (For `mean` t may differ between rows: where two rows or more share a gallery row and alpha
+is 1 or more, the optimum has rows that do, and one t for all ends up to 1 % above it.)
+
+The slope rises until pairs overlap t by next to nothing, so that the surrogate's optimum nears that of J. With a
+gallery it rises as fast as rows follow: the force left on a row says how far it lags behind the optimum of the present
+slope, and rows that lag behind a slope which goes on end in a worse place. A smaller tolerance asks for further rounds,
+each from the first slope again and with half the lag; where the cap on iterations leaves no time, the slope rises as
+fast as the cap demands. Without a gallery forces are never large: there the slope rises by the clock, slowly at first,
+and rows come in orbits (`orbits`). J, exact in float32, decides which iterate is kept and when to stop.
+
+A row is held to the gallery row that it starts at. That is chosen anew before the first iteration, when the most
+crowded rows move (`select.exchange`), and after 25, 50, 100 ... iterations, when each is held to the nearest.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from stages.packing import orbits
+from stages.packing.course import Course
 from stages.packing.exchange import Exchange
 from stages.packing.objective import combine
 from stages.packing.products import Products
-from stages.packing.tiles import nearest_other, tiles
+from stages.packing.select import exchange
+from stages.packing.start import parted
+from stages.packing.tiles import fast_dtype, nearest_other, nearest_row, tiles
 from stages.settings.pack import Pack
 
-ANNEAL = 100  # iterations in which the slope rises at d = 512; fewer dimensions crowd the rows and take longer
-WINDOW = 25  # iterations between two exact values of J
-FIRST_SLOPE = 0.05  # at least, for alpha near 0
-DEPTH = 3e-5  # cosine by which pairs overlap the threshold once it has risen, on average
-HASTE = 1.5  # the slope rises as many times as fast, at most, where a cap leaves few iterations, and ends lower
-SHARPEN, LEAST_DEPTH = 1.03, 1e-5  # factor of the slope in every later iteration, and where that ends
-PRECISE_FROM = 0.7  # of the rise: until then rounding to bfloat16 is small beside the overlaps
-MOMENTUM, STEP = 0.85, 0.7  # 0.9 takes fewer iterations to spread rows, and cannot follow the slope at the end
-REFRESH = 5  # iterations for which step sizes serve
+FIRST_SLOPE, TAME = 0.1, 13.0  # at least; without a gallery also at least so much times sqrt(d) / m
+RISE, SLOWEST, FASTEST = 0.25, 0.02, 0.08  # of the slope's logarithm in an iteration: no lag, all lag, by the cap
+CLOCK, EASE, CONTACTS = 300, 2.5, 1.5  # without a gallery: iterations of the rise, its power, last contacts over d
+TOLERANCE = 2e-4  # of J, for which these are meant:
+LAG, DEPTH = 0.1, 2e-5  # force left on a row, of 2, at which the slope waits; overlap in cosine at which the rise ends
+SHORT = 0.2  # of it, for pair weights that are short of MASS: the threshold is still falling
+LEAST_LAG, LEAST_DEPTH, MOST_DEPTH = 0.01, 5e-6, 1e-4
+PRECISE = 0.07  # over sqrt(d): the overlap from which on rounding to bfloat16 is no longer small beside it
+WINDOW = 10  # iterations between two exact values of J
+ROUND = 50  # iterations that a further round takes at least
+MOMENTUM, STEP = 0.9, 1.0
+FREE_MOMENTUM, FREE_STEP = 0.95, 1.2  # without a gallery
+REFRESH, EAGER = 5, 20  # iterations for which step sizes serve, and those at the beginning for which they do not
+NEAREST = 25  # iterations after which rows are held to their nearest gallery row, then after twice as many, and so on
 MASS = 2.0  # sum of a row's pair weights at the optimum
-SAMPLE, QUANTILE = 256, 0.98  # of so many rows' cosines: where the threshold begins
+SAMPLE = 256  # rows whose cosines say where the threshold begins
 T_GAIN, T_FALL, T_RISE = 0.3, 0.02, 0.004  # how fast the threshold follows
 
 
@@ -45,45 +64,80 @@ class State:
     """All that an iteration needs from the one before; row tensors hold this rank's rows."""
 
     x: Tensor  # (own, d) float32
+    row: Tensor  # (own,) the gallery row that each is held to
     velocity: Tensor  # (own, d)
     rate: Tensor  # (own, 1) step of each row
     best: Tensor  # (own, d), the iterate of least J so far
     best_value: float
     threshold: float
+    slope: float
+    lag: float  # force left on a row at which the slope waits
     contacts: float = 1.0  # neighbours beyond the threshold, mean over the rows
     step: int = 0
+    began: int = 0  # the step at which this round did
     settled: bool = False
+    course: Course = field(default_factory=list)
+
+    def depth(self) -> float:
+        """Return the cosine by which pairs overlap the threshold, on average, where weights sum to MASS."""
+        return MASS / (max(self.contacts, 1) * self.slope)
 
 
 class Solver:
-    """One packing problem: gallery rows x_ref (n, d), the gallery row that each of m rows is held to, settings."""
+    """One packing problem: gallery rows x_ref (n, d), the gallery row that each of m rows starts at, settings."""
 
-    def __init__(self, x_ref: Tensor, row: Tensor, cfg: Pack, step: float = STEP) -> None:
-        """Share the rows over the ranks and set the buffers up; `step`: in units of 1 / each row's curvature."""
-        self.x_ref, self.cfg, self.m, self.d, self.step = x_ref, cfg, len(row), x_ref.shape[1], step
-        self.exchange = Exchange(self.m)
-        self.row = row[self.exchange.own]
-        self.products = Products(self.m, self.d, self.exchange, x_ref.device)
-        anneal = ANNEAL * max(512 / self.d, 1) ** 0.5
-        doubled = anneal * (1 if cfg.alpha > 0 else 2)  # without a gallery to hold them rows have far to go
-        self.anneal = min(int(doubled), cfg.iterations)
-        self.rise = min(HASTE * self.anneal / anneal, 1)  # part of the way up that there is time for
+    def __init__(self, x_ref: Tensor, row: Tensor, cfg: Pack) -> None:
+        """Share the rows over the ranks and set the buffers up."""
+        self.x_ref, self.row, self.cfg = x_ref, row, cfg
+        self.m, self.d, self.held = len(row), x_ref.shape[1], cfg.alpha > 0
+        self.orbit = 1 if self.held else orbits.size(self.m, self.d)
+        self.rows = -(-self.m // self.orbit)  # that stand for all
+        self.exchange = Exchange(self.rows)
+        self.products = Products(self.rows, self.orbit, self.d, self.exchange, x_ref.device)
+        self.fast_ref = x_ref.to(fast_dtype()) if self.held else x_ref
+        self.first = max(cfg.alpha, FIRST_SLOPE, 0 if self.held else TAME * self.d**0.5 / self.m)
+        patience = cfg.tolerance / TOLERANCE
+        self.lag = max(LAG * min(patience, 1) ** 0.5, LEAST_LAG)
+        self.depth = min(max(DEPTH * patience, LEAST_DEPTH), MOST_DEPTH)
+        self.clock = CLOCK * LAG / self.lag
+        self.momentum, self.step = (MOMENTUM, STEP) if self.held else (FREE_MOMENTUM, FREE_STEP)
 
     def begin(self, x: Tensor) -> State:
-        """Return the state at the start x (m, d)."""
-        own = x[self.exchange.own]
-        some = x[:: -(-self.m // SAMPLE)]
-        pairs = (some @ some.T)[torch.ones(len(some), len(some), dtype=torch.bool, device=x.device).tril(-1)]
-        threshold = float(pairs.sort().values[int(QUANTILE * (len(pairs) - 1))])
-        state = State(own.clone(), torch.zeros_like(own), own.new_ones(len(own), 1), own.clone(), np.inf, threshold)
-        state.best_value = self.value(own)
+        """Return the state at the start x (m, d), once crowded rows have moved; J of what is kept never exceeds x's."""
+        own, row = self.exchange.own, self.row[: self.rows]
+        x = x[: self.rows]
+        state = State(
+            x[own].clone(), row[own], torch.zeros_like(x[own]), x.new_ones(len(x[own]), 1), x[own].clone(), math.inf,
+            self.opening(x), self.first, max(LAG, self.lag),
+        )  # fmt: skip
+        self.judge(state)
+        row = exchange(self.x_ref, x, row) if self.held else row
+        if not torch.equal(row, self.row[: self.rows]):
+            x = torch.from_numpy(parted(self.x_ref.cpu().numpy(), row.cpu().numpy(), self.cfg.seed)).to(x.device)
+            state.x, state.row, state.threshold = x[own].clone(), row[own], self.opening(x)
+            self.judge(state)
         return state
 
-    def value(self, own: Tensor) -> float:
-        """Return J at this rank's rows and all others, each row held to its own gallery row: never below J."""
+    def opening(self, x: Tensor) -> float:
+        """Return the threshold at which weights among the rows x (r, d) sum to MASS at the first slope, by a sample."""
+        x = orbits.expanded(x, self.orbit)
+        some = x[:: -(-len(x) // SAMPLE)]
+        pairs = (some @ some.T)[torch.ones(len(some), len(some), dtype=torch.bool, device=x.device).tril(-1)]
+        cosine = pairs.double().sort(descending=True).values
+        beyond = torch.arange(1, len(cosine) + 1, dtype=torch.double, device=x.device)
+        total = cosine.cumsum(0) - cosine * beyond  # of max(cos - t, 0), with t at each cosine in turn
+        wanted = MASS / self.first * len(cosine) / max(self.m - 1, 1)
+        return float(cosine[min(int(torch.searchsorted(total, total.new_tensor(wanted))), len(cosine) - 1)])
+
+    def value(self, own: Tensor, row: Tensor) -> float:
+        """Return J at this rank's rows and all others, each held to its own gallery row: never below J."""
         x = self.exchange.rows(own)
-        near = self.exchange.maximum(nearest_other(x, self.exchange.rank, self.exchange.size))
-        gallery = self.exchange.rows((own * self.x_ref[self.row]).sum(1))
+        if self.orbit == 1:
+            near = self.exchange.maximum(nearest_other(x, self.exchange.rank, self.exchange.size))
+        else:
+            everyone = orbits.expanded(x, self.orbit)
+            near = self.exchange.rows(nearest_among(own, everyone, self.exchange.own.start))
+        gallery = self.exchange.rows((own * self.x_ref[row]).sum(1))
         return combine(near.cpu().numpy(), gallery.cpu().numpy(), self.cfg.alpha, self.cfg.separation).value
 
     def run(self, state: State, each: Callable[[State], None]) -> Tensor:
@@ -93,54 +147,94 @@ class Solver:
             if state.step % WINDOW == 0 or state.step == self.cfg.iterations:
                 self.judge(state)
             each(state)
-        return self.exchange.rows(state.best)
+        return orbits.expanded(self.exchange.rows(state.best), self.orbit)[: self.m]
 
     def judge(self, state: State) -> None:
-        """Keep the iterate if it is the best by exact J; settle once a window has gained less than the tolerance."""
-        value = self.value(state.x)
+        """Keep the iterate if it is the best by exact J; end the round once it has risen and a window gains little.
+
+        What is little: no more than the tolerance.
+        """
+        value = self.value(state.x, state.row)
+        state.course.append((state.step, value))
         gain = state.best_value - value
         if gain > 0:
             state.best, state.best_value = state.x.clone(), value
-        state.settled = state.step > self.anneal and gain < self.cfg.tolerance
+        if state.step > 0 and state.depth() <= self.depth * 1.01 and gain <= self.cfg.tolerance:
+            self.end_round(state)
 
-    def slope(self, state: State) -> float:
-        """Return the hinge's slope: geometric from alpha to where pairs overlap by DEPTH, then more slowly on."""
-        progress = min(state.step / max(self.anneal - 1, 1), 1)
-        last = MASS / (max(state.contacts, 1) * DEPTH)
-        last *= min(SHARPEN ** max(state.step - self.anneal, 0), DEPTH / LEAST_DEPTH)
-        first = max(self.cfg.alpha, FIRST_SLOPE)
-        return first * (last / first) ** (progress * self.rise)
+    def end_round(self, state: State) -> None:
+        """Settle, or where the tolerance asks for less lag and time is left, begin again at the first slope."""
+        state.settled = not self.held or state.lag <= self.lag or self.cfg.iterations - state.step < ROUND
+        if not state.settled:
+            state.lag, state.slope, state.contacts, state.began = state.lag / 2, self.first, 1.0, state.step
+            state.threshold = self.opening(self.exchange.rows(state.x))
+            state.velocity.zero_()
 
     def advance(self, state: State) -> None:
         """Move every row once, all from the same positions."""
-        slope = self.slope(state)
-        self.products.put(state.x, precise=state.step >= PRECISE_FROM * self.anneal)
-        sums = state.x.new_empty(len(state.x), 2)
+        if self.held and state.step in NEAREST << np.arange(30):
+            state.row = nearest_row(state.x.to(self.fast_ref.dtype), self.fast_ref)
+        self.products.put(state.x, precise=state.depth() <= PRECISE / self.d**0.5 * LAG / state.lag)
+        fresh = state.step % REFRESH == 0 or state.step - state.began < EAGER
+        sums = state.x.new_empty(len(state.x), 3)
         for tile in tiles(len(state.x)):
-            sums[tile] = self.move(state, tile, slope)
-        weight, contacts = (float(total) / self.m for total in self.exchange.rows(sums).double().sum(0))
-        if state.step % REFRESH == 0:
-            state.contacts = contacts if state.step == 0 else (state.contacts + contacts) / 2
-        rise = T_GAIN * (slope * weight - MASS) / (slope * max(state.contacts, 1))
+            sums[tile] = self.move(state, tile, fresh)
+        weight, contacts, force = (float(total) / self.rows for total in self.exchange.rows(sums).double().sum(0))
+        if fresh:
+            state.contacts = contacts if state.step == state.began else (state.contacts + contacts) / 2
+        rise = T_GAIN * (state.slope * weight - MASS) / (state.slope * max(state.contacts, 1))
         state.threshold += min(max(rise, -T_FALL), T_RISE)
+        lacking = SHORT * (MASS - state.slope * weight)
+        state.slope *= self.rise(state, max(state.slope * force, lacking)) if self.held else self.clocked(state)
         state.step += 1
 
-    def move(self, state: State, tile: slice, slope: float) -> Tensor:
-        """Move the rows of one tile in place; returns each row's sum of max(cos - t, 0) and its contacts (tile, 2)."""
+    def rise(self, state: State, force: float) -> float:
+        """Return the factor of the slope for the force that is left on a row: little where rows lag.
+
+        The cap may demand more, as long as the slope has not risen to its end.
+        """
+        left = math.log(max(state.depth() / self.depth, 1))
+        follows = max(RISE * (1 - force / state.lag), SLOWEST * state.lag / LAG)
+        demanded = min(left / max(self.cfg.iterations - state.step - WINDOW, 1), FASTEST)
+        return math.exp(min(max(follows, demanded), left))
+
+    def clocked(self, state: State) -> float:
+        """Return the factor of the slope without a gallery: from the first to the last by a power of the time."""
+        total = math.log(MASS / (CONTACTS * self.d * self.depth) / self.first)
+        clock = min(self.clock, max(self.cfg.iterations - WINDOW, 1))
+        past, next_ = (min((state.step + k) / clock, 1) ** EASE for k in (0, 1))
+        return math.exp(total * (next_ - past))
+
+    def move(self, state: State, tile: slice, fresh: bool) -> Tensor:
+        """Move the rows of one tile in place; `fresh`: by step sizes made anew.
+
+        Returns each row's sum of max(cos - t, 0), its contacts, and the force left on it over the slope (tile, 3).
+        """
         first = self.exchange.own.start
         weights = self.products.above(slice(first + tile.start, first + tile.stop), state.threshold)
         gradient, total = self.products.pull(weights)
         contacts = torch.zeros_like(total)
-        if state.step % REFRESH == 0:
+        if fresh:
             square = weights.norm(dim=1, dtype=torch.float32).square_().clamp_(min=1e-20)
             contacts = 4 / 3 * total.square() / square  # exact where overlaps are uniform, at most 4 / 3 of the count
             rayleigh = 2 * gradient.square().sum(1) / square  # large where the neighbours lie in one direction
             state.rate[tile, 0] = self.step / torch.maximum((1 + (contacts / self.d).sqrt()).square(), rayleigh)
-        if self.cfg.alpha > 0:
-            gradient.sub_(self.x_ref[self.row[tile]], alpha=self.cfg.alpha / slope)
+        if self.held:
+            gradient.sub_(self.x_ref[state.row[tile]], alpha=self.cfg.alpha / state.slope)
         x, velocity = state.x[tile], state.velocity[tile]
         gradient.addcmul_((gradient * x).sum(1, keepdim=True), x, value=-1)
-        velocity.mul_(MOMENTUM).addcmul_(gradient, state.rate[tile], value=-1)
+        done = state.step - state.began
+        velocity.mul_(min(self.momentum, done / (done + 3))).addcmul_(gradient, state.rate[tile], value=-1)
         x.copy_(normalize(x + velocity))
         velocity.addcmul_((velocity * x).sum(1, keepdim=True), x, value=-1)
-        return torch.stack([total, contacts], 1)
+        return torch.stack([total, contacts, gradient.norm(dim=1)], 1)
+
+
+def nearest_among(own: Tensor, everyone: Tensor, first: int) -> Tensor:
+    """Return the float32 cosine (own,) of own (own, d), the rows from `first` on, to their nearest other of (m, d)."""
+    near = own.new_empty(len(own))
+    for tile in tiles(len(own)):
+        cos = own[tile] @ everyone.T  # (tile, m)
+        cos.diagonal(first + tile.start).fill_(-2)
+        near[tile] = cos.amax(1)
+    return near

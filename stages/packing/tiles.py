@@ -54,3 +54,15 @@ def nearest_other(x: Tensor, first: int = 0, every: int = 1) -> Tensor:
                 near[parts[j]] = torch.maximum(near[parts[j]], cos.amax(0))
             near[parts[i]] = torch.maximum(near[parts[i]], cos.amax(1))
     return near
+
+
+def nearest_row(x: Tensor, rows: Tensor) -> Tensor:
+    """Return the index (m,) of the row (n, d) nearest to each of x (m, d), by products in the dtype that both have."""
+    best, cosine = x.new_zeros(len(x), dtype=torch.long), x.new_full((len(x),), -2.0)
+    for a in tiles(len(x)):
+        for b in tiles(len(rows)):
+            found, at = (x[a] @ rows[b].T).max(1)  # (tile, tile)
+            nearer = found > cosine[a]
+            best[a] = torch.where(nearer, at + b.start, best[a])
+            cosine[a] = torch.where(nearer, found, cosine[a])
+    return best

@@ -10,7 +10,7 @@ from packing.instances import gallery
 from packing.test_reference import nothing
 
 from stages import pack
-from stages.packing import reference
+from stages.packing import front, reference
 from stages.packing.objective import Objective, objective
 from stages.packing.start import start
 from stages.settings.pack import Pack
@@ -56,3 +56,19 @@ def test_the_front_lies_outside_the_loop_s(fronts: dict[str, np.ndarray], how: s
     pair = np.interp(loop[:, 1], solver[::-1, 1], solver[::-1, 0])  # at the loop's distances, where they are reached
     reached = (loop[:, 1] >= solver[:, 1].min()) & (loop[:, 1] <= solver[:, 1].max())
     assert reached.sum() >= 3 and (pair <= loop[:, 0])[reached].all()
+
+
+@pytest.mark.parametrize("reading", ["closest", "mean"])
+def test_a_large_run_is_shown_by_fewer_rows_beside_as_large_a_part_of_its_gallery(
+    reading: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(front, "ROWS", 80)
+    x_ref = gallery(640, d=64)
+    cfg = replace(CFG, identities=160, alpha=0.3, separation=reading, start="selected")
+    found = front.front(x_ref[:160], x_ref, cfg)
+    assert (found["identities"], found["gallery"]) == (80, 320)
+    alpha, separation, distance = np.array([(p["alpha"], p[reading], p["gallery_term"]) for p in found["points"]]).T
+    assert 0.3 in alpha and (np.diff(alpha) > 0).all()
+    assert separation[0] == pytest.approx(0, abs=1e-6)  # as so few rows can be, and no more than 2 d
+    assert (np.diff(separation) > -NOISE).all() and separation[-1] > separation[0] + 0.1
+    assert (np.diff(distance) < NOISE).all() and distance[-1] < distance[0] - 0.1

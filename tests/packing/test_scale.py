@@ -11,24 +11,30 @@ import pytest
 import torch
 from packing.instances import gallery
 from packing.test_hyperface import CFG, value
+from packing.test_orbits import FREE
 from tiny import ENVIRONMENT
 
 from stages import pack
-from stages.common import sphere
-from stages.packing import checkpoint, neighbours, tiles
+from stages.common import artifacts, sphere
+from stages.packing import checkpoint, course, front, neighbours, tiles
 
 TWO_RANKS = """
 import sys, numpy as np
 from stages import pack
-from stages.packing import tiles
+from stages.packing import front, tiles
 from packing.instances import gallery
 from packing.test_hyperface import CFG
-from stages.common import ranks
+from packing.test_orbits import FREE
+from stages.common import artifacts, ranks
 tiles.TILE, tiles.FAST_FROM = int(sys.argv[1]), 1
 import stages.packing.exchange, stages.packing.products
 stages.packing.exchange.TILE = stages.packing.products.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
 np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
+np.save(f"{sys.argv[2]}/free{ranks.rank()}.npy", pack.pack(gallery(40, d=32), FREE))
+front.ROWS, front.ITERATIONS = 24, 30  # less than a tile: the second rank has no rows
+traded = front.front(x, gallery(400, d=64), CFG)
+artifacts.write_json(f"{sys.argv[2]}/front{ranks.rank()}.json", traded)
 """
 
 
@@ -43,7 +49,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     tiles.fast_dtype.cache_clear()
 
 
-def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
+def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     program = tmp_path / "program.py"
     program.write_text(TWO_RANKS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -65,10 +71,19 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path):
     assert np.array_equal(first, second)
     assert value(first, x_ref) == pytest.approx(value(alone, x_ref), abs=1e-5)
     assert np.array_equal(first, alone)
+    free = pack.pack(gallery(40, d=32), FREE)
+    assert all(np.array_equal(np.load(tmp_path / f"free{rank}.npy"), free) for rank in (0, 1))
+    monkeypatch.setattr(front, "ROWS", 24)
+    monkeypatch.setattr(front, "ITERATIONS", 30)
+    artifacts.write_json(tmp_path / "alone.json", front.front(alone, x_ref, CFG))
+    traded = (tmp_path / "alone.json").read_text()
+    assert [(tmp_path / f"front{rank}.json").read_text() for rank in (0, 1)] == [traded] * 2
 
 
 def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    x_ref, expected = gallery(400), pack.pack(gallery(400), CFG)
+    x_ref = gallery(400)
+    with course.recorded() as whole_course:
+        expected = pack.pack(x_ref, CFG)
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
 
     class KilledError(Exception):
@@ -90,8 +105,9 @@ def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save_now_and_then", watch)
     with checkpoint.kept_in(tmp_path):
-        assert np.array_equal(pack.pack(x_ref, CFG), expected)
-        assert seen[0] == 64
+        with course.recorded() as resumed:
+            assert np.array_equal(pack.pack(x_ref, CFG), expected)
+        assert seen[0] == 64 and resumed == whole_course and [step for step, _ in resumed[:4]] == [0, 0, 10, 20]
         pack.pack(x_ref, replace(CFG, alpha=0.6))
     assert seen.count(1) == 1
 
