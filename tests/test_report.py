@@ -17,7 +17,7 @@ from tiny import working_in
 from stages import report
 from stages.common import artifacts
 from stages.common.images import Shards
-from stages.reporting import faces
+from stages.reporting import faces, figures, sections
 
 OUTPUTS = ("index.html", "report.md", "metrics.json")
 
@@ -118,8 +118,35 @@ def test_results_are_those_of_evaluate(made: Path):
 
 
 def test_the_closest_pair_stands_beside_its_bound(made: Path):
-    text = (made / "reports/report.md").read_text().partition("## Identities before")[2].partition("![cosines]")[0]
+    text = (made / "reports/report.md").read_text().partition("![nearest]")[2].partition("![course]")[0]
     assert re.findall(r"\d+\.\d+", text) == ["71.50", "30.04", "101.54", "0.5", "25.0", "0.5"]
+
+
+def test_the_captions_of_the_packing_follow_its_figures(made: Path):
+    course, front = (made / "reports/report.md").read_text().partition("![course]")[2].split("![front]")
+    numbers = re.findall(r"\d+(?:\.\d+)?", course.partition(")")[2])
+    assert numbers == ["0.5", "0.900", "0.5100", "30", "5", "5", "0.11000"]
+    assert re.findall(r"\d+(?:\.\d+)?", front.partition(")")[2].partition("<details>")[0]) == ["6", "30", "30.04"]
+
+
+def test_a_large_packing_without_iterations_is_set_beside_the_front_of_fewer_rows(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seen = []
+
+    def draw(ends, run, *rest, draw=figures.front):
+        seen.extend([run.name, run.end.tolist(), ends[".5"].tolist()])
+        return draw(ends, run, *rest)
+
+    monkeypatch.setattr(figures, "front", draw)
+    monkeypatch.setattr(report, "SECTIONS", (sections.identities,))
+    artifacts.write_json("data/pack/course.json", [])
+    artifacts.write_json("data/pack/front.json", {**project.front(), "identities": 4, "gallery": 20})
+    report.main()
+    text = Path("reports/report.md").read_text()
+    assert not Path("reports/figures/course.png").exists() and "![course]" not in text
+    assert seen == ["this run", [0.2, -0.61], [0.2, -0.61]]
+    assert "4 identities beside 20 gallery rows" in text and "more room than its 6" in text
 
 
 def test_metrics_are_few_and_those_of_the_stages(made: Path):
@@ -159,6 +186,7 @@ def test_only_what_params_name_is_shown(copy: Path):
     "file",
     [
         "reports/pack.json",
+        "data/pack/front.json",
         "reports/evaluate/base.json",
         "data/evaluate/base/replicates.npy",
         "data/variants/base/manifest.arrow",

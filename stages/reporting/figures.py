@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ STYLE: Any = {
     "lines.linewidth": 1.6,
     "figure.constrained_layout.use": True,
 }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A packing's place beside the front, (distance to the gallery, separation), and what bounds its separation."""
+
+    name: str
+    end: np.ndarray
+    bound: float | None
 
 
 def palette(names: Sequence[str]) -> dict[str, str]:
@@ -145,6 +155,51 @@ def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
             ax.set_title(f"{name}, least {deg.min():.1f}°")
         axes[-1].set_xlabel("angle to the nearest neighbour, degrees")
     return file
+
+
+def course(iterations: np.ndarray, objective: np.ndarray, file: Path) -> Path:
+    """Draw J over the iterations (k,), its start and its least marked; a start above twice the rest's height is cut."""
+    least, low, high = int(objective.argmin()), float(objective.min()), float(objective[1:].max())
+    cut = len(objective) > 2 and float(objective[0]) > high + (high - low)
+    high = high if cut else max(high, float(objective[0]))
+    with _drawing(file, 5.2, 3.6) as (ax,):
+        ax.plot(iterations, objective, "o-", color=GENUINE, markersize=4)
+        ax.plot(iterations[least], low, "o", color=AGAINST, markersize=7)
+        _note(ax, digits(low, 4), (iterations[least], low), (0, 8), color=AGAINST)
+        ax.set_xlim(left=0)
+        ax.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low) + 1e-6)
+        where = (iterations[1], ax.get_ylim()[1]) if cut else (0, objective[0])
+        _note(ax, f"{'↑ ' * cut}start {digits(objective[0], 3)}", where, (8, -11 if cut else 4), ha="left")
+        ax.set_xlabel("iterations")
+        ax.set_ylabel("J")
+        ax.set_title("Course of the packing")
+    return file
+
+
+def front(ends: Mapping[str, np.ndarray], run: Run, separation: str, file: Path) -> Path:
+    """Draw (distance to the gallery, separation) by alpha, tied in their order, and where the run lies."""
+    with _drawing(file, 5.2, 3.6) as (ax,):
+        ax.plot(*np.stack(list(ends.values())).T, "o-", color=GENUINE, markersize=4)
+        for place, (alpha, end) in enumerate(ends.items()):
+            if alpha != run.name:
+                _note(ax, alpha, end, (-7, -13) if place % 2 else (7, 6))  # neighbours on either side of the line
+        if run.bound is not None:
+            ax.axhline(run.bound, color=NEITHER, linewidth=1, linestyle=DASHES[1])
+            bound, right = f"bound {digits(run.bound, 3)}", ax.get_yaxis_transform()
+            _note(ax, bound, (1, run.bound), (0, 4), ha="right", color=NEITHER, xycoords=right)
+            ax.plot([run.end[0]] * 2, [run.bound, run.end[1]], color=AGAINST, linewidth=1, linestyle=DASHES[2])
+        ax.plot(*run.end, "o", color=AGAINST, markersize=7)
+        _note(ax, run.name, run.end, (10, 6), color=AGAINST, weight="bold")
+        ax.set_xlim(left=0)
+        ax.margins(y=0.1)
+        ax.set_xlabel("mean distance to the gallery, 1 − cosine")
+        ax.set_ylabel(separation)
+        ax.set_title("What alpha trades")
+    return file
+
+
+def _note(ax: Axes, text: str, at: Any, offset: tuple[float, float], *, ha: str = "center", **how: Any) -> None:
+    ax.annotate(text, at, offset, textcoords="offset points", ha=ha, fontsize=8, **how)
 
 
 def _histogram(ax: Axes, x: np.ndarray, bins: np.ndarray, colour: str) -> None:

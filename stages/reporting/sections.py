@@ -23,6 +23,7 @@ from stages.settings.report import Report
 from stages.settings.variants import Variants
 
 DATA = Path("data")
+SEPARATION = {"closest": "cosine of the closest pair", "mean": "mean cosine to the nearest row"}
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,49 @@ def identities(found: Inputs) -> list[Block]:
     return [
         Heading("Identities before and after rendering"),
         Text(how),
-        Text(_to_the_bound(found.pack, cfg)),
         Figures(drawn),
+        Text(_to_the_bound(found.pack, cfg)),
+        Figures([*_course(found, cfg), _front(found, cfg)]),
         Folded("Figures of the packing", [tables.tree(found.pack)]),
     ]
+
+
+def _course(found: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
+    """Draw how J fell, where the method has iterations."""
+    points = np.reshape(artifacts.read_json(DATA / "pack" / "course.json"), (-1, 2))
+    if len(points) < 2:
+        return []
+    iterations, objective = points.T
+    gain = max(objective[:-1].min() - objective[-1], 0)
+    caption = (
+        f"J, the {SEPARATION[cfg.separation]} plus {cfg.alpha:g} times the mean distance to the gallery, wherever it "
+        f"was computed: from {objective[0]:.3f} at the start to {objective.min():.4f}, in {iterations[-1]:.0f} of at "
+        f"most {cfg.iterations} iterations; the last {iterations[-1] - iterations[-2]:.0f} lowered it by {gain:.5f}."
+    )
+    return [(figures.course(iterations, objective, found.folder / "course.png"), caption)]
+
+
+def _front(found: Inputs, cfg: Pack) -> tuple[Path, str]:
+    """Draw what alpha trades on the run's gallery, and where the run lies."""
+    front = artifacts.read_mapping(DATA / "pack" / "front.json", "identities", "gallery", "points")
+    ends = {
+        _alpha(point["alpha"]): np.array([point["gallery_term"], point[cfg.separation]]) for point in front["points"]
+    }
+    m, few, pack = found.pack["identities"], front["identities"], found.pack
+    name = _alpha(cfg.alpha) if cfg.method == "hyperface" and m == few else "this run"
+    room = f", in the run's proportion and with more room than its {m:,}" if m > few else ""
+    bound = pack["bound"] if cfg.separation == "closest" else None  # no other is proven
+    gap = "" if bound is None else f"; dotted: its {pack['gap_deg']:.2f}° to the bound"
+    caption = (
+        f"Less is better on both axes. Numbers: alpha, of short packings of {few:,} identities beside "
+        f"{front['gallery']:,} gallery rows{room}. Orange: this run, by the method {cfg.method}{gap}."
+    )
+    run = figures.Run(name, np.array([pack["gallery_term"], pack["separation"]]), bound)
+    return figures.front(ends, run, SEPARATION[cfg.separation], found.folder / "front.png"), caption
+
+
+def _alpha(value: float) -> str:
+    return f"{value:g}".removeprefix("0") or "0"
 
 
 def _to_the_bound(pack: dict[str, Any], cfg: Pack) -> str:

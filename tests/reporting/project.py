@@ -120,6 +120,8 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
     m, shards = values["pack"]["identities"], images.Shards(root / "data" / "generate", "plain-*.arrow")
     x_id, x_ref = (sphere.unit_rows(rng.standard_normal((n, D))) for n in (m, gallery))
     artifacts.write_rows(root / "data" / "pack", "x_id", x_id, np.ones(m))
+    artifacts.write_json(root / "data" / "pack" / "course.json", [[0, 0.9], [25, -0.4], [30, -0.51]])
+    artifacts.write_json(root / "data" / "pack" / "front.json", front())
     artifacts.write_rows(root / "data" / "embed", "x_ref", x_ref, np.ones(gallery))
     identity = shards.column("identity")
     for name, spread in (("recogniser", 0.1), ("judge", 0.2)):
@@ -147,6 +149,13 @@ def pack_report() -> dict:
     bound = {"embedding_size": D, "bound": -0.2, "gap_deg": 30.037, "crowded": 0.25}
     near = {"min": 71.5, "p50": 74.0}
     return {"method": "hyperface", "identities": 6, **terms, **bound, "nearest_deg": near, "start": terms}
+
+
+def front() -> dict:
+    """Return what data/pack/front.json holds of the packing above, whose own point is that of alpha 0.5."""
+    ends = {0: (-0.9, 0.6), 0.5: (-0.61, 0.2), 1: (-0.3, 0.1)}
+    points = [{"alpha": a, "closest": x, "mean": x - 0.01, "gallery_term": term} for a, (x, term) in ends.items()]
+    return {"identities": 6, "gallery": 30, "points": points}
 
 
 def audit_report() -> dict:

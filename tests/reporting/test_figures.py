@@ -66,6 +66,29 @@ def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Pat
     assert [ax.get_title("left") for ax in shown] == ["few, least 50.0°", "more, least 70.0°"]
 
 
+def test_a_start_far_above_the_rest_is_cut_off_and_named(shown: list[Axes], tmp_path: Path):
+    steps = np.array([0, 25, 50, 75])
+    figures.course(steps, np.array([0.9, 0.3, 0.21, 0.22]), tmp_path / "x.png")
+    figures.course(steps, np.array([0.35, 0.3, 0.22, 0.21]), tmp_path / "x.png")
+    far, near = shown
+    assert [lines(ax)[0][1] for ax in shown] == [steps.tolist()] * 2 and lines(far)[0][2] == [0.9, 0.3, 0.21, 0.22]
+    assert [lines(ax)[1][1:] for ax in shown] == [([50], [0.21]), ([75], [0.21])]
+    assert [text.get_text() for text in far.texts] == ["0.2100", "↑ start 0.900"] and 0.3 < far.get_ylim()[1] < 0.4
+    assert [text.get_text() for text in near.texts] == ["0.2100", "start 0.350"] and near.get_ylim()[1] > 0.35
+
+
+def test_the_front_is_tied_in_order_and_the_run_marked_above_its_bound(shown: list[Axes], tmp_path: Path):
+    ends = {"0": np.array([0.6, 0.04]), ".5": np.array([0.2, 0.1]), "2": np.array([0.05, 0.24])}
+    figures.front(ends, figures.Run(".5", ends[".5"], 0.01), "closest", tmp_path / "x.png")
+    figures.front(ends, figures.Run("this run", np.array([0.1, 0.5]), None), "mean", tmp_path / "x.png")
+    tied, bound, gap, run = lines(shown[0])
+    assert tied[1:] == ([0.6, 0.2, 0.05], [0.04, 0.1, 0.24]) and bound[2] == [0.01, 0.01]
+    assert gap[1:] == ([0.2, 0.2], [0.01, 0.1]) and run[1:] == ([0.2], [0.1])
+    assert [text.get_text() for text in shown[0].texts] == ["0", "2", "bound 0.010", ".5"]
+    assert [text.get_text() for text in shown[1].texts] == ["0", ".5", "2", "this run"]
+    assert lines(shown[1])[1][1:] == ([0.1], [0.5])
+
+
 def test_cosines_are_counted_in_bins_that_hold_all(shown: list[Axes], tmp_path: Path):
     genuine, impostor = np.array([0.5, 0.9, 0.9]), np.array([-0.31, 0.0, 0.0])
     figures.cosines([("one", genuine, impostor)], tmp_path / "x.png")
