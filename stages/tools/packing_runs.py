@@ -1,64 +1,52 @@
-"""Run the packing solver, the paper's loop and its twin on one instance, by CPU seconds and exact J.
+"""Run the packing solver, the paper's loop and its twin on one cell, by CPU seconds and exact J.
 
-Instances: `clustered`, from `face_like` below, and `world`, wild people of the face world embedded by the committed
-recogniser. Both methods are tuned in six trials on a tuning instance of the same kind and size: the solver at six sizes
-of its step, the loop at three and with either reading's separation as what it descends. Of those the reading `closest`
-takes the one that ends lowest, whichever it descended (the published loop of the closest pair hardly moves), and `mean`
-the lowest of its own three; the solver's steps are the same for both. The loop's trials are the twin's, which takes the
-same steps, and the solver's start where the loop's do. All then run on held-out seeds, in turn within one process, on
-one thread; J is computed exactly, outside the clock.
+`packing_cells` draws the cells. The solver runs with the settings it is shipped with, the same in every cell: they were
+found on tuning cells. The loop is tuned for each size and alpha, on tuning cells too: its rate is the one of three with
+which the twin, that takes the same steps, ends lowest on average. It descends `mean` and is scored in either reading,
+for the loop that descends `closest`, as published, hardly moves and ends higher in that reading too (reports/log.md).
+
+Every method runs on one thread; J is computed exactly, outside the clock. Loop, twin and solver start from the same
+random gallery rows, the solver once more from its own: those that it selects or, at alpha 0, what takes their place.
+(From the same rows it first moves the crowded ones, which counts; at alpha 0 it takes as many of them as stand for all,
+`stages.packing.orbits`.) A last run of the solver, from the loop's rows, has no limit but the CPU seconds of the twin:
+it goes on in rounds while they lower J. What has run is kept in a folder, a file for each cell and part, and never runs
+again: what is deleted there is measured anew.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import product
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stages.common import sphere
-from stages.packing import reference
+from stages.common import artifacts
+from stages.packing import hyperface, orbits, reference
 from stages.packing.objective import objective
 from stages.packing.select import select
-from stages.packing.solver import STEP, Solver, State
-from stages.packing.start import random_rows
-from stages.recognisers.embedded import load
+from stages.packing.solver import Solver, State
+from stages.packing.start import parted, random_rows
 from stages.settings.pack import Pack
-from stages.world.album import portraits
+from stages.tools.packing_cells import Cell, rows, tightness, tuning
 
 READINGS = ("mean", "closest")
 RATES = (0.003, 0.01, 0.03)  # of learning, for the loop
-STEPS = (0.5, 0.6, STEP, 0.8, 0.9, 1.0)  # for the solver
-TUNING_SEED = 900
-CLUSTERS, SHARE, DECAY = 200, 0.3, 50.0
-POINTS = 20  # of a curve of J
+ITERATIONS = 1000  # of the loop
+POINTS = 20  # of a loop's curve of J
 CFG = Pack(
-    method="hyperface", identities=2, alpha=0.5, separation="mean", start="random", iterations=600, tolerance=2e-4,
+    method="hyperface", identities=2, alpha=0.5, separation="mean", start="selected", iterations=600, tolerance=2e-4,
     max_cosine=1, crowded_cosine=0.5, seed=0,
 )  # fmt: skip
-
-Choice = tuple[str, float]  # the reading that the loop descends, and its rate
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is compared: m identities from a gallery of n, each alpha on each held-out seed."""
-
-    kind: str
-    m: int
-    n: int
-    alphas: tuple[float, ...]
-    seeds: tuple[int, ...]
-    iterations: int = 1000  # of the loop
+UNLIMITED = {"iterations": 1_000_000, "tolerance": 0.0}
 
 
 @dataclass
 class Run:
     """What one method did: CPU seconds and exact scores at points of its course."""
 
-    name: str
     seconds: list[float] = field(default_factory=list)
     scores: list[dict[str, float]] = field(default_factory=list)
 
@@ -78,20 +66,27 @@ class Run:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of reference, twin, solver from the same rows and solver from its own, and what was chosen for them."""
+    """The runs of one cell and reading by name, twin, same, own and long and, where it ran, reference."""
 
-    case: Case
-    seed: int
-    alpha: float
+    cell: Cell
     reading: str
-    loop: Choice
-    step: float
-    runs: list[Run]
+    rate: float  # of the loop
+    tightness: float
+    runs: dict[str, Run]
 
-    def ratios(self, base: int) -> list[float]:
-        """Return the CPU seconds of runs[base], whole, over those of each solver until it is as low; 0: never."""
-        goal = self.runs[base].end(self.reading)
-        return [self.runs[base].seconds[-1] / run.reaches(self.reading, goal) for run in self.runs[2:]]
+    def faster(self, base: str, run: str) -> float | None:
+        """Return the CPU seconds of `base`, whole, over those of `run` until it has the loop's J; 0: never.
+
+        Where the reference did not run the twin stands for the loop's J, and there is no ratio to the reference.
+        """
+        if base not in self.runs:
+            return None
+        goal = self.runs.get("reference", self.runs["twin"]).end(self.reading)
+        return self.runs[base].seconds[-1] / self.runs[run].reaches(self.reading, goal)
+
+    def lower(self, run: str) -> float:
+        """Return the J at which `run` ends over the twin's."""
+        return self.runs[run].end(self.reading) / self.runs["twin"].end(self.reading)
 
 
 class Clock:
@@ -112,38 +107,22 @@ class Clock:
         self.stopped += time.process_time() - before
 
 
-def face_like(n: int, d: int, seed: int) -> np.ndarray:
-    """Return unit rows (n, d) in clusters: sqrt(SHARE) of a centre and the rest around it.
+class Course:
+    """A run while it goes on, on a gallery (n, d), and the clock that it goes by."""
 
-    Centres and rests are Gaussian directions with coordinates that fall by exp(-k / (2 DECAY)): cosines of unrelated
-    rows have a standard deviation of 0.10, the nearest of 1,000 rows is at 0.39 on average.
-    """
-    rng = np.random.default_rng([TUNING_SEED, seed])
-    size = np.exp(-np.arange(d) / (2 * DECAY))
-    centres = sphere.unit_rows(rng.standard_normal((CLUSTERS, d)) * size)
-    x = np.empty((n, d), np.float32)
-    for begin in range(0, n, 10_000):
-        rest = sphere.unit_rows(rng.standard_normal((min(10_000, n - begin), d)) * size)
-        x[begin : begin + 10_000] = SHARE**0.5 * centres[rng.integers(CLUSTERS, size=len(rest))]
-        x[begin : begin + 10_000] += (1 - SHARE) ** 0.5 * rest
-    return sphere.unit_rows(x)
+    def __init__(self, cell: Cell) -> None:
+        """Start the clock."""
+        self.x_ref, self.alpha, self.run, self.clock = rows(cell.gallery), cell.alpha, Run(), Clock()
+
+    def reached(self, x: np.ndarray) -> None:
+        """Take rows (m, d) down: the exact J of both readings, the cosine of the closest pair, the gallery term."""
+        self.run.seconds.append(self.clock.seconds())
+        self.clock.paused(lambda: self.run.scores.append(scores(x, self.x_ref, self.alpha)))
 
 
-def world(n: int, seed: int) -> np.ndarray:
-    """Return rows (n, d) of wild people of the face world, one photograph each, by the committed recogniser."""
-    recogniser = load("data/pretrain/recogniser.safetensors")
-    album = portraits("timing", seed, n, 1, "wild", 0.5)
-    return sphere.unit_rows(recogniser.embed(album.faces(slice(None), recogniser.size_px)))
-
-
-def instance(case: Case, seed: int) -> np.ndarray:
-    """Return the gallery (n, d) of a case."""
-    return world(case.n, seed) if case.kind == "world" else face_like(case.n, 512, seed)
-
-
-def scores(x: Tensor, x_ref: np.ndarray, alpha: float) -> dict[str, float]:
+def scores(x: np.ndarray, x_ref: np.ndarray, alpha: float) -> dict[str, float]:
     """Return the exact J of both readings, the cosine of the closest pair and the gallery term."""
-    found = objective(x.numpy(), x_ref, alpha, "mean")
+    found = objective(x, x_ref, alpha, "mean")
     pair = float(found.nearest.max())
     return {
         "mean": found.value, "closest": pair + alpha * found.gallery_term, "pair": pair,
@@ -151,70 +130,119 @@ def scores(x: Tensor, x_ref: np.ndarray, alpha: float) -> dict[str, float]:
     }  # fmt: skip
 
 
-def loop(which: str, choice: Choice, x_ref: np.ndarray, row: np.ndarray, alpha: float, iterations: int) -> Run:
-    """Run the reference or its twin from gallery rows `row`."""
-    run, ref = Run(which), torch.from_numpy(x_ref)
-    clock = Clock()
+def loop(which: str, rate: float, cell: Cell) -> Run:
+    """Run the reference or its twin from random gallery rows."""
+    x_ref, row = rows(cell.gallery), random_rows(cell.gallery.n, cell.m, cell.gallery.seed)
+    x, ref = torch.from_numpy(parted(x_ref, row, cell.gallery.seed)), torch.from_numpy(x_ref)
+    course = Course(cell)
 
     def each(step: int, x: Tensor) -> None:
-        if step % max(iterations // POINTS, 1) == 0:
-            run.seconds.append(clock.seconds())
-            clock.paused(lambda: run.scores.append(scores(x, x_ref, alpha)))
+        if step % max(ITERATIONS // POINTS, 1) == 0:
+            course.reached(x.numpy())
 
     method = reference.reference if which == "reference" else reference.twin
-    method(ref[torch.from_numpy(row)], ref, alpha, choice[0], iterations, choice[1], each)
-    return run
+    method(x, ref, cell.alpha, "mean", ITERATIONS, rate, each)
+    return course.run
 
 
 @torch.inference_mode()
-def solver(step: float, x_ref: np.ndarray, row: np.ndarray | None, alpha: float, seed: int, m: int) -> Run:
-    """Run the solver from gallery rows `row`, or from those that it selects, which then counts."""
-    run = Run("solver" if row is not None else "solver, own start")
-    clock, cfg = Clock(), replace(CFG, alpha=alpha, seed=seed)
-    row = select(x_ref, m, seed) if row is None else row
-    ref = torch.from_numpy(x_ref)
-    problem = Solver(ref, torch.from_numpy(row), cfg, step)
+def solver(cell: Cell, reading: str, selected: bool = False, seconds: float | None = None) -> Run:
+    """Run the solver from the loop's rows or from those that it selects, which then counts; to a limit of `seconds`."""
+    x_ref, seed = rows(cell.gallery), cell.gallery.seed
+    cfg = replace(CFG, identities=cell.m, alpha=cell.alpha, separation=reading, seed=seed)
+    if seconds is not None:
+        cfg = replace(cfg, **UNLIMITED)
+    course, selected = Course(cell), selected and cell.m <= len(x_ref)
+    row = select(x_ref, cell.m, seed) if selected else random_rows(len(x_ref), cell.m, seed)
+    x = torch.from_numpy(parted(x_ref, row, seed))
+    problem = Solver(torch.from_numpy(x_ref), torch.from_numpy(row), cfg)
+    begun = problem.begin(x)
+    best = begun.best_value
+
+    def reached(kept: Tensor) -> None:
+        course.reached(orbits.expanded(kept, problem.orbit)[: cell.m].numpy())
+
+    reached(begun.best)
 
     def each(state: State) -> None:
-        seconds, shown = clock.seconds(), state.best if state.step % 25 == 0 else None
-        if shown is not None:
-            run.seconds.append(seconds)
-            clock.paused(lambda: run.scores.append(scores(shown, x_ref, alpha)))
+        nonlocal best
+        if seconds is not None and course.clock.seconds() > seconds:
+            state.settled = True
+        elif state.best_value < best:
+            best = state.best_value
+            reached(state.best)
 
-    problem.run(problem.begin(ref[torch.from_numpy(row)]), each)
-    return run
-
-
-def chosen(case: Case) -> dict[tuple[float, str], tuple[Choice, float]]:
-    """Return, for each alpha and reading, with what the loop and the solver end lowest on the tuning instance."""
-    x_ref, row = instance(case, TUNING_SEED), random_rows(case.n, case.m, TUNING_SEED)
-    found = {}
-    for alpha in case.alphas:
-        loops = {
-            choice: loop("twin", choice, x_ref, row, alpha, case.iterations) for choice in product(READINGS, RATES)
-        }
-        solvers = {step: solver(step, x_ref, row, alpha, TUNING_SEED, case.m) for step in STEPS}
-        for reading in READINGS:
-            allowed = [choice for choice in loops if reading == "closest" or choice[0] == "mean"]
-            found[alpha, reading] = (
-                min(allowed, key=lambda choice: loops[choice].end(reading)),
-                min(STEPS, key=lambda step: solvers[step].end(reading)),
-            )
-    return found
+    last = problem.run(begun, each)
+    if seconds is None:
+        course.reached(last.numpy())
+    return course.run
 
 
-def compare(case: Case) -> Iterator[Comparison]:
-    """Yield every comparison of a case, all alphas of a seed before the next seed."""
-    best = chosen(case)
-    for seed in case.seeds:
-        x_ref, row = instance(case, seed), random_rows(case.n, case.m, seed)
-        for alpha in case.alphas:
-            loops: dict[Choice, list[Run]] = {}
-            for reading in READINGS:
-                by_loop, step = best[alpha, reading]
-                if by_loop not in loops:  # one loop often serves both readings
-                    loops[by_loop] = [
-                        loop(which, by_loop, x_ref, row, alpha, case.iterations) for which in ("reference", "twin")
-                    ]
-                own = [solver(step, x_ref, start, alpha, seed, case.m) for start in (row, None)]
-                yield Comparison(case, seed, alpha, reading, by_loop, step, [*loops[by_loop], *own])
+def shipped(cell: Cell, reading: str) -> Run:
+    """Pack as the pipeline does, whatever it takes for a start: one point, at the end."""
+    x_ref = rows(cell.gallery)
+    cfg = replace(CFG, identities=cell.m, alpha=cell.alpha, separation=reading, seed=cell.gallery.seed)
+    course = Course(cell)
+    course.reached(hyperface.sample(x_ref, np.ones(len(x_ref), np.float32), cfg)[0])
+    return course.run
+
+
+def chosen(cell: Cell) -> float:
+    """Return the rate with which the loop ends lowest on the tuning cells of a held-out cell."""
+    ends = {rate: [loop("twin", rate, other).end("mean") for other in tuning(cell)] for rate in RATES}
+    return min(RATES, key=lambda rate: np.mean(ends[rate]))
+
+
+def measure(cell: Cell, folder: Path, without: str | None = None) -> None:
+    """Run what the folder does not hold of a cell: all but the `reference`, or all but the `solver`, if so asked."""
+    kept(folder, "gallery", cell.name, lambda: {"tightness": tightness(rows(cell.gallery))})
+    tuned = kept(folder, "tuned", tuning(cell)[0].name, lambda: {"rate": chosen(cell)})
+
+    def loops(which: str) -> dict[str, Any]:
+        return asdict(loop(which, tuned["rate"], cell))
+
+    twin = kept(folder, "twin", cell.name, lambda: loops("twin"))
+    if without != "reference":
+        kept(folder, "reference", cell.name, lambda: loops("reference"))
+
+    def solvers() -> dict[str, Any]:
+        return {reading: solved(cell, reading, twin["seconds"][-1]) for reading in READINGS}
+
+    if without != "solver":
+        kept(folder, "solver", cell.name, solvers)
+
+
+def solved(cell: Cell, reading: str, seconds: float) -> dict[str, Any]:
+    """Return the solver's runs: from the loop's rows, from its own, and from the loop's with the twin's seconds."""
+    own = solver(cell, reading, selected=True) if cell.alpha > 0 else shipped(cell, reading)
+    return {
+        "same": asdict(solver(cell, reading)), "own": asdict(own),
+        "long": asdict(solver(cell, reading, seconds=seconds)),
+    }  # fmt: skip
+
+
+def kept(folder: Path, part: str, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what the folder holds of a part, after doing the work where it holds nothing."""
+    file = folder / part / f"{name}.json"
+    if not file.exists():
+        artifacts.write_json(file, work())
+    return artifacts.read_json(file)
+
+
+def compared(cell: Cell, folder: Path) -> list[Comparison]:
+    """Return a cell's comparison in either reading, none while twin or solver have not run."""
+    found = {part: _held(folder, part, cell.name) for part in ("gallery", "twin", "reference", "solver")}
+    if found["twin"] is None or found["solver"] is None:
+        return []
+    tuned = artifacts.read_json(folder / "tuned" / f"{tuning(cell)[0].name}.json")
+    comparisons = []
+    for reading in READINGS:
+        loops = {part: found[part] for part in ("reference", "twin") if found[part]}
+        runs = {name: Run(**run) for name, run in (loops | found["solver"][reading]).items()}
+        comparisons.append(Comparison(cell, reading, tuned["rate"], found["gallery"]["tightness"], runs))
+    return comparisons
+
+
+def _held(folder: Path, part: str, name: str) -> Any:
+    file = folder / part / f"{name}.json"
+    return artifacts.read_json(file) if file.exists() else None

@@ -1,14 +1,19 @@
-"""Insert the results table into README.md: `python -m stages.tools.readme`.
+"""Insert measured figures into README.md: `python -m stages.tools.readme`.
 
-The table is written from reports/metrics.json between two markers, and never typed.
+The table of results is written from reports/metrics.json, what is said of packing from reports/timing/pack.json, each
+between two markers, and never typed.
 """
 
 from pathlib import Path
+from typing import Any
 
 from stages.common import artifacts, params
 from stages.tools import command
 
-BEGIN, END = "<!-- results: written by stages.tools.readme -->", "<!-- end of results -->"
+MARKERS = {
+    "results": ("<!-- results: written by stages.tools.readme -->", "<!-- end of results -->"),
+    "packing": ("<!-- packing: written by stages.tools.readme -->", "<!-- end of packing -->"),
+}
 
 
 def table(metrics: dict[str, dict[str, float]], names: list[str]) -> str:
@@ -31,12 +36,47 @@ def table(metrics: dict[str, dict[str, float]], names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def insert(text: str, results: str) -> str:
-    """Return `text` with what stands between the markers replaced; raises ValueError when a marker is missing."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"README.md: expected one {BEGIN!r} and one {END!r}")
-    before, _, rest = text.partition(BEGIN)
-    return f"{before}{BEGIN}\n{results}\n{END}{rest.partition(END)[2]}"
+def packing(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Return what is measured of packing: geometric mean and worst by group of cells, the worst cell, large cases."""
+    figures = list(dict.fromkeys(row["figure"] for row in found["summary"]))
+    lines = [f"| cells, geometric mean (worst) | {' | '.join(figures)} |", "|---|" + "--:|" * len(figures)]
+    for group in dict.fromkeys(row["cells"] for row in found["summary"]):
+        alike = {row["figure"]: row for row in found["summary"] if row["cells"] == group}
+        cells = [_mean_and_worst(alike[figure]) if figure in alike else "" for figure in figures]
+        lines.append(f"| {group} | {' | '.join(cells)} |")
+    lines += ["", _worst(found["cells"]), *map(_large, found["large"])]
+    return "\n".join(lines)
+
+
+def _mean_and_worst(row: dict[str, Any]) -> str:
+    digits = 3 if row["figure"].startswith("J") else 1
+    return f"{row['mean']:.{digits}f} ({row['worst']:.{digits}f})"
+
+
+def _worst(rows: list[dict[str, Any]]) -> str:
+    row = rows[0]
+    base = "twin" if row["reference / same"] is None else "reference"
+    ratio = row[f"{base} / same"]
+    took = f"takes {ratio:.1f} times less CPU time than the {base}" if ratio else "never comes to the loop's J"
+    return (
+        f"Worst of all {len(rows)} rows: {row['cell']}. There the solver {took} from the same rows, and ends at "
+        f"{row['J same']:.3f} of the twin's J."
+    )
+
+
+def _large(row: dict[str, Any]) -> str:
+    size = f"{row['m']:,} rows of {row['n']:,}, d = {row['d']}, alpha {row['alpha']:g}"
+    took = f"{row['minutes']:.1f} minutes on {row['cores']} cores ({row['CPU s']:.0f} CPU seconds)"
+    return f"{size}: closest pair at {row['closest pair']:.4f}, in {took}."
+
+
+def insert(text: str, name: str, written: str) -> str:
+    """Return `text` with what stands between the markers of `name` replaced; raises ValueError when one is missing."""
+    begin, end = MARKERS[name]
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"README.md: expected one {begin!r} and one {end!r}")
+    before, _, rest = text.partition(begin)
+    return f"{before}{begin}\n{written}\n{end}{rest.partition(end)[2]}"
 
 
 def main(words: list[str]) -> None:
@@ -44,7 +84,8 @@ def main(words: list[str]) -> None:
     command.parser("readme", __doc__).parse_args(words)
     readme = Path("README.md")
     results = table(artifacts.read_json("reports/metrics.json"), list(params.read()["variants"]))
-    text = insert(readme.read_text(), results)
+    text = insert(readme.read_text(), "results", results)
+    text = insert(text, "packing", packing(artifacts.read_json("reports/timing/pack.json")))
     with artifacts.output_file(readme) as fresh:
         fresh.write_text(text)
 

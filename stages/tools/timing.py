@@ -6,9 +6,9 @@ generate    published generators beside their own scripts, on random weights of 
 pack        J against CPU seconds and the front over alpha, the packing solver and the paper's loop: minutes, with
             `--full` hours
 
-Prints one table; with `--write`, `generate` and `pack` write theirs to reports/timing. They say in
-`stages.tools.generator_timing` and `packing_runs` how they measure. The other figures are the best of several runs,
-since a shared machine only ever makes them worse, and are kept out of the tests for the same reason.
+Prints tables; with `--write`, `generate` and `pack` write theirs to reports/timing. They say in
+`stages.tools.generator_timing`, `packing_cells` and `packing_runs` how they measure. The other figures are the best of
+several runs, since a shared machine only ever makes them worse, and are kept out of the tests for the same reason.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -111,8 +112,11 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("what", choices=["world", "generator", "generate", "pack"])
-    parser.add_argument("--full", action="store_true", help="pack only: all sizes and seeds")
+    parser.add_argument("--full", action="store_true", help="pack only: all sizes and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: held-out seeds to take instead")
+    parser.add_argument("--cells", nargs="+", default=(), help="pack only: which, as 0-11 20, and `cost`, `large`")
+    parser.add_argument("--without", choices=["reference", "solver"], help="pack only: does not run it")
+    parser.add_argument("--folder", type=Path, help="pack only: of what has run, instead of .scratch/timing")
     parser.add_argument(
         "--backends", nargs="+", default=[], choices=list(generator_timing.CONTESTS), help="generate only"
     )
@@ -125,7 +129,7 @@ def main(arguments: list[str]) -> None:
     generate = partial(
         generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs, given.write
     )
-    pack = partial(packing_timing.main, given.full, given.seeds, given.write)
+    pack = partial(packing_timing.main, given.full, given.seeds, given.write, given.cells, given.without, given.folder)
     {"world": world, "generator": generator, "generate": generate, "pack": pack}[given.what]()
 
 

@@ -1,6 +1,7 @@
-"""The README shows what reports/metrics.json says, both as they are committed: a run may have written others since."""
+"""The README shows what the results say, both as they are committed: a run may have written others since."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -22,11 +23,24 @@ def test_the_table_of_the_readme_is_the_committed_one(tmp_path: Path):
     (tmp_path / "params.yaml").write_text(committed("params.yaml"))
     names = list(params.read(tmp_path / "params.yaml")["variants"])
     text = committed("README.md")
-    assert readme.insert(text, readme.table(json.loads(committed("reports/metrics.json")), names)) == text
+    assert readme.insert(text, "results", readme.table(json.loads(committed("reports/metrics.json")), names)) == text
 
 
-def test_what_stands_between_the_markers_is_replaced():
-    text = f"a\n{readme.BEGIN}\nold\n{readme.END}\nb"
-    assert readme.insert(text, "new") == f"a\n{readme.BEGIN}\nnew\n{readme.END}\nb"
+def test_what_the_readme_says_of_packing_is_what_was_measured():
+    text, found = committed("README.md"), json.loads(committed("reports/timing/pack.json"))
+    assert readme.insert(text, "packing", readme.packing(found)) == text
+    assert found["cells"][0]["cell"] in text
+
+
+def test_no_figure_of_packing_is_typed():
+    section = committed("README.md").partition("\n## Packing\n")[2].partition("\n## ")[0]
+    assert not re.findall(r"\d", readme.insert(section, "packing", ""))
+
+
+@pytest.mark.parametrize("name", readme.MARKERS)
+def test_what_stands_between_the_markers_is_replaced(name: str):
+    begin, end = readme.MARKERS[name]
+    text = f"a\n{begin}\nold\n{end}\nb"
+    assert readme.insert(text, name, "new") == f"a\n{begin}\nnew\n{end}\nb"
     with pytest.raises(ValueError, match="expected one"):
-        readme.insert("a", "new")
+        readme.insert("a", name, "new")
