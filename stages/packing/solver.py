@@ -232,9 +232,12 @@ class Solver:
 
 def nearest_among(own: Tensor, everyone: Tensor, first: int) -> Tensor:
     """Return the float32 cosine (own,) of own (own, d), the rows from `first` on, to their nearest other of (m, d)."""
-    near = own.new_empty(len(own))
-    for tile in tiles(len(own)):
-        cos = own[tile] @ everyone.T  # (tile, m)
-        cos.diagonal(first + tile.start).fill_(-2)
-        near[tile] = cos.amax(1)
+    near = own.new_full((len(own),), -2.0)
+    for a in tiles(len(own)):
+        for b in tiles(len(everyone)):
+            cos = own[a] @ everyone[b].T  # (tile, tile)
+            diagonal = first + a.start - b.start
+            if -len(cos) < diagonal < cos.shape[1]:
+                cos.diagonal(diagonal).fill_(-2)
+            near[a] = torch.maximum(near[a], cos.amax(1))
     return near
