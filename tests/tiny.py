@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
     },
     "gallery.identities": 40,
     "pack.identities": 12,
-    "pack.iterations": 40,
+    "pack.iterations": 200,
     "generate.depths": [{"identities": 4, "images": 6}, {"identities": 12, "images": 3}],
     "generate.mixup": {"identities": 10, "images": 3},
     "generate.control": {"identities": 6, "images": 4},

@@ -33,7 +33,7 @@ from stages.tools import packing_tables as tables
 from stages.tools.packing_cells import ALPHAS, TUNING_SEEDS, Cell, Drawn, drawn, rows, world
 from stages.tools.packing_runs import CFG, compared, kept, measure, scores
 
-SIZES = (3_000, 10_000, 30_000, 100_000)  # identities of the cost model
+SIZES = (1_000, 3_000, 10_000)  # identities of the cost model
 EXTRAS = ("cost", "large")  # what `--cells` may name beside cells
 
 

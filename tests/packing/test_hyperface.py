@@ -196,7 +196,8 @@ def test_rows_are_held_to_the_gallery_row_that_they_come_nearest_to():
     held = []
     solver.run(state, lambda state: held.append((state.row, state.x.clone())))
     assert torch.equal(held[24][0], held[0][0]) and not torch.equal(held[25][0], held[0][0])
-    assert np.array_equal(held[25][0].numpy(), sphere.nearest(held[24][1].numpy(), x_ref)[0])
+    x, row = held[24][1].numpy(), held[25][0].numpy()
+    assert np.allclose((x * x_ref[row]).sum(1), sphere.nearest(x, x_ref)[1], atol=5e-3)  # found in bfloat16
 
 
 def test_crowded_rows_go_where_they_disturb_least():
