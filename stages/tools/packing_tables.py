@@ -54,8 +54,8 @@ products; both run from random gallery rows. `same` is the solver from the same 
 as stand for all), `own` from those that it selects (at alpha 0: from what takes their place), `long` from the same rows
 with the CPU seconds of the twin. The loop's rate is the best of {len(RATES)} for each size and alpha on other
 galleries; the solver is the same throughout. Ratios of seconds are those of the loop, whole, over those of the solver
-until its exact J is at most the loop's, 0 where it never is; ratios of J are over the twin's, below 1 is lower.
-`tightness` is the mean cosine of a gallery row to its nearest.
+until its exact J is at most the loop's, 0 where it never is, which means leave out; ratios of J are over the twin's,
+below 1 is lower. `tightness` is the mean cosine of a gallery row to its nearest. Cells that did not run are left out.
 """
 
 
@@ -98,7 +98,10 @@ def described(row: Row) -> str:
 
 
 def summary(found: Sequence[Row]) -> list[Row]:
-    """Return, for each group of cells and each goal, the figure's geometric mean, its worst, and in which cell."""
+    """Return, for each group of cells and each goal, the figure's geometric mean, its worst, and in which cell.
+
+    The mean of a ratio of seconds is over rows in which the solver comes to the loop's J; `never` counts the others.
+    """
     sums = []
     for name in dict.fromkeys(map(group, found)):
         for goal in GOALS:
@@ -106,10 +109,12 @@ def summary(found: Sequence[Row]) -> list[Row]:
             if alike:
                 worst = goal.worst(alike)
                 values = [max(row[goal.figure], 0.0) for row in alike]  # a perfect J may round to below 0
+                reached = [value for value in values if value or not goal.is_least]  # 0 seconds' ratio: never
+                mean, never = float(gmean(reached)) if reached else 0.0, len(values) - len(reached)
                 sums.append({
-                    "cells": name, "rows": len(alike), "figure": goal.name, "mean": float(gmean(values)),
+                    "cells": name, "rows": len(alike), "never": never, "figure": goal.name, "mean": mean,
                     "worst": worst[goal.figure], "asked": goal.asked,
-                    "holds": {"mean": goal.holds(float(gmean(values))), "worst": goal.holds(worst[goal.figure])},
+                    "holds": {"mean": not never and goal.holds(mean), "worst": goal.holds(worst[goal.figure])},
                     "worst cell": worst["cell"],
                 })  # fmt: skip
     return sums
@@ -169,7 +174,8 @@ def _shown(value: float | None, digits: int) -> str:
 def _sum(row: Row) -> list[str]:
     digits = 3 if row["figure"].startswith("J") else 1
     holds = "yes" if row["holds"]["worst"] else "on average" if row["holds"]["mean"] else "no"
-    numbers = [_shown(row["mean"], digits), _shown(row["worst"], digits), f"{row['asked']:g}"]
+    worst = "never" if row["never"] else _shown(row["worst"], digits)
+    numbers = [_shown(row["mean"], digits), worst, f"{row['asked']:g}"]
     return [row["cells"], f"{row['rows']}", row["figure"], *numbers, holds, row["worst cell"]]
 
 

@@ -55,7 +55,8 @@ def packing(found: dict[str, list[dict[str, Any]]]) -> str:
 
 def _mean_and_worst(row: dict[str, Any]) -> str:
     digits = 3 if row["figure"].startswith("J") else 1
-    return f"{row['mean']:.{digits}f} ({row['worst']:.{digits}f})"
+    worst = f"never in {row['never']} of {row['rows']}" if row["never"] else f"{row['worst']:.{digits}f}"
+    return f"{row['mean']:.{digits}f} ({worst})"
 
 
 def _worst(rows: list[dict[str, Any]]) -> str:
