@@ -56,6 +56,19 @@ def nearest_other(x: Tensor, first: int = 0, every: int = 1) -> Tensor:
     return near
 
 
+def nearest_among(own: Tensor, everyone: Tensor, first: int) -> Tensor:
+    """Return the float32 cosine (own,) of own (own, d), the rows from `first` on, to their nearest other of (m, d)."""
+    near = own.new_full((len(own),), -2.0)
+    for a in tiles(len(own)):
+        for b in tiles(len(everyone)):
+            cos = own[a] @ everyone[b].T  # (tile, tile)
+            diagonal = first + a.start - b.start
+            if -len(cos) < diagonal < cos.shape[1]:
+                cos.diagonal(diagonal).fill_(-2)
+            near[a] = torch.maximum(near[a], cos.amax(1))
+    return near
+
+
 def nearest_row(x: Tensor, rows: Tensor) -> Tensor:
     """Return the index (m,) of the row (n, d) nearest to each of x (m, d), by products in the dtype that both have."""
     best, cosine = x.new_zeros(len(x), dtype=torch.long), x.new_full((len(x),), -2.0)

@@ -268,7 +268,7 @@ def draw_front(points: Sequence[Row], file: Path) -> None:
     for run in FRONT_RUNS:
         shown = [(row["gallery term"][run], row["closest pair"][run], row["alpha"]) for row in points if row["J"][run]]
         ax.plot([x for x, _, _ in shown], [y for _, y, _ in shown], marker="o", label=run)
-        for x, y, alpha in shown:
+        for x, y, alpha in shown if run == FRONT_RUNS[0] else ():  # the others lie beside it
             ax.annotate(f"{alpha:g}", (x, y), (4, 4), textcoords="offset points", fontsize=7)
     ax.set(title=f"face world, m = {points[0]['m']}; numbers: alpha", xlabel="mean distance to the gallery, 1 - cosine")
     ax.set_ylabel("cosine of the closest pair")

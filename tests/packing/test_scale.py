@@ -16,7 +16,7 @@ from tiny import ENVIRONMENT
 
 from stages import pack
 from stages.common import artifacts, sphere
-from stages.packing import checkpoint, course, front, neighbours, solver, tiles
+from stages.packing import checkpoint, course, front, neighbours, tiles
 
 TWO_RANKS = """
 import sys, numpy as np
@@ -118,7 +118,7 @@ def test_tiles_cover_all_rows_and_find_the_nearest(small_tiles: int):
     parts = [tiles.nearest_other(torch.from_numpy(x), first, 3).numpy() for first in range(3)]
     assert np.allclose(np.max(parts, axis=0), expected, atol=1e-6)
     assert [part.stop - part.start for part in tiles.tiles(100)] == [32, 32, 32, 4]
-    some = solver.nearest_among(torch.from_numpy(x[40:90]), torch.from_numpy(x), 40).numpy()
+    some = tiles.nearest_among(torch.from_numpy(x[40:90]), torch.from_numpy(x), 40).numpy()
     assert np.allclose(some, expected[40:90], atol=1e-6)
     row = tiles.nearest_row(torch.from_numpy(x[:40]), torch.from_numpy(x[40:])).numpy()
     assert np.array_equal(row, sphere.nearest(x[:40], x[40:])[0])

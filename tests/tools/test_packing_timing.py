@@ -78,6 +78,14 @@ def test_the_results_are_those_of_the_table_and_the_readme_takes_them(written: P
     assert "(never in 1 of 3)" in readme.packing(found)
 
 
+def test_a_table_is_written_only_when_asked_for(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(packing_timing, "full", lambda seeds: CELLS)
+    monkeypatch.setattr(packing_tables, "FOLDER", tmp_path)
+    for save, files in ((False, 0), (True, 3)):
+        packing_timing.main(is_full=True, save=save, parts=["0-1"], folder=written / "kept")
+        assert len(list(tmp_path.iterdir())) == files
+
+
 def test_what_has_run_does_not_run_again(written: Path, monkeypatch: pytest.MonkeyPatch):
     def fail(*_: object) -> None:
         raise AssertionError
