@@ -1,8 +1,9 @@
 """All rows in the form that an iteration multiplies them in: bfloat16 where the processor has it, else float32.
 
 Rounding a row to bfloat16 moves its cosines by about 5e-5 at d = 512. Late iterations, in which pairs overlap their
-threshold by less, need the rest of a row as well: a row is high + low, both bfloat16, and a cosine the three products
-high.high + high.low + low.high, which lie side by side in one. That costs half of a float32 product, or less.
+threshold by less, need the rest of a row as well. Where bfloat16 is many times as fast, a row is high + low, both
+bfloat16, and a cosine the three products high.high + high.low + low.high, which lie side by side in one; elsewhere one
+product in float32 costs less than these.
 """
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from stages.packing import orbits
 from stages.packing.exchange import Exchange
-from stages.packing.tiles import TILE, fast_dtype
+from stages.packing.tiles import TILE, fast_dtype, splits
 
 PAD = 32  # columns between the parts, which keep products aligned: the first two carry the threshold
 
@@ -27,13 +28,19 @@ class Products:
         dtype = fast_dtype(m)
         self.d, self.orbit, self.exchange = d, orbit, exchange
         self.rounded, self.precise = dtype != torch.float32, False
-        self.rows = torch.zeros(m, (3 if self.rounded else 1) * d + PAD, dtype=dtype, device=device)
+        self.split = self.rounded and splits()
+        self.rows = torch.zeros(m, (3 if self.split else 1) * d + PAD, dtype=dtype, device=device)
         self.rows[:, d : d + 2] = 1
+        self.exact = torch.empty(m if self.rounded and not self.split else 0, d, device=device)
         self.weights = torch.empty(min(TILE, r), m, dtype=dtype, device=device)
 
     def put(self, own: Tensor, precise: bool) -> None:
         """Take this rank's rows (own, d) float32 and all others'; `precise`: with what rounding leaves of them."""
         self.precise = precise and self.rounded
+        if self.precise and not self.split:
+            self.exact[:] = orbits.expanded(self.exchange.rows(own), self.orbit)  # a copy: rows move tile by tile
+            self.rows[:, : self.d] = self.exact
+            return
         high = own.to(self.rows.dtype)
         parts = torch.cat([high, (own - high).to(high.dtype)], 1) if self.precise else high
         parts = self.exchange.rows(parts)  # (r, d or 2 d)
@@ -45,8 +52,12 @@ class Products:
     def above(self, tile: slice, threshold: float) -> Tensor:
         """Return max(cos - threshold, 0) of the rows `tile` to all rows, 0 to themselves: (tile, m), valid until next.
 
-        The threshold goes in as two columns, so that what is rounded is the small difference.
+        In bfloat16 the threshold goes in as two columns, so that what is rounded is the small difference.
         """
+        if self.precise and not self.split:
+            weights = (self.exact[tile] @ self.exact.T).sub_(threshold).relu_().to(self.rows.dtype)
+            weights.diagonal(tile.start).zero_()
+            return weights
         d, rows = self.d, self.rows if self.precise else self.rows[:, : self.d + PAD]
         left = rows[tile].clone()
         left[:, d] = -threshold

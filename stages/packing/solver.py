@@ -7,15 +7,20 @@ each row is pushed by all neighbours beyond a threshold t at once:
     minimise  sum over pairs of slope / 2 * max(cos - t, 0)^2  -  alpha * sum over k of cos(x_k, its gallery row).
 
 Whether J reads as `closest` or `mean`, its optimality condition is that the pair weights slope * max(cos - t, 0) sum to
-2 a row, and t follows that. (For `mean` t may differ between rows, and where rows share gallery rows at alpha 2 it
-should: one t for all was seen to end .4 % above one for each row, and .9 % above the published loop.)
+2 a row, and t follows that. (For `mean` t may differ between rows. One for each was tried: it gains less than .001
+of J, costs more, and from the start on it lets close pairs freeze, each a contact that the other is content with.)
 
 The slope rises until pairs overlap t by next to nothing, so that the surrogate's optimum nears that of J. With a
 gallery it rises as fast as rows follow: the force left on a row says how far it lags behind the optimum of the present
-slope, and rows that lag behind a slope which goes on end in a worse place. A smaller tolerance asks for further rounds,
-each from the first slope again and with half the lag; where the cap on iterations leaves no time, the slope rises as
-fast as the cap demands. Without a gallery forces are never large: there the slope rises by the clock, slowly at first,
-and rows come in orbits (`orbits`). J, exact in float32, decides which iterate is kept and when to stop.
+slope, and rows that lag behind a slope which goes on end in a worse place. That is decided while overlaps are large;
+later the slope may go ahead. A smaller tolerance asks for further rounds, each from the first slope again and with half
+the lag; where the cap on iterations leaves no time, the slope rises as fast as the cap demands.
+
+Without a gallery forces are never large: there the slope rises by the clock, slowly at first, and rows come in orbits
+(`orbits`). J, exact in float32, decides which iterate is kept and when to stop.
+
+A row's step grows slowly, and its move has a limit: where rows lie in few directions, one that has just lost its
+neighbours would leap, and what it hits, too.
 
 A row is held to the gallery row that it starts at. That is chosen anew before the first iteration, when the most
 crowded rows move (`select.exchange`), and after 25, 50, 100 ... iterations, when each is held to the nearest.
@@ -41,10 +46,11 @@ from stages.packing.tiles import fast_dtype, nearest_among, nearest_other, neare
 from stages.settings.pack import Pack
 
 FIRST_SLOPE, TAME = 0.1, 13.0  # at least; without a gallery also at least so much times sqrt(d) / m
-RISE, SLOWEST, FASTEST = 0.25, 0.02, 0.08  # of the slope's logarithm in an iteration: no lag, all lag, by the cap
+RISE, SLOWEST, FASTEST = 0.25, 0.01, 0.08  # of the slope's logarithm in an iteration: no lag, all lag, by the cap
 CLOCK, EASE, CONTACTS = 300, 2.5, 1.5  # without a gallery: iterations of the rise, its power, last contacts over d
 TOLERANCE = 2e-4  # of J, for which these are meant:
-LAG, DEPTH = 0.1, 2e-5  # force left on a row, of 2, at which the slope waits; overlap in cosine at which the rise ends
+LAG, DEPTH = 0.05, 2e-5  # force left on a row, of 2, at which the slope waits; overlap in cosine at which the rise ends
+EARLY, LATE = 7e-3, 4  # overlap, from alpha .5 on, down to which that is so and steps are made anew; more lag later
 SHORT = 0.2  # of it, for pair weights that are short of MASS: the threshold is still falling
 LEAST_LAG, LEAST_DEPTH, MOST_DEPTH = 0.01, 5e-6, 1e-4
 PRECISE = 0.07  # over sqrt(d): the overlap from which on rounding to bfloat16 is no longer small beside it
@@ -52,7 +58,8 @@ WINDOW = 10  # iterations between two exact values of J
 ROUND = 50  # iterations that a further round takes at least
 MOMENTUM, STEP = 0.9, 1.0
 FREE_MOMENTUM, FREE_STEP = 0.95, 1.2  # without a gallery
-REFRESH, EAGER = 5, 20  # iterations for which step sizes serve, and those at the beginning for which they do not
+REFRESH = 5  # iterations for which step sizes serve later
+GROWTH, FARTHEST = 1.1, 0.05  # of a row's step from one to the next, and of its move in an iteration: at most
 NEAREST = 25  # iterations after which rows are held to their nearest gallery row, then after twice as many, and so on
 MASS = 2.0  # sum of a row's pair weights at the optimum
 SAMPLE = 256  # rows whose cosines say where the threshold begins
@@ -97,8 +104,10 @@ class Solver:
         self.fast_ref = x_ref.to(fast_dtype()) if self.held else x_ref
         self.first = max(cfg.alpha, FIRST_SLOPE, 0 if self.held else TAME * self.d**0.5 / self.m)
         patience = cfg.tolerance / TOLERANCE
-        self.lag = max(LAG * min(patience, 1) ** 0.5, LEAST_LAG)
+        self.most_lag = LAG * max(cfg.alpha, 1)  # the gallery pulls by alpha
+        self.lag = max(self.most_lag * min(patience, 1) ** 0.5, LEAST_LAG)
         self.depth = min(max(DEPTH * patience, LEAST_DEPTH), MOST_DEPTH)
+        self.early = EARLY * (min(2 * cfg.alpha, 1) if self.held else 1)  # a lower J asks for finer steps
         self.clock = CLOCK * LAG / self.lag
         self.momentum, self.step = (MOMENTUM, STEP) if self.held else (FREE_MOMENTUM, FREE_STEP)
 
@@ -108,7 +117,7 @@ class Solver:
         x = x[: self.rows]
         state = State(
             x[own].clone(), row[own], torch.zeros_like(x[own]), x.new_ones(len(x[own]), 1), x[own].clone(), math.inf,
-            self.opening(x), self.first, max(LAG, self.lag),
+            self.opening(x), self.first, max(self.most_lag, self.lag),
         )  # fmt: skip
         self.judge(state)
         row = exchange(self.x_ref, x, row) if self.held else row
@@ -175,7 +184,7 @@ class Solver:
         if self.held and state.step in NEAREST << np.arange(30):
             state.row = nearest_row(state.x.to(self.fast_ref.dtype), self.fast_ref)
         self.products.put(state.x, precise=state.depth() <= PRECISE / self.d**0.5 * LAG / state.lag)
-        fresh = state.step % REFRESH == 0 or state.step - state.began < EAGER
+        fresh = state.step % REFRESH == 0 or state.depth() > self.early
         sums = state.x.new_empty(len(state.x), 3)
         for tile in tiles(len(state.x)):
             sums[tile] = self.move(state, tile, fresh)
@@ -194,7 +203,8 @@ class Solver:
         The cap may demand more, as long as the slope has not risen to its end.
         """
         left = math.log(max(state.depth() / self.depth, 1))
-        follows = max(RISE * (1 - force / state.lag), SLOWEST * state.lag / LAG)
+        lag = state.lag if state.depth() > self.early else LATE * state.lag
+        follows = max(RISE * (1 - force / lag), SLOWEST * lag / LAG)
         demanded = min(left / max(self.cfg.iterations - state.step - WINDOW, 1), FASTEST)
         return math.exp(min(max(follows, demanded), left))
 
@@ -218,13 +228,15 @@ class Solver:
             square = weights.norm(dim=1, dtype=torch.float32).square_().clamp_(min=1e-20)
             contacts = 4 / 3 * total.square() / square  # exact where overlaps are uniform, at most 4 / 3 of the count
             rayleigh = 2 * gradient.square().sum(1) / square  # large where the neighbours lie in one direction
-            state.rate[tile, 0] = self.step / torch.maximum((1 + (contacts / self.d).sqrt()).square(), rayleigh)
+            rate = self.step / torch.maximum((1 + (contacts / self.d).sqrt()).square(), rayleigh)
+            state.rate[tile, 0] = torch.minimum(rate, GROWTH * state.rate[tile, 0])
         if self.held:
             gradient.sub_(self.x_ref[state.row[tile]], alpha=self.cfg.alpha / state.slope)
         x, velocity = state.x[tile], state.velocity[tile]
         gradient.addcmul_((gradient * x).sum(1, keepdim=True), x, value=-1)
         done = state.step - state.began
         velocity.mul_(min(self.momentum, done / (done + 3))).addcmul_(gradient, state.rate[tile], value=-1)
+        velocity.mul_(FARTHEST / velocity.norm(dim=1, keepdim=True).clamp_(min=FARTHEST))
         x.copy_(normalize(x + velocity))
         velocity.addcmul_((velocity * x).sum(1, keepdim=True), x, value=-1)
         return torch.stack([total, contacts, gradient.norm(dim=1)], 1)

@@ -32,6 +32,12 @@ def fast_dtype(m: int = FAST_FROM) -> torch.dtype:
     return torch.bfloat16 if found.get("avx512_bf16") or found.get("bf16") else torch.float32
 
 
+@cache
+def splits() -> bool:
+    """Return whether three bfloat16 products cost less here than one of float32: on GPUs and where tiles multiply."""
+    return device().type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 def tiles(m: int) -> list[slice]:
     """Return the tiles of m rows."""
     return [slice(begin, min(begin + TILE, m)) for begin in range(0, m, TILE)]

@@ -28,7 +28,7 @@ from torch.nn.functional import normalize
 from stages.common import scratch
 from stages.packing import hyperface
 from stages.packing.bounds import lower_bound
-from stages.packing.solver import EAGER, Solver
+from stages.packing.solver import Solver
 from stages.tools import packing_tables as tables
 from stages.tools.packing_cells import ALPHAS, TUNING_SEEDS, Cell, Drawn, drawn, rows, world
 from stages.tools.packing_runs import CFG, compared, kept, measure, scores
@@ -146,7 +146,7 @@ def cost(m: int, d: int = 512, iterations: int = 3) -> dict[str, float]:
     for when in ("early", "late"):
         if when == "late":
             state.slope *= max(state.depth() / problem.depth, 1)
-        state.step = EAGER  # with new step sizes, none in the next REFRESH - 1 iterations
+        state.step = 1  # with new step sizes only where early iterations make them
         problem.advance(state)
         before = time.process_time()
         for _ in range(iterations):
