@@ -44,3 +44,12 @@ def test_what_stands_between_the_markers_is_replaced(name: str):
     assert readme.insert(text, name, "new") == f"a\n{begin}\nnew\n{end}\nb"
     with pytest.raises(ValueError, match="expected one"):
         readme.insert("a", name, "new")
+
+
+@pytest.mark.parametrize("page", ["README.md", "data/external/README.md"])
+def test_what_a_page_links_to_is_in_git(page: str):
+    links = re.findall(r"\]\((?!http)([^)\s#]+)", committed(page))
+    assert links
+    for link in links:
+        file = (ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT)
+        assert subprocess.run(["git", "cat-file", "-e", f"HEAD:{file}"], cwd=ROOT, check=False).returncode == 0, link
