@@ -65,7 +65,13 @@ def resolved(path: str, recogniser: str) -> str:
 
 def expanded(dep: str) -> list[str]:
     path = ROOT / dep
-    return sorted(str(f.relative_to(ROOT)) for f in path.glob("*.py") if f.read_text()) if path.is_dir() else [dep]
+    return sorted(str(f.relative_to(ROOT)) for f in path.glob("*.py") if has_code(f)) if path.is_dir() else [dep]
+
+
+def has_code(file: Path) -> bool:
+    """Say whether a file holds more than a docstring: what only explains a folder is no dependency."""
+    tree = ast.parse(file.read_text())
+    return len(tree.body) > (ast.get_docstring(tree) is not None)
 
 
 def backends(family: str) -> set[Path]:
@@ -112,7 +118,7 @@ def closure(stage: str, recogniser: str = "embedded") -> set[str]:
     seen -= {file for name in FAMILIES for file in backends(name)} - chosen - written
     if ROOT / "stages/recognisers/embedded.py" in seen:
         seen |= {ROOT / f"stages/backbones/{name}.py" for name in BACKBONES.get(stage, [PARAMS["train"]["backbone"]])}
-    return {str(file.relative_to(ROOT)) for file in seen if file.read_text()}
+    return {str(file.relative_to(ROOT)) for file in seen if has_code(file)}
 
 
 def test_every_stage_is_a_file_and_every_file_a_stage():

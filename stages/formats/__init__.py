@@ -1,7 +1,12 @@
 """Formats in which the field keeps its faces, one a file. Rows are read when asked for, never a whole set.
 
-`folder`, `rec`, `lmdb`, `parquet`, `arrow` and `webdataset` hold training sets (`Faces`); `bin`, `npy`, `memfile`,
-`pairs` and `arrow` hold benchmarks (`paired.Benchmark`); `ijb` and `tinyface` are lists of templates and names.
+They take files of strangers and return encoded images with whom they show: a training set as `Faces` with identity
+(n,), a benchmark as `paired.Benchmark` with identity (n,) and pairs (p,), lists of templates as names. Nothing that a
+file names is run, none takes much more memory than its size warrants, and a broken one is a ValueError that names it.
+Nothing is cropped or aligned here. A new format of training sets is a module, an entry of `READERS` in training.py and
+of `SETS` in layouts.py, and a name in `Sets.backend`. One of benchmarks is a module, a case of `layouts.benchmark`, and
+an entry of `READERS` in stages/protocols/external.py. Either goes into the `deps` of its stage, and a writer of it into
+the conformance test of its kind in tests/formats.
 """
 
 import importlib

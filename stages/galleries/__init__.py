@@ -1,4 +1,10 @@
-"""Initial faces: where the gallery's images come from. One backend a file, named as in params.yaml."""
+"""Initial faces: where the gallery's images come from. One backend a file, named as in params.yaml.
+
+A backend takes settings and what lies at `gallery.path`, and returns faces uint8 (n, s, s, 3) RGB, s = `world.size_px`,
+one of each of n identities, with their provenance; `embed` turns them into rows. To add one, keep the Protocol
+`Initial`, give its module a `load`, and add its name to `Gallery.backend` in stages/settings/gallery.py. What it
+imports of ours goes into the `deps` of `gallery`, and its tests into tests/galleries.
+"""
 
 from importlib import import_module
 from typing import Protocol

@@ -1,7 +1,12 @@
 """Generators: what turns identity rows into faces. One backend a file, named as in params.yaml.
 
-A backend works in two steps, so that what is costly per identity is done once: `condition` turns identity rows into
-conditions, `generate` draws faces of conditions.
+A backend works in two steps, so that what is costly per identity is done once: `condition` turns unit rows (m, d) with
+native norms (m,) into conditions (m, c), whatever it needs to know of a person; `generate` draws faces uint8
+(b, s, s, 3) RGB, s = `world.size_px`, of conditions (b, c) and seeds (b,). In between, conditions may be perturbed and
+mixed. Which faces are drawn is decided in `stages.generate`. To add one, keep the Protocol `Generator`, give its module
+a `load`, and add its name to `Generate.backend` in stages/settings/generate.py. For AttrOP keep `Differentiable`, too,
+and name it in stages/validate.py. What it imports of ours goes into the `deps` of `generate`.
+tests/generators/test_conformance.py takes a function that returns it.
 """
 
 from importlib import import_module

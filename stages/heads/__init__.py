@@ -1,4 +1,11 @@
-"""Heads: what turns embeddings and labels into a loss while training. One head a file, named as in params.yaml."""
+"""Heads: what turns embeddings and labels into a loss while training. One head a file, named as in params.yaml.
+
+A head takes embeddings (b, d), not normalised, and soft labels (b,), `ratio` of class label_a and the rest of label_b,
+and returns the loss of each sample (b,). It owns the class weights (classes, d), which nobody keeps after the training.
+To add one, subclass `MarginHead` with the target's cosine, or keep the Protocol `Head`; give its module a `load`, and
+add its name to `Train.head` in stages/settings/train.py. tests/heads runs every name there and wants its formula
+written out. dvc.yaml finds the file by its name: an edit of a head that is not chosen runs nothing.
+"""
 
 from abc import ABC, abstractmethod
 from importlib import import_module

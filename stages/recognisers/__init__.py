@@ -1,4 +1,13 @@
-"""Recognisers: what turns faces into embeddings. One backend a file, named as in params.yaml."""
+"""Recognisers: what turns faces into embeddings. One backend a file, named as in params.yaml.
+
+A recogniser takes faces uint8 (b, h, w, 3) RGB of any size and returns embeddings (b, d) float32, not normalised. A
+backend reads a file of weights and its card, which says how the network wants its faces: colours, normalisation, how
+much of ArcFace's template. A network of a known layout needs a card and no code. To add a backend, keep the Protocol
+`Recogniser`, give its module a `load`, add its name to `Recogniser` in stages/common/params.py, and tell
+`stages.common.networks` where its file states d; one with gradients has `features`, too, and is named in
+stages/validate.py. What it imports of ours goes into the `deps` of the stages that load a chosen network, and a
+function that writes such a file into tests/recognisers/test_conformance.py. `pretrain` depends on this file.
+"""
 
 from importlib import import_module
 from pathlib import Path
