@@ -44,14 +44,17 @@ def read(folder: Path) -> Inputs:
     names = list(values.get("variants") or {})
     variants = [results.load(name, params.load(f"variants.{name}", Variants)) for name in names]
     results.check(variants)
+    shown = params.load("report", Report)
+    shown.check_variants(names, params.FILE)
+    shown.check_protocols(variants[0].protocols, params.FILE)
     return Inputs(
         variants=variants,
-        contrasts=results.contrasts(variants, params.load("evaluate", Evaluate).confidence),
+        contrasts=results.contrasts(variants, shown.contrasts.values(), params.load("evaluate", Evaluate).confidence),
         pack=artifacts.read_mapping(REPORTS / "pack.json"),
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
         baselines=artifacts.read_mapping(REPORTS / "baselines.json"),
         values=values,
-        shown=params.load("report", Report),
+        shown=shown,
         colours=figures.palette(names),
         folder=folder,
     )

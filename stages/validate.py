@@ -5,6 +5,7 @@ writes  data/validate  a constant
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ SECTIONS = {
 DICTS = {"sets": Sets, "variants": Variants}
 DIFFERENTIABLE, WITH_GRADIENTS = ("embedded", "vec2face"), ("embedded", "iresnet")  # generators and recognisers
 BENCHMARKS = Path("data/external/benchmarks")
+EMBEDDED = ("lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw")  # protocols, here without torch
 SETS, PRETRAINED = Path("data/sets"), Path("data/pretrain")  # stages make these
 NETWORKS = (Path("data/external/weights"), PRETRAINED, Path("stages/recognisers/cards"))  # what `baselines` depends on
 
@@ -53,6 +55,7 @@ def validate(file: Path) -> int:
     _check_gradients(file, sections["generate"], sections["embed"])
     _check_networks(file, variants=list(dicts["variants"]), **sections)
     _check_unrelated(file, sections["audit"], dicts["sets"])
+    sections["report"].check_variants(dicts["variants"], file)
     for name, variant in dicts["variants"].items():
         _check_variant(file, f"variants.{name}", variant, dicts["sets"], sections["generate"])
     return _leaves(values)
@@ -204,8 +207,16 @@ def find_external(file: Path) -> None:
             raise ValueError(f"{file}: sets.{name}.path = {params.shown(entry['path'])}: {error}") from error
     if not BENCHMARKS.is_dir():
         raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
-    for path in layouts.benchmarks(BENCHMARKS).values():
+    own = layouts.benchmarks(BENCHMARKS)
+    for path in own.values():
         layouts.benchmark(path)
+    params.load("report", Report, file).check_protocols(_protocols(own), file)
+
+
+def _protocols(own: Iterable[str]) -> list[str]:
+    """Return the protocols that `evaluate` will score: the embedded ones, and each benchmark raw and centred."""
+    named = [f"{name}-external" if name in EMBEDDED else name for name in own]
+    return [*EMBEDDED, *named, *(f"{name}-centred" for name in named)]
 
 
 def main() -> str:

@@ -171,6 +171,7 @@ def test_the_same_inputs_give_the_same_bytes(made: Path, copy: Path):
 def test_only_what_params_name_is_shown(copy: Path):
     values = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
     values["variants"] = {"base": values["variants"]["base"]}
+    values["report"]["contrasts"] = {}
     values["generate"]["mixup"]["identities"] = 0
     values["sets"] = {}
     YAML().dump(values, Path("params.yaml"))
@@ -180,6 +181,32 @@ def test_only_what_params_name_is_shown(copy: Path):
     assert list(artifacts.read_json("reports/metrics.json")) == ["base", "pack", "audit"]
     assert [file.name for file in Path("reports/figures").glob("faces-*")] == ["faces-base.jpg"]
     assert "domain-mixup" not in Path("reports/report.md").read_text()
+
+
+def test_a_variant_renamed_with_its_contrasts_loses_nothing(copy: Path):
+    def renamed(text: str) -> str:
+        return re.sub(r"\bbase\b", "plain", text)
+
+    shutil.move("data/variants/base", "data/variants/plain")
+    shutil.move("data/evaluate/base", "data/evaluate/plain")
+    shutil.move("reports/evaluate/base.json", "reports/evaluate/plain.json")
+    before = Path("reports/report.md").read_text()
+    assert "the gap is wider on wild than on Syn-LFW" in before and "gained on wild by domain mixup" in before
+    Path("params.yaml").write_text(renamed(Path("params.yaml").read_text()))
+    report.main()
+    assert Path("reports/report.md").read_text() == renamed(before)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed"),
+    [("of", "base, .*, wild"), ("against", "base, .*, wild"), ("on", "wild, lfw, .*"), ("minus", "wild, lfw, .*")],
+)
+def test_a_contrast_of_what_is_missing_is_refused(copy: Path, field: str, allowed: str):
+    values = YAML(typ="safe", pure=True).load(Path("params.yaml").read_text())
+    values["report"]["contrasts"]["gap"][field] = "none"
+    YAML().dump(values, Path("params.yaml"))
+    with pytest.raises(ValueError, match=f"^params.yaml: report.contrasts.gap.{field} = 'none'; allowed: {allowed}$"):
+        report.main()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,12 @@ CASES: list[tuple[str, Any, str]] = [
     ("sets.wild.backend", "real", "sets.wild.backend"),
     ("pack.identities", 100, "generate.depths = 420 identities; allowed: at most pack.identities = 100"),
     ("benchmarks.identities", 100, "benchmarks.identities = 100"),
+    ("report.contrasts.wide.of", "wid", "report.contrasts.wide.of = 'wid'; allowed: augmented, base, deep, "),
+    ("report.contrasts.wide.against", "bas", "report.contrasts.wide.against = 'bas'; allowed: augmented, base, deep, "),
+    ("report.contrasts.wide.against", "wide", "report.contrasts.wide: against = 'wide' leaves nothing to compare"),
+    ("report.contrasts.gap.minus", "wild", "report.contrasts.gap: minus = 'wild' leaves nothing to compare"),
+    ("report.contrasts.wide.expected", 2, "report.contrasts.wide.expected = 2: input should be -1, 0 or 1"),
+    ("report.contrasts.wide.sign", 1, "report.contrasts.wide.sign is not a known key"),
     ("packing", {"alpha": 0.5}, "packing is not a known section"),
     ("pack", [1], "pack: expected a mapping"),
 ]

@@ -60,7 +60,13 @@ TINY: dict[str, Any] = {
     "train.size_px": 32,
     "train.seeds": [0, 1],
     "evaluate.replicates": 20,
-    "report": {"sheet_identities": 1, "sheet_images": 3, "map_identities": 3, "map_images": 3},
+    "report": {
+        "sheet_identities": 1, "sheet_images": 3, "map_identities": 3, "map_images": 3,
+        "contrasts": {
+            "gap": {"of": "wild", "against": "base", "on": "wild", "minus": "syn-lfw", "expected": 1},
+            "wide": {"of": "wide", "against": "base", "on": "wild", "expected": 1},
+        },
+    },
 }  # fmt: skip
 CHAIN = [
     "validate", "pretrain", "gallery", "embed", "pack", "generate", "audit", "sets wild", "benchmarks", "baselines",

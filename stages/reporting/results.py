@@ -1,6 +1,6 @@
 """What the variants scored: read from reports/evaluate and data/evaluate, and compared with each other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,11 @@ import numpy as np
 from stages.common import artifacts, tables
 from stages.metrics import bootstrap, verification
 from stages.metrics.bootstrap import Difference, Estimate
+from stages.settings.report import WILD, Question
 from stages.settings.variants import Variants
 
 REPORTS, SCORES = Path("reports/evaluate"), Path("data/evaluate")
 FAR_GRID = np.logspace(-3, 0, 121)  # where ROC curves are averaged; 3,000 impostor pairs resolve no less than 1e-3
-WILD = "wild"  # the mean of all protocols of that domain
 TWIN = ("lfw", "syn-lfw")  # the same people in the same pairs, in two domains
 
 TITLES = {
@@ -121,7 +121,7 @@ def _on_grid(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference worth asking for; `expected` is the sign that SynFace suggests, 0 where it suggests none."""
+    """A difference that params.yaml asks for, and its expected sign, 0 where none is expected."""
 
     name: str
     protocol: str
@@ -151,34 +151,19 @@ class Contrast:
         return "reproduces" if self.side == self.expected else "reversed"
 
 
-EXPECTED = {"wide": 1, "deep": -1, "identity-mixup": 1, "augmented": 1, "domain-mixup": 1}  # against base
-
-
-def contrasts(variants: Sequence[Variant], confidence: float) -> list[Contrast]:
-    """Return SynFace's phenomena, as far as the variants they need are there, with paired intervals."""
+def contrasts(variants: Sequence[Variant], asked: Iterable[Question], confidence: float) -> list[Contrast]:
+    """Return the differences asked for, with paired intervals."""
     by = {variant.name: variant for variant in variants}
     made = []
-
-    def add(name: str, protocol: str, b: Estimate, a: Estimate, expected: int) -> None:
+    for question in asked:
+        of, against, on = by[question.of], by[question.against], question.on
+        b, a = of.accuracy(on), against.accuracy(on)
+        if question.minus:
+            b, a = minus(b, a), minus(of.accuracy(question.minus), against.accuracy(question.minus))
+            on = f"{on} - {question.minus}"
         found = bootstrap.paired_difference(a, b, "accuracy", confidence)
-        made.append(Contrast(name, protocol, found, expected, min(len(a.per_seed), len(b.per_seed))))
-
-    def pair(b: str, a: str, protocol: str, expected: int) -> None:
-        if {a, b} <= set(by) and (protocol == WILD or protocol in by[a].protocols):
-            add(f"{b} - {a}", protocol, by[b].accuracy(protocol), by[a].accuracy(protocol), expected)
-
-    pair("wild", "base", WILD, 1)
-    pair("wild", "base", TWIN[0], 1)
-    pair("wild", "base", TWIN[1], 0)
-    if {"wild", "base"} <= set(by) and set(TWIN) <= set(by["base"].protocols):
-        gap = {p: minus(by["wild"].accuracy(p), by["base"].accuracy(p)) for p in (WILD, *TWIN)}
-        add("wild - base", f"{WILD} - {TWIN[1]}", gap[WILD], gap[TWIN[1]], 1)
-        add("wild - base", f"{TWIN[0]} - {TWIN[1]}", gap[TWIN[0]], gap[TWIN[1]], 1)
-    pair("wild", "domain-mixup", WILD, 0)
-    pair("domain-mixup", "wild-small", WILD, 1)
-    for name in by:
-        if name not in ("base", "wild", "wild-small"):
-            pair(name, "base", WILD, EXPECTED.get(name, 0))
+        seeds = min(len(a.per_seed), len(b.per_seed))
+        made.append(Contrast(f"{of.name} - {against.name}", on, found, question.expected, seeds))
     return made
 
 

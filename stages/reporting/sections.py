@@ -15,11 +15,12 @@ from stages.metrics import bootstrap
 from stages.packing.start import start
 from stages.reporting import faces, figures, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
-from stages.reporting.results import FAR_GRID, TWIN, WILD, Contrast, Variant
+from stages.reporting.results import FAR_GRID, Contrast, Variant
+from stages.reporting.tables import Cell
 from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
-from stages.settings.report import Report
+from stages.settings.report import WILD, Report
 from stages.settings.variants import Variants
 
 DATA = Path("data")
@@ -62,19 +63,28 @@ def opening(found: Inputs) -> list[Block]:
         f"{_what_is_rendered(found)} Ranges are {level} bootstrap intervals: of accuracies over people and "
         "training seeds, of the audit over identities (always 95 %)."
     )
-    items = [
-        (f"mean of the wild protocols, trained on {v.name}, %", tables.number(v.wild_mean["accuracy"]))
-        for v in found.variants
-        if v.name in ("base", "wild")
-    ]
-    asked = {
-        ("wild - base", f"{WILD} - {TWIN[1]}"): "points by which the gap is wider on wild than on Syn-LFW",
-        ("domain-mixup - base", WILD): "points gained on wild by domain mixup",
-    }
-    items += [
-        (asked[c.name, c.protocol], tables.difference(c, 1)) for c in found.contrasts if (c.name, c.protocol) in asked
-    ]
+    items = _facts(found)
     return [Text(about, key=True), *([Facts(items)] if items else [])]
+
+
+def _facts(found: Inputs) -> list[tuple[str, Cell]]:
+    """Return the accuracies of the variants whose gap is asked for, that gap, and what domain mixup gains."""
+    facts = {
+        f"mean of the wild protocols, trained on {v.name}, %": tables.number(v.wild_mean["accuracy"])
+        for v in found.variants
+        if v.name in found.shown.gap()
+    }
+    training = {v.name: v.training for v in found.variants}
+    for asked, c in zip(found.shown.contrasts.values(), found.contrasts, strict=True):
+        of, against = training[asked.of], training[asked.against]
+        if asked.on != WILD:
+            continue
+        if asked.minus:
+            label = f"points by which the gap is wider on wild than on {results.title(asked.minus)}"
+            facts.setdefault(label, tables.difference(c, 1))
+        elif of.mix_width and not against.mix_width and of.source == against.source:
+            facts.setdefault("points gained on wild by domain mixup", tables.difference(c, 1))
+    return list(facts.items())
 
 
 def accuracies(found: Inputs) -> list[Block]:
@@ -119,7 +129,7 @@ def _metric(name: str) -> str:
 def gap(found: Inputs) -> list[Block]:
     """Show the synthetic-to-real gap as SynFace prints it, then the phenomena with paired intervals."""
     blocks: list[Block] = [Heading("Synthetic-to-real gap")]
-    table = tables.gap(found.variants, found.colours)
+    table = tables.gap([v for v in found.variants if v.name in found.shown.gap()], found.colours)
     if table.rows:
         blocks += [
             Text(

@@ -104,7 +104,7 @@ def gap(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
     lfw, syn_lfw = TWIN
     table = Table(["trained on", "LFW (wild)", "Syn-LFW (studio)"])
     for v in variants:
-        if v.name in ("base", "wild") and set(TWIN) <= set(v.protocols):
+        if set(TWIN) <= set(v.protocols):
             name = Cell(f"{domain_of(v.training.source)} ({v.name})", colour=colours[v.name])
             table.rows.append([name, *(number(v.protocols[p]["accuracy"]) for p in (lfw, syn_lfw))])
     return table

@@ -1,19 +1,63 @@
 """The `report` section of params.yaml."""
 
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import settings
+from stages.common.params import Name, settings, shown
 
 Shown = Annotated[int, Field(ge=1, le=100)]  # a figure has room for so many
+WILD = "wild"  # the mean of all protocols of that domain
+
+
+@settings
+class Question:
+    """A contrast: the accuracy of variant `of` less that of `against`, on a protocol or on the mean of the wild ones.
+
+    With `minus`, the same difference on that protocol is subtracted. `expected` is its sign, 0 where none is expected.
+    """
+
+    of: Name
+    against: Name
+    on: Name
+    minus: Name | None = None
+    expected: Literal[-1, 0, 1]
+
+    def __post_init__(self) -> None:
+        """Refuse a difference that is zero whatever was measured."""
+        for key, value, other in (("against", self.against, self.of), ("minus", self.minus, self.on)):
+            if value == other:
+                raise ValueError(f"{key} = {value!r} leaves nothing to compare; allowed: another name")
 
 
 @settings
 class Report:
-    """What the report shows: rows and columns of the face sheet, identities of the map."""
+    """What the report shows: rows and columns of the face sheet, identities of the map, and what it asks."""
 
     sheet_identities: Shown
     sheet_images: Shown
     map_identities: Shown
     map_images: Shown
+    contrasts: Annotated[dict[Name, Question], Field(max_length=100)]
+
+    def gap(self) -> set[str]:
+        """Return the variants that a contrast compares across two protocols."""
+        return {name for asked in self.contrasts.values() if asked.minus for name in (asked.of, asked.against)}
+
+    def check_variants(self, known: Iterable[str], file: Path) -> None:
+        """Raise ValueError when a contrast names a variant that is not known."""
+        self._check(("of", "against"), list(known), file)
+
+    def check_protocols(self, known: Iterable[str], file: Path) -> None:
+        """Raise ValueError when a contrast names a protocol that is not known."""
+        self._check(("on", "minus"), [WILD, *known], file)
+
+    def _check(self, fields: Sequence[str], known: list[str], file: Path) -> None:
+        for key, asked in self.contrasts.items():
+            for field in fields:
+                name = getattr(asked, field)
+                if name is not None and name not in known:
+                    allowed = ", ".join(known)
+                    raise ValueError(f"{file}: report.contrasts.{key}.{field} = {shown(name)}; allowed: {allowed}")

@@ -4,8 +4,8 @@ python -m stages.tools.profile                                list the profiles
 dvc exp run $(python -m stages.tools.profile NAME)            one experiment; further -S options win over the profile
 python -m stages.tools.profile NAME --apply && dvc repro      sticky: params.yaml is changed, `git checkout` undoes it
 
-A profile holds what differs, with the sources of the numbers as comments. Under `sets` and `variants` it names all that
-there are: others are removed.
+A profile holds what differs, with the sources of the numbers as comments. Under `sets`, `variants` and
+`report.contrasts` it names all that there are: others are removed.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from stages.tools import command
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 REFUSED = "--no-such-profile"  # what the shell hands to `dvc exp run`, which would run without a profile otherwise
-REPLACED = ("sets", "variants")  # mappings of names: a profile's takes the place of the whole
+REPLACED = ("sets", "variants", "report.contrasts")  # mappings of names: a profile's takes the place of the whole
 
 
 def names() -> list[str]:

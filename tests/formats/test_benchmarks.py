@@ -389,6 +389,23 @@ def test_a_set_that_is_not_there_is_not_named(tmp_path: Path):
         run("benchmarks")
 
 
+@pytest.mark.parametrize(("field", "name"), [("on", "lfv"), ("minus", "agedb-external")])
+def test_validate_finds_a_contrast_on_a_protocol_that_is_missing(tmp_path: Path, field: str, name: str):
+    for folder in ("sets", "weights", "benchmarks"):
+        (tmp_path / "data/external" / folder).mkdir(parents=True)
+        (tmp_path / "data/external" / folder / "README.md").touch()
+    for own in ("home", "lfw"):
+        (tmp_path / f"data/external/benchmarks/{own}.bin").touch()
+    with working_in(tmp_path):
+        for known in ("wild", "cplfw", "home", "home-centred", "lfw-external"):
+            write_params(tmp_path, {f"report.contrasts.wild-on-lfw.{field}": known})
+            find_external(Path("params.yaml"))
+        write_params(tmp_path, {f"report.contrasts.wild-on-lfw.{field}": name})
+        said = f"^params.yaml: report.contrasts.wild-on-lfw.{field} = '{name}'; allowed: wild, lfw, .*home-centred"
+        with pytest.raises(ValueError, match=said):
+            find_external(Path("params.yaml"))
+
+
 def test_validate_finds_what_is_no_benchmark(tmp_path: Path):
     write_params(tmp_path, {})
     for folder in ("sets", "weights", "benchmarks/some"):

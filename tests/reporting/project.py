@@ -34,6 +34,11 @@ VARIANTS = {
     "wild": {**PLAIN, "source": "sets/wild", "mix": "sets/wild"},
 }
 SKILL = {"base": 1.0, "identity-mixup": 1.0, "domain-mixup": 1.6, "augmented": 1.2, "wild": 2.6}  # on wild pairs
+CONTRASTS = {
+    "gap": {"of": "wild", "against": "base", "on": "wild", "minus": "syn-lfw", "expected": 1},
+    "mixup": {"of": "domain-mixup", "against": "base", "on": "wild", "expected": 1},
+    "augmented": {"of": "augmented", "against": "base", "on": "lfw", "expected": 0},
+}
 POSES = {"identities": 2, "yaw_deg": [-30, 0, 30], "pitch_deg": 0, "tolerance_deg": 3}
 FAILED = 1  # image of the first identity that did not get its pose
 Photographer = Callable[[str, np.ndarray, np.ndarray], np.ndarray]
@@ -86,7 +91,9 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
         "variants": variants,
         "train": {"seeds": list(seeds), "samples": 64},
         "evaluate": {"fars": FARS, "confidence": 0.95, "replicates": replicates, "seed": 0},
-        "report": {"sheet_identities": 2, "sheet_images": 3, "map_identities": 3, "map_images": 4},
+        "report": {
+            "sheet_identities": 2, "sheet_images": 3, "map_identities": 3, "map_images": 4, "contrasts": CONTRASTS,
+        },
     }  # fmt: skip
 
 
