@@ -13,6 +13,20 @@ _TEXTURE_STRENGTH = {"studio": 0.04, "wild": 0.05}
 
 
 @dataclass(frozen=True)
+class Pixels:
+    """Hold where every pixel lies on the head and what the chart's maps say there; (b, h, w) if no shape is named."""
+
+    x: Tensor  # chart units
+    y: Tensor
+    head_y: Tensor  # head units
+    head_z: Tensor
+    hair: Tensor  # logit
+    beard: Tensor  # density
+    tint: Tensor  # (b, 3, h, w), log-albedo of the skin
+    noise: Tensor  # (b, 4, h, w), the fixed fine fields, `chart.STREAKS` and so on
+
+
+@dataclass(frozen=True)
 class Surface:
     """Hold what shading needs at every pixel."""
 
@@ -32,10 +46,8 @@ def skin_colour(p: Person) -> Tensor:
 
 def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     """Return the log-albedo (b, 3, G, G) of the skin with residual texture, blush and eye rings."""
-    count = identity.TEXTURE_RESIDUALS
-    first = identity.column("texture_0")
-    coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, first : first + count]
-    residual = (coefficients @ chart.texture_bases(domain, count)).unflatten(1, (3, -1))
+    coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, identity.TEXTURE]
+    residual = (coefficients @ chart.texture_bases(domain, identity.TEXTURE_RESIDUALS)).unflatten(1, (3, -1))
     red = Bumps(p.age_years)
     red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
     red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)
@@ -50,31 +62,30 @@ def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     return torch.baddbmm(residual + skin, blood_vein, fields.flatten(2)).unflatten(2, fields.shape[2:])
 
 
-def surface_of(p: Person, at: Layout, view_light: Tensor, sampled: dict[str, Tensor],
-               noise: Tensor, soft: float) -> Surface:  # fmt: skip
+def surface_of(p: Person, at: Layout, pixels: Pixels, *, view_light: Tensor, soft: float) -> Surface:
     """Compose skin, beard, features, hair and clothes at every pixel.
 
-    sampled holds "sx", "sy", "y", "z", "hair", "beard" (b, h, w) and "tint" (b, 3, h, w); noise
-    (b, 4, h, w) are the fixed fine fields there; view_light (b, 3) is the key light in the camera
-    frame, which places the eyes' highlights; soft is an edge's half width in chart units.
+    view_light (b, 3) is the key light in the camera's space, which places the eyes' highlights; soft is an edge's half
+    width in chart units.
     """
-    pen = features.Pen(p, at, sampled["sx"], sampled["sy"], sampled["z"], soft)
+    pen = features.Pen(p, at, x=pixels.x, y=pixels.y, z=pixels.head_z, soft=soft)
+    streaks, grain = pixels.noise[:, chart.STREAKS], pixels.noise[:, chart.GRAIN]
     hairs = hair.colour(p)[:, :, None, None]
-    colour = torch.exp(sampled["tint"] + features.marks(pen, noise)[:, None])
-    stubble = torch.sigmoid(5.0 * (sampled["beard"] + 0.07 * noise[:, 1] + 0.05 * noise[:, 0] - 0.6))
-    stubble = torch.maximum(stubble, 0.75 * sampled["beard"].clamp(0, 0.6))
-    colour = torch.lerp(colour, hairs * (1 + 0.25 * noise[:, 1:2]).clamp(min=0.3), stubble[:, None])
+    colour = torch.exp(pixels.tint + features.marks(pen, pixels.noise)[:, None])
+    stubble = torch.sigmoid(5.0 * (pixels.beard + 0.07 * grain + 0.05 * streaks - 0.6))
+    stubble = torch.maximum(stubble, 0.75 * pixels.beard.clamp(0, 0.6))
+    colour = torch.lerp(colour, hairs * (1 + 0.25 * grain[:, None]).clamp(min=0.3), stubble[:, None])
     gloss = (0.8 + 0.25 * pen.of("skin_gloss"))[:, None].repeat(1, 1, *colour.shape[2:])
-    _draw_features(pen, colour, gloss, hairs, noise[:, 0], view_light)
-    strands = (1.0 + (0.36 + 0.1 * pen.of("hair_curl")[:, None]) * noise[:, :1]).clamp(0.25, 2.2)
-    covers = torch.sigmoid(1.5 * sampled["hair"] + 0.6 * noise[:, 0])[:, None]
+    _draw_features(pen, colour, gloss, hairs=hairs, streaks=streaks, view_light=view_light)
+    strands = (1.0 + (0.36 + 0.1 * pen.of("hair_curl")[:, None]) * streaks[:, None]).clamp(0.25, 2.2)
+    covers = torch.sigmoid(1.5 * pixels.hair + 0.6 * streaks)[:, None]
     colour = torch.lerp(colour, hairs * strands, covers)
     gloss = torch.lerp(gloss, torch.tensor(0.35), covers)
-    cloth = torch.sigmoid((-1.27 - sampled["y"]) / 0.02)[:, None] * (1 - covers)
+    cloth = torch.sigmoid((-1.27 - pixels.head_y) / 0.02)[:, None] * (1 - covers)
     return Surface(torch.lerp(colour, torch.tensor(0.12), cloth), gloss)
 
 
-def _draw_features(pen: features.Pen, colour: Tensor, gloss: Tensor, hairs: Tensor, streaks: Tensor,
+def _draw_features(pen: features.Pen, colour: Tensor, gloss: Tensor, *, hairs: Tensor, streaks: Tensor,
                    view_light: Tensor) -> None:  # fmt: skip
     """Draw wrinkles, mouth, nostrils, eyes, brows and glasses in place, each within its box.
 

@@ -16,6 +16,7 @@ from stages.world.device import constant
 
 CHART_SCALE = 1.67
 _ASYMMETRY = 0.25  # of the residual bases, against their symmetric part
+STREAKS, GRAIN, FRECKLES, OTHER_FRECKLES = range(4)  # the fields of `fine_noise`
 MAP_SIZE = 72  # texels: .046 head units each, 1.5 pixels at 64 px; 80 cost 6 % of the speed there, none at 112 px
 
 

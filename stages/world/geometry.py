@@ -1,4 +1,14 @@
-"""The head as a star-shaped surface: its radius on the chart, normals, and occlusion."""
+"""The head as a star-shaped surface: its radius on the chart, normals, and occlusion.
+
+The head's space has its origin inside the head, x to the image's right when frontal, y up and z out of the face, in
+head units of 0.1 m. The surface is one radius for every direction from the origin. Directions are places on the chart
+(`chart.py`), so the surface is a map (b, G, G), and its points are radius * direction. Chart coordinates are near head
+units around the nose; features (`Layout`) and bumps are placed in them.
+
+`person_of` names the numbers of identity and style. Layout, ellipsoids and bumps are linear in them (`linear.py`), and
+`skin_radius` adds these up to the bald head. `ears` are a map of their own, which `hair.py` puts on together with the
+hair. `normals`, `ambient_occlusion` and `light_visibility` map a radius to what shading needs, on the chart again.
+"""
 
 import math
 from dataclasses import dataclass
@@ -206,7 +216,7 @@ def _base_weights() -> Tensor:
 def _base(p: Person) -> Tensor:
     """Return skull, face and neck as one radius map (b, G, G)."""
     numbers = (p.inputs @ _base_weights()).unflatten(1, (3, 2, 3))
-    skull, face, neck = (_far_side(n[:, 0], n[:, 1]) for n in numbers.unbind(1))
+    skull, face, neck = (_far_side(*centre_and_radii.unbind(1)) for centre_and_radii in numbers.unbind(1))
     return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)
 
 
@@ -314,9 +324,7 @@ def skin_radius(p: Person) -> Tensor:
     """Return the radius map (b, G, G) of the bald head without ears, in head units of 0.1 m."""
     bumps = (p.inputs @ _face_weights()).unflatten(1, (-1, 5))
     bases = chart.residual_bases("shape", identity.SHAPE_RESIDUALS).flatten(1)
-    first = identity.column("shape_0")
-    coefficients = p.z[:, first : first + identity.SHAPE_RESIDUALS]
-    residual = (coefficients @ bases).unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+    residual = (p.z[:, identity.SHAPE] @ bases).unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
     return _base(p) + _field(bumps) + 0.0060 * residual
 
 

@@ -51,6 +51,8 @@ NAMES: tuple[str, ...] = (
     *(f"texture_{i}" for i in range(TEXTURE_RESIDUALS)),
 )
 IDENTITY_DIM: int = len(NAMES)
+SHAPE = slice(len(_NAMED), len(_NAMED) + SHAPE_RESIDUALS)  # the columns shape_0, shape_1, ...
+TEXTURE = slice(SHAPE.stop, SHAPE.stop + TEXTURE_RESIDUALS)
 _COLUMN = {name: i for i, name in enumerate(NAMES)}
 _LIMIT = 3.2  # standard deviations; the renderer stays face-like up to here
 _ABSURD = 100.0  # what lies further out is no result of an optimiser but a mistake

@@ -1,4 +1,12 @@
-"""Render identities in style, as differentiable images or as photographs."""
+"""Render identities in style, as differentiable images or as photographs.
+
+First the heads: `_scene` maps identity and style (b rows of numbers) to what is known of each head before any pixel is
+seen: its surface and colours on the chart (`geometry`, `hair`, `albedo`) and its camera (`trace`). Then the pixels: in
+`_see` each follows its ray to a point in the head's space (`trace`, head units of 0.1 m), and the point to a place on
+the chart (`chart.grid_of`, in [-1, 1]). What lies there is looked up, `albedo` and `shading` turn it into linear
+radiance and then into display RGB in [0, 1]. Between head and image lie the plane (head units) and the template
+(112 pixels a side): see `trace`. To photographs `camera` adds what lens, sensor and file do to them.
+"""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -14,6 +22,7 @@ from stages.world.style import NAMES as STYLE_NAMES
 from stages.world.style import limits as style_limits
 
 DOMAINS = ("studio", "wild")
+_NORMAL, _SKY, _VISIBLE, _HAIR, _BEARD, _TINT = slice(0, 3), 3, 4, 5, 6, slice(7, 10)  # channels of Scene.maps
 _CHUNK = {"cpu": 16, "accelerator": 512}  # heads built at once
 _PART_PIXELS = {"cpu": 8 * 112**2, "accelerator": 512 * 112**2}  # seen at once: more do not stay in a CPU's cache
 
@@ -53,10 +62,10 @@ class Scene:
     p: Person
     at: Layout
     view: trace.View
-    light: Tensor  # (b, 3) to the key light, head frame
-    light_camera: Tensor  # (b, 3), camera frame
+    light: Tensor  # (b, 3) to the key light, in the head's space
+    light_camera: Tensor  # (b, 3), in the camera's
     radius: Tensor  # (b, G, G) of skin and hair
-    maps: Tensor  # (b, 10, G, G) normal, sky, visible light, hair, beard, tint
+    maps: Tensor  # (b, 10, G, G), what pixels look up
 
 
 def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
@@ -70,6 +79,7 @@ def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
     light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
     lit = geometry.light_visibility(chart.resized(radius, chart.MAP_SIZE // 2), light,
                                     shading.SHADOW_HARDNESS[domain])  # fmt: skip
+    # In the order of the channels that are named above.
     maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None],
             chart.resized(lit, chart.MAP_SIZE)[:, None], hairy[:, None], hair.beard_density(p, at)[:, None],
             albedo.tint_maps(p, at, domain)]  # fmt: skip
@@ -82,16 +92,17 @@ def _see(scene: Scene, domain: str, size_px: int) -> Tensor:
     pixel = trace.pixel_width(size_px)
     points, coverage = trace.first_hit(scene.radius, *trace.rays(view, size_px), pixel)
     grid = chart.grid_of(points)
-    m = chart.lookup(scene.maps, grid)
-    normal = m[:, :3] / (chart.dot(m[:, :3], m[:, :3]) + 1e-6).sqrt()[:, None]
+    seen = chart.lookup(scene.maps, grid)  # (b, 10, h, w)
+    # A slice for each use: autograd would sum the gradients of one in another order, and last bits would differ.
+    normal = seen[:, _NORMAL] / (chart.dot(seen[:, _NORMAL], seen[:, _NORMAL]) + 1e-6).sqrt()[:, None]
     noise = chart.fine_noise(domain).expand(len(grid), -1, -1, -1)
-    sampled = {"sx": grid[:, 0] * chart.CHART_SCALE, "sy": grid[:, 1] * chart.CHART_SCALE,
-               "y": points[:, 1], "z": points[:, 2], "hair": m[:, 5], "beard": m[:, 6],
-               "tint": m[:, 7:]}  # fmt: skip
-    surface = albedo.surface_of(p, scene.at, scene.light_camera, sampled, chart.lookup(noise, grid + hair.parting(p)),
-                                max(0.5 * pixel, 0.006))  # fmt: skip
-    head = shading.shade(p, domain, scene.light, view.rotation, surface.albedo, surface.gloss, normal,
-                         m[:, 4], m[:, 3])  # fmt: skip
+    x, y = (along * chart.CHART_SCALE for along in grid.unbind(1))
+    _, head_y, head_z = points.unbind(1)
+    pixels = albedo.Pixels(x=x, y=y, head_y=head_y, head_z=head_z, hair=seen[:, _HAIR], beard=seen[:, _BEARD],
+                           tint=seen[:, _TINT], noise=chart.lookup(noise, grid + hair.parting(p)))  # fmt: skip
+    surface = albedo.surface_of(p, scene.at, pixels, view_light=scene.light_camera, soft=max(0.5 * pixel, 0.006))
+    head = shading.shade(p, domain, light=scene.light, rotation=view.rotation, albedo=surface.albedo,
+                         gloss=surface.gloss, normal=normal, visible=seen[:, _VISIBLE], sky=seen[:, _SKY])  # fmt: skip
     behind = shading.background(p, domain, size_px)
     return shading.develop(p, domain, torch.lerp(behind, head, coverage[:, None]))
 

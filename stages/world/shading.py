@@ -12,7 +12,7 @@ from stages.world.device import constant
 from stages.world.geometry import Person
 
 SHADOW_HARDNESS = {"studio": 14.0, "wild": 45.0}
-_BACKGROUND_BASES = len([n for n in style.NAMES if n.startswith("background_")]) - 3
+_BACKGROUND_BASES = style.BACKGROUND.stop - style.BACKGROUND.start
 
 
 def key_direction(p: Person) -> Tensor:
@@ -34,17 +34,17 @@ def _unit(v: Tensor) -> Tensor:
     return v * (v.square().sum(1, keepdim=True) + 1e-9).rsqrt()
 
 
-def shade(p: Person, domain: str, light: Tensor, rotation: Tensor, albedo: Tensor, gloss: Tensor,
+def shade(p: Person, domain: str, *, light: Tensor, rotation: Tensor, albedo: Tensor, gloss: Tensor,
           normal: Tensor, visible: Tensor, sky: Tensor) -> Tensor:  # fmt: skip
     """Return radiance (b, 3, h, w) of head pixels.
 
-    light (b, 3) and normal (b, 3, h, w) are in the head frame; visible and sky (b, h, w). Studio is
-    a soft box: wrapped diffuse, white ambient. Wild is a lamp: hard terminator tinted by light
-    under the skin, coloured ambient light from above and below, and strong oily highlights.
+    light (b, 3) and normal (b, 3, h, w) are in the head's space, which rotation (b, 3, 3) takes to the camera's;
+    albedo is (b, 3, h, w), gloss (b, 1, h, w); visible and sky (b, h, w) are the shares seen of key light and sky.
+    Studio is a soft box: wrapped diffuse, white ambient. Wild is a lamp: hard terminator tinted by light under the
+    skin, coloured ambient light from above and below, and strong oily highlights.
     """
     wild = domain == "wild"
-    view = rotation[:, 2]  # the camera's axis seen from the head
-    up = rotation[:, 1]
+    _, up, view = rotation.unbind(1)  # the camera's axes seen from the head
     half = _unit(light + view)
     axes = torch.stack([light, half, up, view], 1)
     facing, mirror, high, edge_on = (axes @ normal.flatten(2)).unflatten(2, normal.shape[2:]).unbind(1)
@@ -89,10 +89,9 @@ def _background_bases(domain: str, size_px: int) -> Tensor:
 
 def background(p: Person, domain: str, size_px: int) -> Tensor:
     """Return the radiance (b, 3, size, size) behind the head."""
-    first = style.column("background_0")
-    coefficients = p.s[:, first : first + _BACKGROUND_BASES]
     contrast = 0.6 if domain == "studio" else 0.8
-    field = ((contrast * coefficients) @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
+    coefficients = contrast * p.s[:, style.BACKGROUND]
+    field = (coefficients @ _background_bases(domain, size_px)).unflatten(1, (3, size_px, size_px))
     warm, green = p.now("background_warm"), p.now("background_green")
     hue = torch.stack([0.35 * warm, 0.25 * green, -0.35 * warm], 1)[:, :, None, None]
     # The device is named: transformers replaces torch.linspace for a while, and torch's context may miss it then.

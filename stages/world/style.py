@@ -82,6 +82,7 @@ _COLUMNS: dict[str, Column] = {
 NAMES: tuple[str, ...] = tuple(_COLUMNS)
 STYLE_DIM: int = len(NAMES)
 _INDEX = {name: i for i, name in enumerate(NAMES)}
+BACKGROUND = slice(_INDEX[_BACKGROUND[0]], _INDEX[_BACKGROUND[-1]] + 1)  # the columns background_0, background_1, ...
 GROUPS: dict[str, list[int]] = {
     group: [i for i, c in enumerate(_COLUMNS.values()) if c.group == group]
     for group in dict.fromkeys(c.group for c in _COLUMNS.values())

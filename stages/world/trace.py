@@ -1,4 +1,18 @@
-"""The camera: perspective, the exact five-point alignment, and the rays' first hit on the head."""
+"""The camera: perspective, the exact five-point alignment, and the rays' first hit on the head.
+
+A point of the head passes through five spaces on its way into the image:
+
+- head: x to the image's right when frontal, y up, z out of the face, in head units of 0.1 m.
+- camera: the same origin and units, the head turned by `View.rotation`; z points to the camera, at z = `View.distance`.
+- plane: z = 0 of the camera's space, onto which `_project` draws in perspective: x right, y down, head units.
+- template: ArcFace's square of 112 pixels, x right, y down; whole numbers are middles of pixels. `View.similarity`,
+  fitted to the five landmarks by `view_of`, maps the plane to it.
+- image: the frame of 136 template pixels around the template's middle, shown with size_px pixels a side.
+
+`landmarks_head` lifts the landmarks from the chart (`chart.py`) to the surface, and `to_image` maps points of the head
+to the image. `rays` goes back, from every pixel to its ray in the head's space, and `first_hit` follows the rays to the
+surface.
+"""
 
 import math
 from dataclasses import dataclass
@@ -23,11 +37,15 @@ _SCAN_PX = 64  # up to this size two pixels are scanned at once along an axis, t
 
 @dataclass(frozen=True)
 class View:
-    """Hold the camera of each image: head rotation, distance, and template -> plane similarity."""
+    """Hold the camera of each image: the head's rotation, its distance, and the similarity from plane to template.
 
-    rotation: Tensor  # (b, 3, 3), head frame to camera frame
+    The similarity is template = [[a, -b], [b, a]] plane + t, its inverse plane = [[a, b], [-b, a]] (template - t) /
+    (a^2 + b^2).
+    """
+
+    rotation: Tensor  # (b, 3, 3), head to camera; its rows are the camera's axes seen from the head
     distance: Tensor  # (b,) from the camera to the head's origin, head units
-    similarity: Tensor  # (b, 4): (a, b, tx, ty), plane = [[a, b], [-b, a]] (template - t)
+    similarity: Tensor  # (b, 4): a, b (template pixels per head unit), tx, ty (template pixels)
 
 
 def rotation_of(p: Person) -> Tensor:
@@ -54,9 +72,9 @@ def landmarks_head(radius: Tensor, at: Layout) -> Tensor:
 
 def _project(points: Tensor, rotation: Tensor, distance: Tensor) -> Tensor:
     """Project head points (b, n, 3) to the plane through the head's origin, (b, n, 2), y down."""
-    camera = points @ rotation.transpose(1, 2)
-    shrink = 1.0 - camera[..., 2:] / distance[:, None, None]
-    return torch.cat([camera[..., :1], -camera[..., 1:2]], -1) / shrink
+    x, y, z = (points @ rotation.transpose(1, 2)).unbind(-1)  # in the camera's space
+    shrink = 1.0 - z / distance[:, None]
+    return torch.stack([x, -y], -1) / shrink[..., None]
 
 
 def _fit(source: Tensor, target: Tensor) -> Tensor:
@@ -65,11 +83,12 @@ def _fit(source: Tensor, target: Tensor) -> Tensor:
     target ~ [[a, -b], [b, a]] source + t; both (b, 5, 2). No reflections.
     """
     source_mean, target_mean = source.mean(1, keepdim=True), target.mean(1, keepdim=True)
-    q, t = source - source_mean, target - target_mean
+    q, r = source - source_mean, target - target_mean
     power = q.square().sum((1, 2))
-    a = (q * t).sum((1, 2)) / power
-    b = (q[..., 0] * t[..., 1] - q[..., 1] * t[..., 0]).sum(1) / power
-    sx, sy = source_mean[:, 0, 0], source_mean[:, 0, 1]
+    a = (q * r).sum((1, 2)) / power
+    (qx, qy), (rx, ry) = q.unbind(-1), r.unbind(-1)
+    b = (qx * ry - qy * rx).sum(1) / power
+    sx, sy = source_mean[:, 0].unbind(-1)
     shift = target_mean[:, 0] - torch.stack([a * sx - b * sy, b * sx + a * sy], 1)
     return torch.cat([torch.stack([a, b], 1), shift], 1)
 
@@ -82,8 +101,9 @@ def _jittered(p: Person) -> Tensor:
     template = torch.tensor(TEMPLATE_PX) - TEMPLATE_SIZE / 2
     tilt, zoom = p.now("tilt_deg") * (math.pi / 180), torch.exp(p.now("zoom_log"))
     c, s = (zoom * tilt.cos())[:, None], (zoom * tilt.sin())[:, None]
-    x = c * template[:, 0] - s * template[:, 1] + p.now("shift_x_px")[:, None]
-    y = s * template[:, 0] + c * template[:, 1] + p.now("shift_y_px")[:, None]
+    right, down = template.unbind(1)
+    x = c * right - s * down + p.now("shift_x_px")[:, None]
+    y = s * right + c * down + p.now("shift_y_px")[:, None]
     return torch.stack([x, y], -1) + TEMPLATE_SIZE / 2
 
 
@@ -96,9 +116,8 @@ def view_of(p: Person, landmarks: Tensor) -> View:
 
 def to_image(points: Tensor, view: View, size_px: int) -> Tensor:
     """Return where head points (b, n, 3) appear in an image of the frame, (b, n, 2), x right, y down, in pixels."""
-    q = _project(points, view.rotation, view.distance)
+    x, y = _project(points, view.rotation, view.distance).unbind(-1)
     a, b, tx, ty = (v[:, None] for v in view.similarity.unbind(1))
-    x, y = q[..., 0], q[..., 1]
     template = torch.stack([a * x - b * y + tx, b * x + a * y + ty], -1)
     return (template + 0.5 + MARGIN) * (size_px / FRAME) - 0.5
 
@@ -109,21 +128,23 @@ def pixel_width(size_px: int) -> float:
 
 
 def rays(view: View, size_px: int) -> tuple[Tensor, Tensor]:
-    """Return origin and direction (b, 3, size, size) of the pixels' rays in the head frame.
+    """Return origin and direction (b, 3, size, size) of the pixels' rays in the head's space.
 
-    A ray's parameter is the camera-frame depth Z, so it runs from _NEAR down to _FAR. Both are affine in the
-    pixel's row and column, and so they are one product of matrices each.
+    A ray's origin lies on the plane and its parameter is the depth z in the camera's space, so it runs from _NEAR down
+    to _FAR. Both are affine in the pixel's row and column, and so they are one product of matrices each.
     """
     axis = ((torch.arange(size_px) + 0.5) / size_px - 0.5) * 2.0
     row, col = torch.meshgrid(axis, axis, indexing="ij")
     pixels = torch.stack([col, row, torch.ones_like(row)]).flatten(1)  # (3, h * w)
     a, b, tx, ty = (v[:, None] for v in view.similarity.unbind(1))
-    m = view.rotation.transpose(1, 2) / (a * a + b * b)[..., None]  # columns: plane x, y and view axis in the head
-    right, down = a * m[..., 0] + b * m[..., 1], b * m[..., 0] - a * m[..., 1]  # (b, 3) per template pixel
+    # The similarity's inverse; the camera's y points up, the plane's down.
+    camera_x, camera_y, _ = (view.rotation.transpose(1, 2) / (a * a + b * b)[..., None]).unbind(-1)
+    right, down = a * camera_x + b * camera_y, b * camera_x - a * camera_y  # (b, 3) per template pixel
     middle = (TEMPLATE_SIZE - 1) / 2
     centre = (middle - tx) * right + (middle - ty) * down
     across = torch.stack([right * (FRAME / 2), down * (FRAME / 2), centre], -1)  # (b, 3, 3)
-    along = torch.cat([torch.zeros_like(m[..., :2]), view.rotation[:, 2, :, None]], -1)
+    _, _, camera_z = view.rotation.unbind(1)
+    along = torch.stack([torch.zeros_like(camera_z), torch.zeros_like(camera_z), camera_z], -1)
     along = along - across / view.distance[:, None, None]
     shape = (-1, 3, size_px, size_px)
     return (across.flatten(0, 1) @ pixels).view(shape), (along.flatten(0, 1) @ pixels).view(shape)
@@ -137,7 +158,7 @@ def _above(height: Tensor) -> Tensor:
 class _Bracket:
     """Two depths of every ray with an entry into the head between them, and the heights there."""
 
-    def __init__(self, rays: chart.Rays, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
+    def __init__(self, rays: chart.Rays, *, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
         """Keep depths near and far (b, h, w), and heights above 0 at the near and below 0 at the far one."""
         self._rays, self._near, self._far = rays, near, far
         self._above, self._below = above, below
@@ -188,9 +209,10 @@ def _scan(rays: chart.Rays) -> tuple[Tensor, Tensor, Tensor]:
     lowest = _NEAR - width * (bottom + (0.5 * (before - after) / bend).clamp(-1.0, 1.0))
     entry = entry.clamp(1.0, _STEPS)
     near = _NEAR + width - width * entry
-    found = _Bracket(rays, near, near - width, _pick(heights, entry - 1.0), _pick(heights, entry))
-    found.refine(0.1)
-    return found.depth(), missed, lowest
+    bracket = _Bracket(rays, near=near, far=near - width,
+                       above=_pick(heights, entry - 1.0), below=_pick(heights, entry))  # fmt: skip
+    bracket.refine(0.1)
+    return bracket.depth(), missed, lowest
 
 
 def _highest(maps: Tensor) -> Tensor:
@@ -222,15 +244,15 @@ def _march(rays: chart.Rays, size_px: int) -> tuple[_Bracket, Tensor]:
     start, end, lowest = (_repeat(v, cell) for v in (start, end, lowest))
     # Heights at the ends need not be exact: the first refinement goes to the guess, and they bound the next one.
     above, below = (start - guess).clamp(min=0.01), (end - guess).clamp(max=-0.01)
-    found = _Bracket(rays, start, end, above, below)
+    bracket = _Bracket(rays, near=start, far=end, above=above, below=below)
     for _ in range(2):
-        found.refine(0.1)
-    return found, lowest
+        bracket.refine(0.1)
+    return bracket, lowest
 
 
 def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
               pixel: float) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Return the hit points (b, 3, h, w) in the head frame and the head's coverage (b, h, w).
+    """Return the hit points (b, 3, h, w) in the head's space and the head's coverage (b, h, w).
 
     The march runs without gradients; one Newton step with a constant slope then gives the depth
     its exact implicit derivative with respect to the surface and the camera. Coverage falls from 1
@@ -239,8 +261,8 @@ def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
     """
     rays = chart.Rays(radius, origin, step)
     with torch.no_grad():
-        found, lowest = _march(rays, origin.shape[-1])
-        depth, slope = found.depth(), found.slope()
+        bracket, lowest = _march(rays, origin.shape[-1])
+        depth, slope = bracket.depth(), bracket.slope()
     clearance = rays.height(lowest)
     hit = 1.0 - _above(clearance.detach())
     depth = torch.lerp(lowest, depth, hit)

@@ -1,8 +1,23 @@
-"""Ray marching against the closed form of a sphere."""
+"""Rays against the projection, and their march against the closed form of a sphere."""
 
+import numpy as np
 import torch
 
-from stages.world import chart, trace
+from stages.world import chart, geometry, identity, style, trace
+
+
+def test_points_of_a_ray_appear_in_its_pixel() -> None:
+    """`rays` inverts `to_image` at every depth, for heads that are turned, near, far and badly aligned."""
+    people, styles = identity.sample("test", 0, range(4)), style.sample(np.arange(4), "wild", 1.5)
+    person = geometry.person_of(people, styles)
+    landmarks = trace.landmarks_head(geometry.skin_radius(person), geometry.layout_of(person))
+    view = trace.view_of(person, landmarks)
+    origin, step = trace.rays(view, 16)
+    row, column = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    pixels = torch.stack([column, row], -1).flatten(0, 1).expand(4, -1, -1)
+    for depth in (-0.9, 0.0, 1.3):
+        points = (origin + depth * step).flatten(2).transpose(1, 2)
+        torch.testing.assert_close(trace.to_image(points, view, 16), pixels, rtol=0, atol=1e-3)
 
 
 def test_hits_and_their_derivatives_on_a_sphere() -> None:
