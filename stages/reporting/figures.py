@@ -94,9 +94,9 @@ def accuracy(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str],
     return file
 
 
-def phenomena(made: Sequence[Contrast], file: Path) -> Path:
-    """Draw the paired differences with their intervals about zero."""
-    with _drawing(file, 9.4, 1.0 + 0.3 * len(made)) as (ax,):
+def phenomena(made: Sequence[Contrast], file: Path, width: float = 9.4) -> Path:
+    """Draw the paired differences with their intervals about zero, so many inches wide."""
+    with _drawing(file, width, 1.0 + 0.3 * len(made)) as (ax,):
         ax.axvline(0, color=INK, linewidth=1)
         for row, c in enumerate(made):
             colour = {1: GENUINE, -1: AGAINST, 0: NEITHER}[c.side * c.expected]

@@ -4,15 +4,13 @@ A REV is a commit, branch, tag or DVC experiment, or `workspace`. Reports are re
 DVC cache or remote; nothing is checked out. Every later REV is set against the first, on the same pairs.
 
 reads    reports/metrics.json, pack.json, audit.json, evaluate/*.json; data/evaluate/NAME/*.arrow; dvc.lock; params.yaml
-writes   reports/compare.md   every metric; the terminal shows accuracy of all protocols and the rest of the wild mean
+writes   reports/compare.html, compare.md, compare.png: parameters that differ, paired differences and their plot, then
+         every metric; the terminal shows the same, of the other metrics only the wild mean
 """
 
-import json
-import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,160 +18,87 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from rich import box
+from rich import table as rich_table
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from ruamel.yaml import YAML
 from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
+from stages.reporting import figures, page
+from stages.reporting.page import Block, Figures, Folded, Heading, Text
+from stages.reporting.results import Contrast
+from stages.reporting.tables import Cell, Table
 from stages.settings.evaluate import Evaluate
+from stages.tools.revisions import WILD_MEAN, WORKSPACE, Revision, resolve
 
-REPORT = Path("reports/compare.md")
-NUMBERS = ("reports/metrics.json", "reports/pack.json", "reports/audit.json")
+PAGE, REPORT, PLOT = (Path(f"reports/compare.{kind}") for kind in ("html", "md", "png"))
 PAIR_COLUMNS = ("a", "b", "same", "fold", "identity_a", "identity_b")
-WILD_MEAN = "wild mean"
-WORKSPACE = "workspace"
+HEADING = "Paired differences"
+CAPTION = "Dot: the difference; bar: its interval. Blue: higher; orange: lower; hollow: no verdict."
 NONE = "-"
-
-
-@dataclass(frozen=True)
-class Revision:
-    """One state of the repository: a commit, or the working tree where `commit` is None."""
-
-    name: str
-    commit: str | None
-
-    def text(self, path: str) -> str | None:
-        """Return the text of a file that git holds, None when this state has no such file."""
-        if self.commit is None:
-            return Path(path).read_text() if Path(path).is_file() else None
-        return _git("show", f"{self.commit}:./{path}")
-
-    def json(self, path: str) -> Any:
-        """Return a JSON file's value, None when there is no such file; raises ValueError when it is broken."""
-        text = self.text(path)
-        try:
-            return None if text is None else json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} at {self.name}: not valid JSON: {error}") from error
-
-    @cached_property
-    def variants(self) -> dict[str, dict[str, Any]]:
-        """Return {variant: {protocol: report}} with the mean over wild protocols as the last protocol."""
-        folder = "reports/evaluate"
-        if self.commit is None:
-            files = sorted(path.as_posix() for path in Path(folder).glob("*.json"))
-        else:
-            listed = _git("ls-tree", "--name-only", self.commit, f"./{folder}/") or ""
-            files = [file for file in listed.splitlines() if file.endswith(".json")]
-        reports = {Path(file).stem: self.json(file) for file in files}
-        try:
-            return {name: {**r["protocols"], WILD_MEAN: r["wild_mean"]} for name, r in reports.items()}
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder} at {self.name}: not written by stages.evaluate; {error!r}") from error
-
-    @cached_property
-    def numbers(self) -> dict[str, float]:
-        """Return every number of the reports that belong to no variant, by a dotted name."""
-        found = {Path(path).stem: self.json(path) for path in NUMBERS}
-        return dict(flat(found))
-
-    @cached_property
-    def benchmarks(self) -> str | None:
-        """Return the hash of data/benchmarks in dvc.lock."""
-        lock = YAML(typ="safe").load(self.text("dvc.lock") or "") or {}
-        outs = [out for one in lock.get("stages", {}).values() for out in one.get("outs", [])]
-        return next((out.get("md5") for out in outs if out["path"] == "data/benchmarks"), None)
-
-    @cached_property
-    def _files(self) -> Any:
-        from dvc.api import DVCFileSystem
-
-        return DVCFileSystem(rev=self.commit)
-
-    def scores(self, variant: str, protocol: str) -> pa.Table | None:
-        """Return the scores of every pair, None when neither the cache nor a remote holds them."""
-        from dvc.exceptions import DvcException
-        from dvc_data.index import DataIndexDirError, StorageError
-
-        path = f"data/evaluate/{variant}/{protocol}.arrow"
-        try:
-            content = Path(path).read_bytes() if self.commit is None else self._files.read_bytes(f"/{path}")
-        except (OSError, DvcException, DataIndexDirError, StorageError):
-            return None
-        try:
-            return pa.ipc.open_file(content).read_all()
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{path} at {self.name}: truncated or not an Arrow IPC file") from error
+LONGEST = 40  # characters of a parameter's value
+NARROW = 44  # characters that fit beside each other on a telephone
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table for the terminal and for Markdown; `brief` rows alone are shown on the terminal."""
+    """A table under a title; only `brief` ones are shown on the terminal."""
 
     title: str
-    header: Sequence[str]
-    rows: list[list[str]] = field(default_factory=list)
+    table: Table
     brief: bool = True
 
-    def rich(self) -> Table:
-        """Return the table for the terminal: columns of words keep left, columns of numbers right."""
-        table = Table(title=escape(self.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, name in enumerate(self.header):
-            table.add_column(escape(name), justify="left" if i == 0 or name in LEFT else "right", overflow="fold")
-        for before, row in zip([None, *self.rows], self.rows, strict=False):
-            again = before is not None and row[0] == before[0] and self.header[0] == "variant"
-            cells = ["" if again else row[0], *row[1:]]
-            if len(row) > 4:  # too wide for 80 columns: the interval goes below its value
-                cells = [cell.replace(" [", "\n[") for cell in cells]
-            table.add_row(*map(escape, cells))
-        return table
+    def rich(self) -> rich_table.Table:
+        """Return the table for the terminal; where 80 columns are too few, an interval stands below its value."""
+        between = "\n" if len(self.table.header) > 4 else " "
+        shown = rich_table.Table(
+            title=escape(self.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, highlight=False
+        )
+        for i, name in enumerate(self.table.header):
+            shown.add_column(escape(name), justify="left" if i < self.table.labels else "right", overflow="fold")
+        for before, row in zip([None, *self.table.rows], self.table.rows, strict=False):
+            again = before is not None and row[0] == before[0]
+            shown.add_row(*("" if again and i == 0 else escape(_text(cell, between)) for i, cell in enumerate(row)))
+        return shown
 
-    def markdown(self) -> str:
-        """Return the table in Markdown."""
-        rows = [self.header, ["---"] * len(self.header), *self.rows]
-        return f"## {self.title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
-
-
-LEFT = ("protocol", "verdict")
+    def blocks(self) -> list[Block]:
+        """Return the table for the page and for Markdown; one that is wide says that it scrolls."""
+        longest = [[max(cell.text, cell.interval, key=len) for cell in row] for row in self.table.rows]
+        wide = sum(2 + max(map(len, column)) for column in zip(self.table.header, *longest, strict=True)) > NARROW
+        return [*([Text("On a narrow screen the table scrolls sideways.")] if wide else []), self.table]
 
 
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+def _text(cell: Cell, between: str) -> str:
+    text = f"**{cell.text}**" if cell.strong else cell.text
+    return f"{text}{between}[{cell.interval}]" if cell.interval else text
 
 
-def resolve(name: str) -> Revision:
-    """Return the revision called `name`; raises ValueError when there is none or experiments share the name."""
-    if name == WORKSPACE:
-        return Revision(name, None)
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if commit is not None:
-        commit = commit.split()[-1]
-        return Revision(name[:10] if commit.startswith(name.lower()) else name, commit)
-    refs = (
-        line.split()
-        for line in (_git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or "").splitlines()
-    )
-    found = {
-        commit for ref, commit in refs if re.fullmatch(rf"refs/exps/[0-9a-f]{{2}}/[0-9a-f]+/{re.escape(name)}", ref)
-    }
-    if len(found) != 1:
-        what = "several experiments have this name, give a commit" if found else "no commit, branch, tag or experiment"
-        raise ValueError(f"{name}: {what}; allowed: what `git log --all` and `dvc exp show` list, or {WORKSPACE}")
-    return Revision(name, found.pop())
+def parameter_sheet(revisions: Sequence[Revision]) -> Sheet:
+    """Return the parameters that are not equal at all revisions."""
+    rows = [
+        [Cell(key), *(Cell(NONE if value is None else _quoted(value)) for value in values)]
+        for key, values in unequal([revision.params for revision in revisions])
+    ]
+    header = ["parameter", *(revision.name for revision in revisions)]
+    return Sheet("Parameters that differ", Table(header, rows, labels=len(header)))
 
 
-def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (dotted name, number) for each number in nested mappings; lists and words are left out."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from flat(item, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield prefix, value
+def _quoted(value: Any) -> str:
+    return artifacts.brief(str(value).replace("'", ""), LONGEST)
+
+
+def unequal(values: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield (dotted name, the value in each) for what differs; None stands for a key that is missing."""
+    if all(isinstance(value, Mapping) for value in values):
+        for key in dict.fromkeys(key for value in values for key in value):
+            yield from unequal([value.get(key) for value in values], f"{prefix}.{key}" if prefix else str(key))
+    elif all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
+        for i, items in enumerate(zip(*values, strict=True)):
+            yield from unequal(items, f"{prefix}.{i}")
+    elif any(value != values[0] for value in values):
+        yield prefix, values
 
 
 def number_sheet(revisions: Sequence[Revision]) -> Sheet:
@@ -182,7 +107,8 @@ def number_sheet(revisions: Sequence[Revision]) -> Sheet:
     rows = [[key, *(f"{r.numbers[key]:g}" if key in r.numbers else NONE for r in revisions)] for key in keys]
     different = [row for row in rows if len(set(row[1:])) > 1 or len(revisions) == 1]
     equal = f", {len(rows) - len(different)} more are equal" if len(different) < len(rows) else ""
-    return Sheet(f"Numbers of the reports{equal}", ["number", *(r.name for r in revisions)], different)
+    table = Table(["number", *(r.name for r in revisions)], [[Cell(text) for text in row] for row in different])
+    return Sheet(f"Numbers of the reports{equal}", table)
 
 
 def metric_sheets(revisions: Sequence[Revision]) -> Iterator[Sheet]:
@@ -193,17 +119,17 @@ def metric_sheets(revisions: Sequence[Revision]) -> Iterator[Sheet]:
     found = [r.variants.get(v, {}).get(p, {}) for r in revisions for v, p in keys]
     metrics = list(dict.fromkeys(m for report in found for m, value in report.items() if _is_metric(value)))
     names = [r.name for r in revisions]
-    mean = Sheet(f"Other metrics, {WILD_MEAN}", ["variant", "metric", *names])
+    mean = Table(["variant", "metric", *names], labels=2)
     for metric in metrics:
-        sheet = Sheet(title(metric), ["variant", "protocol", *names], brief=metric == "accuracy")
+        table = Table(["variant", "protocol", *names], labels=2)
         for v, p in keys:
             cells = [shown(metric, r.variants.get(v, {}).get(p, {}).get(metric)) for r in revisions]
-            sheet.rows.append([v, p, *cells])
+            table.rows.append([Cell(v), Cell(p), *cells])
             if p == WILD_MEAN and metric != "accuracy":
-                mean.rows.append([v, title(metric), *cells])
-        yield sheet
-    mean.rows.sort(key=lambda row: variants.index(row[0]))
-    yield mean
+                mean.rows.append([Cell(v), Cell(title(metric)), *cells])
+        yield Sheet(title(metric), table, brief=metric == "accuracy")
+    mean.rows.sort(key=lambda row: variants.index(row[0].text))
+    yield Sheet(f"Other metrics, {WILD_MEAN}", mean)
 
 
 def _is_metric(value: Any) -> bool:
@@ -216,43 +142,120 @@ def title(metric: str) -> str:
     return words.get(metric) or metric.replace("tar_at_far_", "TAR at FAR ") + ", %"
 
 
-def shown(metric: str, entry: Mapping[str, float] | None, sign: str = "") -> str:
+def shown(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:
     """Return a value and its interval, in percent but for d-prime; a dash for what was not measured."""
     if entry is None:
-        return NONE
+        return Cell(NONE)
     scale, digits = (1, 2) if metric == "d_prime" else (100, 1)
-    value, low, high = (f"{scale * entry[key] + 0.0:{sign}.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+    value, low, high = (
+        f"{round(scale * entry[key], digits) + 0.0:{sign}.{digits}f}" for key in ("value", "low", "high")
+    )
+    return Cell(value, f"{low}, {high}", strong)
 
 
-def difference_sheets(first: Revision, other: Revision, settings: Evaluate) -> tuple[list[Sheet], list[str]]:
-    """Return one sheet per metric of `other` minus `first` on the same pairs, and a line for each obstacle."""
+Estimates = dict[tuple[str, str], tuple[Estimate, Estimate]]  # by (variant, protocol): of the first, of the other
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Revisions against the first: what each scored on the same pairs as it, and a line for each obstacle."""
+
+    revisions: Sequence[Revision]
+    settings: Evaluate
+    estimates: dict[str, Estimates]  # by the name of the other revision
+    obstacles: list[str]
+
+    @cached_property
+    def equal(self) -> list[str]:
+        """Return the variants that scored the same at all revisions."""
+        return [name for name in self.revisions[0].variants if all(self.same(r, name) for r in self.revisions)]
+
+    def same(self, other: Revision, variant: str) -> bool:
+        """Say whether a variant scored in `other` what it scored in the first revision."""
+        return other.variants.get(variant) == self.revisions[0].variants[variant]
+
+    def contrast(self, other: str, variant: str, protocol: str, metric: str) -> Contrast | None:
+        """Return `other` minus the first revision; None when the pairs or the metric are missing."""
+        a, b = self.estimates[other].get((variant, protocol), (None, None))
+        if a is None or b is None:
+            return None
+        found = bootstrap.paired_difference(a, b, metric, self.settings.confidence)
+        name = variant if len(self.estimates) == 1 else f"{other}: {variant}"
+        made = Contrast(name, protocol, found, 1, min(len(a.per_seed), len(b.per_seed)))
+        return made if np.isfinite(found.value) else None
+
+    def rows(self, metric: str, brief: bool = False) -> list[tuple[str, str, list[Contrast | None]]]:
+        """Return (variant, protocol, a difference per other revision); `brief` shows wild protocols by their mean."""
+        keys = dict.fromkeys(key for estimates in self.estimates.values() for key in estimates)
+        if brief:
+            reports = self.revisions[0].variants
+            keys = [(v, p) for v, p in keys if reports[v][p].get("domain") != "wild"]
+        made = [(v, p, [self.contrast(other, v, p, metric) for other in self.estimates]) for v, p in keys]
+        return [row for row in made if any(row[2])]
+
+    def sheet(self, metric: str, brief: bool = False) -> Sheet:
+        """Return the paired differences in one metric."""
+        first, *others = self.revisions
+        names = [other.name for other in others]
+        table = Table(["variant", "protocol", *names], labels=2)
+        for variant, protocol, made in self.rows(metric, brief):
+            cells = [
+                _difference(metric, one) if one else Cell("equal" if self.same(other, variant) else NONE)
+                for other, one in zip(others, made, strict=True)
+            ]
+            table.rows.append([Cell(variant), Cell(protocol), *cells])
+        heading = f"{title(metric).replace('%', 'points')}: {', '.join(names)} minus {first.name}, same pairs"
+        return Sheet(heading, table, brief=False)
+
+
+def _difference(metric: str, made: Contrast) -> Cell:
+    return shown(metric, {key: getattr(made.found, key) for key in ("value", "low", "high")}, "+", bool(made.side))
+
+
+def compare(revisions: Sequence[Revision]) -> Comparison:
+    """Set every later revision against the first; raises ValueError when there is nothing to compare."""
+    check(revisions)
+    first, *others = revisions
+    settings = settings_of(first)
+    made = {other.name: paired(first, other, settings) for other in others}
+    estimates = {name: found for name, (found, _) in made.items()}
+    return Comparison(revisions, settings, estimates, [line for _, lines in made.values() for line in lines])
+
+
+def check(revisions: Sequence[Revision]) -> None:
+    """Raise ValueError for a revision without reports, one given twice, and one without a variant of the first."""
+    first = revisions[0]
+    names: dict[str | None, str] = {}
+    for revision in revisions:
+        if revision.commit in names:
+            what = f"the same state as {names[revision.commit]}; allowed: each revision once"
+            raise ValueError(f"{revision.name}: {what}")
+        names[revision.commit] = revision.name
+        if not revision.variants:
+            what = "no reports/evaluate/*.json; allowed: a revision that holds the reports of a run"
+            raise ValueError(f"{revision.name}: {what}")
+        if not set(revision.variants) & set(first.variants):
+            what = f"variants {', '.join(revision.variants)}; allowed: at least one of {first.name}"
+            raise ValueError(f"{revision.name}: {what}: {', '.join(first.variants)}")
+
+
+def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
+    """Return the estimates of both on equal pairs, and a line for each obstacle."""
     if first.benchmarks is None or first.benchmarks != other.benchmarks:
         line = f"{other.name}: pairs differ from {first.name} (data/benchmarks in dvc.lock); no paired difference"
-        return [], [f"{line}: commit your first run, made on your machine with your benchmarks, and compare with that"]
-    estimates, lines = both_estimates(first, other, settings)
-    metrics = bootstrap.names(settings.fars)
-    sheets = []
-    for metric in metrics:
-        header = ["variant", "protocol", "difference", "verdict"]
-        heading = f"{title(metric).replace('%', 'points')}: {other.name} minus {first.name}, same pairs"
-        sheet = Sheet(heading, header, brief=metric == "accuracy")
-        for (variant, protocol), (a, b) in estimates.items():
-            d = bootstrap.paired_difference(a, b, metric, settings.confidence)
-            if np.isfinite(d.value):
-                cell = shown(metric, {"value": d.value, "low": d.low, "high": d.high}, "+")
-                sheet.rows.append([variant, protocol, cell, d.verdict])
-        sheets.append(sheet)
-    return sheets, lines
+        return {}, [f"{line}: commit your first run, made on your machine with your benchmarks, and compare with that"]
+    return both_estimates(first, other, settings)
 
 
-def both_estimates(
-    first: Revision, other: Revision, settings: Evaluate
-) -> tuple[dict[tuple[str, str], tuple[Estimate, Estimate]], list[str]]:
-    """Return {(variant, protocol): estimates of both} on equal pairs, and a line for each obstacle."""
-    shared = {v: _shared(first, other, v) for v in first.variants if v in other.variants}
+def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
+    """Return the estimates of what both scored, unless it is equal, and a line for each obstacle."""
+    shared = {
+        v: _shared(first, other, v)
+        for v in first.variants
+        if other.variants.get(v, first.variants[v]) != first.variants[v]
+    }
     keys = [(v, p) for v, protocols in shared.items() for p in protocols]
-    result, missing, unequal = {}, {first.name: [], other.name: []}, []
+    result, missing, differ = {}, {first.name: [], other.name: []}, []
     for variant, protocol in tqdm(keys, "resample", mininterval=1, delay=5, ncols=80, file=sys.stdout, leave=False):
         tables = [revision.scores(variant, protocol) for revision in (first, other)]
         for revision, table in zip((first, other), tables, strict=True):
@@ -261,7 +264,7 @@ def both_estimates(
         if a is None or b is None:
             continue
         if any(a.column(name) != b.column(name) for name in PAIR_COLUMNS):
-            unequal.append(f"{variant}/{protocol}")
+            differ.append(f"{variant}/{protocol}")
             continue
         result[variant, protocol] = estimate(a, settings), estimate(b, settings)
     for variant, protocols in shared.items():
@@ -270,7 +273,7 @@ def both_estimates(
             both = [result[variant, p] for p in wild]
             result[variant, WILD_MEAN] = bootstrap.mean([a for a, _ in both]), bootstrap.mean([b for _, b in both])
     lines = [_missing(name, files) for name, files in missing.items() if files]
-    lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(unequal)}"] if unequal else []
+    lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(differ)}"] if differ else []
     order = list(shared)
     return dict(sorted(result.items(), key=lambda item: order.index(item[0][0]))), lines
 
@@ -294,34 +297,89 @@ def estimate(table: pa.Table, settings: Evaluate) -> Estimate:
 
 def settings_of(revision: Revision) -> Evaluate:
     """Return the section `evaluate` of params.yaml at a revision; raises ValueError when it is missing or wrong."""
-    values = YAML(typ="safe", pure=True).load(revision.text("params.yaml") or "") or {}
-    return params.check("evaluate", values.get("evaluate"), Evaluate, Path(f"params.yaml at {revision.name}"))
+    return params.check("evaluate", revision.params.get("evaluate"), Evaluate, Path(f"params.yaml at {revision.name}"))
+
+
+def opening(made: Comparison, plot: Block | None) -> list[Block]:
+    """Return the answer: parameters that differ, paired differences in accuracy, their plot, what is equal."""
+    if len(made.revisions) == 1:
+        return []
+    parameters, lead = parameter_sheet(made.revisions), made.sheet("accuracy", brief=True)
+    blocks: list[Block] = [Heading(parameters.title)]
+    blocks += parameters.blocks() if parameters.table.rows else [Text("None.")]
+    blocks += [Heading(HEADING), *map(Text, remarks(made))]
+    return [*blocks, *lead.blocks(), *([plot] if plot else [])] if lead.table.rows else blocks
+
+
+def remarks(made: Comparison) -> list[str]:
+    """Return what is to be known before the paired differences are read, a line for each thing."""
+    first, *others = (revision.name for revision in made.revisions)
+    seeds = [one.seeds for _, _, row in made.rows("accuracy", brief=True) for one in row if one]
+    lines = []
+    if seeds:
+        how = f"Points of accuracy, {', '.join(others)} minus {first}, on the same pairs."
+        level = f"{100 * made.settings.confidence:g}"
+        lines = [f"{how} {level} % intervals, by identity and training seed. {verdicts(seeds)}"]
+    if made.equal and others:
+        lines.append(f"Equal at all revisions: {', '.join(made.equal)}.")
+    return lines + made.obstacles
+
+
+def verdicts(seeds: Sequence[int]) -> str:
+    """Say what may be concluded from differences between so many training seeds."""
+    enough = bootstrap.SEEDS_FOR_A_VERDICT
+    few = f"{min(seeds)} training seeds give no verdict, {enough} do." if min(seeds) < enough else ""
+    bold = "Bold where the interval excludes zero." if max(seeds) >= enough else ""
+    return f"{bold} {few}".strip()
 
 
 def main() -> str:
     """Compare the revisions named on the command line."""
     if not sys.argv[1:]:
         raise ValueError("stages.tools.compare: expected revisions; allowed: commits, branches, tags, experiments")
-    revisions = [resolve(name) for name in sys.argv[1:]]
-    first, *others = revisions
-    settings = settings_of(first)
-    sheets, lines = [*metric_sheets(revisions)], []
-    for other in others:
-        more, obstacles = difference_sheets(first, other, settings)
-        sheets, lines = sheets + more, lines + obstacles
-    sheets = [sheet for sheet in [*sheets, number_sheet(revisions)] if sheet.rows]
-    console = Console()
-    for sheet in sheets:
+    made = compare([resolve(name) for name in sys.argv[1:]])
+    metrics = bootstrap.names(made.settings.fars)
+    below = [*metric_sheets(made.revisions), *map(made.sheet, metrics), number_sheet(made.revisions)]
+    below = [sheet for sheet in below if sheet.table.rows]
+    show(made, below)
+    write(made, below)
+    return f"compare {' '.join(r.name for r in made.revisions)}: {len(below)} tables below -> {PAGE}, {REPORT}"
+
+
+def show(made: Comparison, below: Sequence[Sheet]) -> None:
+    """Print the answer and, below it, the brief tables."""
+    console = Console(highlight=False)
+    parameters, lead = parameter_sheet(made.revisions), made.sheet("accuracy", brief=True)
+    if len(made.revisions) > 1:
+        console.print(parameters.rich() if parameters.table.rows else f"{parameters.title}: none.")
+    if lead.table.rows:
+        console.print(lead.rich())
+    for line in remarks(made):
+        console.print(line, markup=False)
+    for sheet in below:
         if sheet.brief:
             console.print(sheet.rich())
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    head = [f"# {' against '.join(r.name for r in revisions)}", ""]
-    head += [f"Intervals at {settings.confidence:.0%}, by identity and training seed.", ""]
-    head += [part for line in lines for part in (line, "")]
-    with artifacts.output_file(REPORT) as fresh:
-        fresh.write_text("\n".join([*head, *(sheet.markdown() for sheet in sheets)]))
-    return f"compare {' '.join(r.name for r in revisions)}: {len(sheets)} tables -> {REPORT}"
+
+
+def write(made: Comparison, below: Sequence[Sheet]) -> None:
+    """Write the page, the Markdown and the plot, which the page holds and the Markdown links to."""
+    first, *others = (revision.name for revision in made.revisions)
+    heading = f"{', '.join(others)} against {first}" if others else first
+    more = [Heading("Everything else"), *(Folded(sheet.title, sheet.blocks()) for sheet in below)]
+    drawn = [one for _, _, row in made.rows("accuracy", brief=True) for one in row if one]
+    plot = link = None
+    PLOT.unlink(missing_ok=True)
+    if drawn:
+        with artifacts.output_file(PLOT) as fresh:
+            figures.phenomena(drawn, fresh, 5.2)
+        plot, link = Figures([(PLOT, CAPTION)]), Text(f"![{HEADING}]({PLOT.name})\n\n{CAPTION}")
+    texts = {
+        PAGE: page.html([*opening(made, plot), *more], heading),
+        REPORT: page.markdown([*opening(made, link), *more], heading),
+    }
+    for file, text in texts.items():
+        with artifacts.output_file(file) as fresh:
+            fresh.write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`compare` on a real small repository of git and DVC: two commits and an experiment."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -79,7 +80,10 @@ def commit(folder: Path, tag: str) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a repository with tags `narrow` and `apart`, `people` with other pairs, and an experiment `tried`."""
+    """Return a repository with tags `narrow` and `apart`, `again` as `apart`, `people` with other pairs, an experiment.
+
+    `foreign` holds another variant, `bare` no reports, and the experiment is called `tried`.
+    """
     folder = tmp_path_factory.mktemp("repository")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
@@ -95,11 +99,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         commit(folder, "narrow")
         change(folder, gap=0.9)
         commit(folder, "apart")
+        change(folder, gap=0.9, spare=1)
+        commit(folder, "again")
         change(folder, people=30)
         commit(folder, "people")
         change(folder, gap=0.7)
         run(folder, "dvc", "repro", "-q")
         run(folder, "dvc", "exp", "save", "-q", "-n", "tried")
+        run(folder, "git", "checkout", "-qf", "main")
+        run(folder, "git", "checkout", "-q", "-b", "side")
+        run(folder, "git", "mv", "reports/evaluate/base.json", "reports/evaluate/other.json")
+        run(folder, "git", "commit", "-qm", "foreign")
+        run(folder, "git", "tag", "foreign")
+        run(folder, "git", "rm", "-q", "reports/evaluate/other.json")
+        run(folder, "git", "commit", "-qm", "bare")
+        run(folder, "git", "tag", "bare")
         run(folder, "git", "checkout", "-qf", "main")
     return folder
 
@@ -121,19 +135,55 @@ def test_same_pairs_are_compared_pair_by_pair(
     printed, written = compared(made, ["narrow", "apart", "tried"], monkeypatch, capsys)
     assert max(len(line) for line in printed.splitlines()) <= 80
     report = artifacts.read_json(made / "reports/evaluate/base.json")
-    assert compare.shown("accuracy", report["protocols"]["one"]["accuracy"]) not in written  # `people`, not asked for
-    for other in ("apart", "tried"):
-        assert f"Accuracy, points: {other} minus narrow" in " ".join(printed.split())
-        rows = _section(written, f"Accuracy, points: {other} minus narrow")
-        assert [row[:2] for row in rows] == [["base", "one"], ["base", "two"], ["base", "wild mean"]]
-        assert all(row[2].startswith("+") and "[+" in row[2] for row in rows)  # a wider gap is better
-        assert {row[3] for row in rows} == {"interval only (3 seeds)"}
+    unasked = compare.shown("accuracy", report["protocols"]["one"]["accuracy"])  # of `people`
+    assert f"{unasked.text} [{unasked.interval}]" not in written
+    assert "Accuracy, points: apart, tried minus narrow" in " ".join(printed.split())
+    rows = _section(written, "Accuracy, points: apart, tried minus narrow")
+    assert [row[:2] for row in rows] == [["base", "one"], ["base", "two"], ["base", "wild mean"]]
+    assert all(cell.startswith("+") and "[+" in cell for row in rows for cell in row[2:])  # a wider gap is better
+    assert "3 training seeds give no verdict, 5 do." in written
     assert _section(written, "Numbers of the reports, 1 more are equal") == [["pack.gap", "0.5", "0.9", "0.7"]]
 
 
 def _section(markdown: str, heading: str) -> list[list[str]]:
-    body = markdown.partition(f"## {heading}")[2].partition("## ")[0]
+    """Return the rows of the table below a heading, or below a summary that begins so."""
+    body = re.split(rf"^(?:## |<details><summary>){re.escape(heading)}", markdown, flags=re.MULTILINE)[1]
+    body = re.split(r"^##|</details>", body, flags=re.MULTILINE)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in body.splitlines() if line[:1] == "|"][2:]
+
+
+def test_page_and_markdown_open_with_the_answer(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, written = compared(made, ["narrow", "apart"], monkeypatch, capsys)
+    html = Path("reports/compare.html").read_text()
+    assert _section(written, "Parameters that differ") == [["gap", "0.5", "0.9"]]
+    assert [row[:2] for row in _section(written, "Paired differences")] == [["base", "wild mean"]]
+    for text, plot in ((written, "![Paired differences](compare.png)"), (html, "data:image/png;base64,")):
+        order = [text.index(part) for part in ("0.9", "wild mean", plot, "Accuracy, %")]
+        assert order == sorted(order) and text.count(plot) == 1
+    assert html.index('<td class="label"><span>one</span>') > html.index("<details>")
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)|url\(|@import|<script", html)  # it needs nothing beside it
+    assert Path("reports/compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_variant_that_scored_the_same_is_one_line(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, written = compared(made, ["apart", "again"], monkeypatch, capsys)
+    assert _section(written, "Parameters that differ") == [["spare", "-", "1"]]
+    assert "Equal at all revisions: base." in printed and "\nEqual at all revisions: base.\n" in written
+    assert "minus" not in written and "![" not in written and not Path("reports/compare.png").exists()
+    _, written = compared(made, ["apart", "again", "narrow"], monkeypatch, capsys)
+    assert [row[2][:5] for row in _section(written, "Paired differences")] == ["equal"]
+
+
+def test_one_revision_is_shown_as_it_is(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed, written = compared(made, ["narrow"], monkeypatch, capsys)
+    assert written.startswith("# narrow\n\n## Everything else")
+    assert not re.search("differ|Equal at all", printed) and len(_section(written, "Accuracy, %")) == 3
 
 
 def test_intervals_shown_are_those_reported(
@@ -142,7 +192,8 @@ def test_intervals_shown_are_those_reported(
     _, written = compared(made, ["workspace", "narrow"], monkeypatch, capsys)
     report = artifacts.read_json(made / "reports/evaluate/base.json")
     expected = compare.shown("d_prime", report["wild_mean"]["d_prime"])
-    assert ["base", "wild mean", expected] == _section(written, "d'\n")[-1][:3]
+    row = ["base", "wild mean", f"{expected.text} [{expected.interval}]"]
+    assert row == _section(written, "d'</summary>")[-1][:3]
 
 
 def test_a_tool_and_the_stage_draw_the_same_people(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,9 +212,9 @@ def test_other_pairs_give_tables_but_no_difference(
     printed, written = compared(made, ["narrow", "people"], monkeypatch, capsys)
     assert (
         "people: pairs differ from narrow (data/benchmarks in dvc.lock); no paired difference: commit your first run"
-        in printed
+        in " ".join(printed.split())
     )
-    assert "minus" not in written and len(_section(written, "Accuracy")) == 3
+    assert "minus" not in written and "![" not in written and len(_section(written, "Accuracy, %")) == 3
 
 
 def test_unequal_pairs_in_equal_benchmarks_give_no_difference(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,8 +230,8 @@ def test_missing_scores_leave_the_tables_and_one_line(
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(made), str(clone))  # no cache, no remote
     printed, written = compared(clone, ["narrow", "apart", "workspace"], monkeypatch, capsys)
-    assert len([line for line in printed.splitlines() if "dvc fetch --all-commits" in line]) == 2
-    assert "base/one, base/two" in printed and len(_section(written, "Accuracy")) == 3
+    assert " ".join(printed.split()).count("`dvc fetch --all-commits`") == 2
+    assert "base/one, base/two" in printed and len(_section(written, "Accuracy, %")) == 3
 
 
 @pytest.mark.parametrize("names", [["nowhere"], ["--all"], ["narrow", "nowhere"], []])
@@ -190,6 +241,24 @@ def test_an_unknown_revision_is_one_line(made: Path, names: list[str], monkeypat
     done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and not done.stdout, done.stderr
     assert (names or ["revisions"])[-1] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["narrow", "bare"], "bare: no reports/evaluate/*.json; allowed: a revision that holds the reports of a run"),
+        (["people", "narrow", "main"], "main: the same state as people; allowed: each revision once"),
+        (["narrow", "foreign"], "foreign: variants other; allowed: at least one of narrow: base"),
+    ],
+    ids=["no reports", "twice", "no common variant"],
+)
+def test_revisions_that_cannot_be_compared_are_refused(
+    made: Path, names: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(sys, "argv", ["compare", *names])
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+        compare.main()
 
 
 def test_a_commit_a_branch_and_an_experiment_are_found(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,25 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from stages.common import artifacts
-from stages.tools import compare
-from stages.tools.compare import Revision
+from stages.metrics.bootstrap import Estimate
+from stages.reporting.page import Text
+from stages.reporting.tables import Cell, Table
+from stages.settings.evaluate import Evaluate
+from stages.tools import compare, revisions
+from stages.tools.compare import Revision, Sheet
 
 
 def entry(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.05, "high": value + 0.1}
+
+
+def words(sheet: Sheet) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in sheet.table.rows]
 
 
 @pytest.fixture
@@ -27,33 +37,79 @@ def revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Revision:
 
 def test_numbers_are_found_under_dotted_names_and_truth_is_none():
     nested = {"a": {"b": 1, "c": True, "d": [1, 2]}, "e": 2.5, "f": "3", "g": None}
-    assert list(compare.flat(nested)) == [("a.b", 1), ("e", 2.5)]
+    assert list(revisions.flat(nested)) == [("a.b", 1), ("e", 2.5)]
 
 
 def test_shares_are_shown_in_percent_and_distances_as_they_are():
-    assert compare.shown("accuracy", entry(0.5)) == "50.0 [45.0, 60.0]"
-    assert compare.shown("d_prime", entry(1.5)) == "1.50 [1.45, 1.60]"
-    assert compare.shown("auc", {"value": 0.004, "low": -0.01, "high": 0.0}, "+") == "+0.4 [-1.0, +0.0]"
-    assert compare.shown("auc", None) == "-"
+    assert compare.shown("accuracy", entry(0.5)) == Cell("50.0", "45.0, 60.0")
+    assert compare.shown("d_prime", entry(1.5)) == Cell("1.50", "1.45, 1.60")
+    assert compare.shown("auc", {"value": -0.0004, "low": -0.01, "high": 0.0}, "+") == Cell("+0.0", "-1.0, +0.0")
+    assert compare.shown("auc", None) == Cell("-")
     titles = [compare.title(name) for name in ("accuracy", "tar_at_far_0.01", "d_prime")]
     assert titles == ["Accuracy, %", "TAR at FAR 0.01, %", "d'"]
 
 
 def test_each_metric_has_a_sheet_with_the_mean_as_the_last_protocol(revision: Revision):
     accuracy, d_prime, mean = compare.metric_sheets([revision])
-    assert [row[:2] for row in accuracy.rows] == [
+    assert [[cell.text for cell in row[:2]] for row in accuracy.table.rows] == [
         [variant, protocol] for variant in ("base", "wild") for protocol in ("syn-lfw", "wild mean")
     ]
-    assert [row[2][:4] for row in accuracy.rows] == ["62.5", "50.0", "87.5", "75.0"]
+    assert [row[2].text for row in accuracy.table.rows] == ["62.5", "50.0", "87.5", "75.0"]
     assert accuracy.brief and not d_prime.brief
-    assert mean.rows == [[variant, "d'", "1.50 [1.45, 1.60]"] for variant in ("base", "wild")]
+    assert mean.table.rows == [[Cell(name), Cell("d'"), Cell("1.50", "1.45, 1.60")] for name in ("base", "wild")]
 
 
 def test_numbers_that_are_equal_are_counted_and_left_out(revision: Revision):
-    assert compare.number_sheet([revision]).rows == [["pack.gap", "0.5"], ["pack.nearest.min", "3"]]
+    assert words(compare.number_sheet([revision])) == [["pack.gap", "0.5"], ["pack.nearest.min", "3"]]
     other = Revision("other", None)
     vars(other)["numbers"] = {"pack.gap": 0.5, "pack.nearest.min": 4, "pack.new": 1e-7}
     sheet = compare.number_sheet([revision, other])
-    assert sheet.rows == [["pack.nearest.min", "3", "4"], ["pack.new", "-", "1e-07"]]
+    assert words(sheet) == [["pack.nearest.min", "3", "4"], ["pack.new", "-", "1e-07"]]
     assert sheet.title.endswith("1 more are equal")
-    assert "| pack.new | - | 1e-07 |" in sheet.markdown().splitlines()
+
+
+def test_parameters_that_differ_are_found_in_sections_and_lists():
+    first, other = Revision("first", None), Revision("other", None)
+    sizes = [{"width": 3, "depth": 4}, {"width": 5, "depth": 6}]
+    vars(first)["params"] = {"pack": {"alpha": 0.5, "seed": 0}, "sizes": sizes, "seeds": [0]}
+    more = [sizes[0], {"width": 5, "depth": 7}]
+    vars(other)["params"] = {"pack": {"alpha": 1, "seed": 0}, "sizes": more, "seeds": [0, 1], "set": {"path": "x" * 50}}
+    assert words(compare.parameter_sheet([first, other])) == [
+        ["pack.alpha", "0.5", "1"],
+        ["sizes.1.depth", "6", "7"],
+        ["seeds", "[0]", "[0, 1]"],
+        ["set", "-", "{path: " + "x" * 29 + " ..."],
+    ]
+
+
+def test_a_verdict_needs_five_seeds():
+    assert compare.verdicts([3, 3]) == "3 training seeds give no verdict, 5 do."
+    assert compare.verdicts([5]) == "Bold where the interval excludes zero."
+    assert compare.verdicts([5, 4]) == f"{compare.verdicts([5])} {compare.verdicts([4])}"
+
+
+@pytest.mark.parametrize(("seeds", "bold"), [(4, [False, False]), (5, [True, False])])
+def test_bold_needs_five_seeds_and_an_interval_without_zero(seeds: int, bold: list[bool]):
+    settings = Evaluate(fars=[0.1], confidence=0.9, replicates=20, seed=0)
+    first, other = Revision("first", None), Revision("other", None)
+    vars(first)["variants"], vars(other)["variants"] = {"base": {}}, {}
+
+    def scored(low: float, high: float) -> Estimate:
+        replicates = np.linspace(low, high, 20)[:, None]
+        return Estimate(("accuracy",), np.full((seeds, 1), replicates.mean()), replicates)
+
+    pairs = {"one": (0.6, 0.7), "two": (0.4, 0.7)}
+    estimates = {("base", name): (scored(0.5, 0.5), scored(*ends)) for name, ends in pairs.items()}
+    sheet = compare.Comparison([first, other], settings, {"other": estimates}, []).sheet("accuracy")
+    assert words(sheet) == [["base", "one", "+15.0"], ["base", "two", "+5.0"]]
+    assert [row[2].strong for row in sheet.table.rows] == bold
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(sheet.rich())
+    assert ("**+15.0** [+10.5, +19.5]" in printed.get()) == bold[0]
+
+
+def test_a_wide_table_says_that_it_scrolls():
+    narrow, wide = (Sheet("", Table(["name"], [[Cell("x", "0" * length)]])) for length in (20, 60))
+    assert narrow.blocks() == [narrow.table]
+    assert wide.blocks() == [Text("On a narrow screen the table scrolls sideways."), wide.table]
