@@ -49,7 +49,7 @@ def packing(found: dict[str, list[dict[str, Any]]]) -> str:
         asked = next(row["asked"] for row in alike if row)
         cells = [_mean_and_worst(row) if row else "" for row in alike]
         lines.append(f"| {figure} | {' | '.join(cells)} | {asked:g} |")
-    lines += ["", _worst(found["cells"]), *map(_large, found["large"])]
+    lines += ["", " ".join([_worst(found["cells"]), *map(_large, found["large"])])]
     return "\n".join(lines)
 
 
