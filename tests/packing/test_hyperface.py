@@ -137,9 +137,11 @@ def test_ends_where_a_long_run_ends(kind: str, alpha: float):
     assert value(pack.pack(x_ref, cfg), x_ref, cfg) < reference_value * (1 + margin)
 
 
+@pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("kind", "alpha"), LONG)
-def test_bfloat16_products_end_there_too(kind: str, alpha: float, monkeypatch: pytest.MonkeyPatch):
+def test_bfloat16_products_end_there_too(kind: str, alpha: float, split: bool, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("stages.packing.products.fast_dtype", lambda m: torch.bfloat16)
+    monkeypatch.setattr("stages.packing.products.splits", lambda: split)
     x_ref, cfg = of_300(kind, alpha)
     reference_value, margin = LONG[kind, alpha]
     assert value(pack.pack(x_ref, cfg), x_ref, cfg) < reference_value * (1 + margin)
