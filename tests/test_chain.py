@@ -17,7 +17,8 @@ from tiny import CHAIN, ENVIRONMENT, ROOT, TINY, git_and_dvc, write_params
 from stages.common import artifacts
 
 VARIANTS = {name: TINY["variants"][name] for name in ("base", "wild")}
-SMALL = {**TINY, "variants": VARIANTS}
+GAP = {"gap": TINY["report"]["contrasts"]["gap"]}  # the contrast of these two
+SMALL = {**TINY, "variants": VARIANTS, "report": {**TINY["report"], "contrasts": GAP}}
 SOURCES = ("stages", "dvc.yaml", "params.yaml", "dvc.lock", "data/external")
 
 
