@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from tiny import ROOT, run
 
+from stages import validate
 from stages.common import artifacts, params
 from stages.common.images import Shards, decode
 from stages.pretrain import RECIPES
@@ -18,6 +19,10 @@ from stages.world import identity, trace
 
 def pairs_of(folder: Path, name: str) -> pa.Table:
     return pa.ipc.open_file(str(folder / "data/benchmarks" / name / "pairs.arrow")).read_all()
+
+
+def test_validate_knows_every_embedded_protocol_by_name():
+    assert set(validate.EMBEDDED) == {*embedded.PROTOCOLS, "syn-lfw"}
 
 
 @pytest.mark.parametrize("name", [*embedded.PROTOCOLS, "syn-lfw"])

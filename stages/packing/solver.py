@@ -50,8 +50,11 @@ RISE, SLOWEST, FASTEST = 0.25, 0.01, 0.08  # of the slope's logarithm in an iter
 CLOCK, EASE, CONTACTS = 300, 2.5, 1.5  # without a gallery: iterations of the rise, its power, last contacts over d
 TOLERANCE = 2e-4  # of J, for which these are meant:
 LAG, DEPTH = 0.05, 2e-5  # force left on a row, of 2, at which the slope waits; overlap in cosine at which the rise ends
-EARLY, LATE = 7e-3, 4  # overlap, from alpha .5 on, down to which that is so and steps are made anew; more lag later
 SHORT = 0.2  # of it, for pair weights that are short of MASS: the threshold is still falling
+EARLY, LATE = (
+    7e-3,
+    4,
+)  # overlap (from alpha .5 on) at which rows are arranged: steps then serve longer; lag, times later
 LEAST_LAG, LEAST_DEPTH, MOST_DEPTH = 0.01, 5e-6, 1e-4
 PRECISE = 0.07  # over sqrt(d): the overlap from which on rounding to bfloat16 is no longer small beside it
 WINDOW = 10  # iterations between two exact values of J
