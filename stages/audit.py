@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from stages import recognisers
 from stages.auditing import attributes, faces, measures
 from stages.auditing.faces import Faces, Numbered
-from stages.common import artifacts, params, sphere, stage
+from stages.common import artifacts, params, recognisers, sphere, stage
 from stages.common.images import Shards
-from stages.recognisers import Recogniser
+from stages.common.networks import Recogniser
 from stages.settings.audit import Audit
 from stages.settings.embed import Embed
 from stages.settings.world import World

@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages import recognisers
-from stages.common import artifacts, images, params, stage, tables
-from stages.protocols import scoring
-from stages.recognisers import Recogniser, embedded
+from stages.common import artifacts, images, networks, params, recognisers, stage, tables
+from stages.common.networks import Recogniser
+from stages.metrics import scoring
 from stages.settings.baselines import Baselines
 from stages.settings.evaluate import Evaluate
 
@@ -46,11 +45,11 @@ def untrained(card: Mapping[str, Any], seed: int, faces: np.ndarray) -> Recognis
     """Return the network of a card with random weights, its batch statistics those of faces of other people."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = embedded.build(card)
+        net = networks.build(card)
         for module in net.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.momentum = None  # the plain mean over all batches
-        recogniser = embedded.Embedded(net, card)
+        recogniser = networks.Embedded(net, card)
         net.train()
         with torch.no_grad():
             recogniser.features(torch.from_numpy(faces).float())

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stages.common import alignment, artifacts, params, ranks, shards, stage, tables
-from stages.common.alignment import Aligner
+from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.shards import Drawn, Encoded, Provenance
-from stages.formats.paired import Benchmark
+from stages.foreign import alignment
+from stages.foreign.alignment import Aligner
+from stages.formats.benchmark_pairs import Benchmark
 from stages.protocols import embedded, external
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World

@@ -9,10 +9,9 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from stages import recognisers
-from stages.common import artifacts, params, sphere, stage
+from stages.common import artifacts, params, recognisers, sphere, stage
 from stages.common.images import Shards
-from stages.recognisers import Recogniser
+from stages.common.networks import Recogniser
 from stages.settings.embed import Embed
 
 PART = 128  # faces between two steps of the progress bar, a multiple of every recogniser's chunk

@@ -1,8 +1,5 @@
 """Measure how well the recognisers of one variant verify unseen people: `python -m stages.evaluate NAME`.
 
-NAME may also be a network of `baselines.networks`, which nobody trains here: it is scored by hand, outside the
-pipeline, and written to data/networks/NAME and reports/networks/NAME.json, by the code that stage `baselines` runs.
-
 reads    data/train/NAME/seed-SEED.safetensors   one recogniser per training seed
          data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
 writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
@@ -19,15 +16,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from stages import recognisers
-from stages.common import artifacts, params, stage, tables
-from stages.common.params import Network
-from stages.metrics import bootstrap
-from stages.protocols import scoring
-from stages.protocols.scoring import Measured, Protocol
-from stages.recognisers import Recogniser
+from stages.common import artifacts, networks, params, stage, tables
+from stages.common.networks import Recogniser
+from stages.metrics import bootstrap, scoring
+from stages.metrics.scoring import Measured, Protocol
 from stages.settings.evaluate import Evaluate
-from stages.settings.train import Train
 
 TRAINED = Path("data/train")
 SCORES = Path("data/evaluate")
@@ -45,16 +38,14 @@ class Scored:
     report: Path
 
 
-def trained(name: str, seeds: Sequence[int]) -> Scored:
-    """Return the recognisers that were trained on a variant."""
-    nets = [recognisers.load("embedded", TRAINED / name / f"seed-{seed}.safetensors") for seed in seeds]
+def trained(name: str) -> Scored:
+    """Return the recognisers that were trained on a variant; raises ValueError when there are none."""
+    files = {int(file.stem.removeprefix("seed-")): file for file in (TRAINED / name).glob("seed-*.safetensors")}
+    if not files:
+        raise ValueError(f"{TRAINED / name}: no seed-SEED.safetensors; allowed: a variant that was trained")
+    seeds = sorted(files)
+    nets = [networks.load(files[seed]) for seed in seeds]
     return Scored(name, nets, seeds, SCORES / name, REPORTS / f"{name}.json")
-
-
-def published(name: str, network: Network) -> Scored:
-    """Return a network of `baselines.networks`."""
-    net = recognisers.load(network.recogniser, network.weights, network.card)
-    return Scored(name, [net], [0], Path("data/networks") / name, Path("reports/networks") / f"{name}.json")
 
 
 def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Measured]]]:
@@ -66,9 +57,8 @@ def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Meas
         yield from zip(protocols, shown, strict=True)
 
 
-def main() -> str:
-    """Score what the command line names on every protocol; keep all scores, report the metrics."""
-    entry = named(stage.name("NAME, a key of `variants` or of `baselines.networks`"))
+def score(entry: Scored) -> str:
+    """Score networks on every protocol; keep all scores, report the metrics; returns the line that says so."""
     settings = params.load("evaluate", Evaluate)
     report: dict[str, Any] = {}
     wild, accuracy = [], []
@@ -89,17 +79,9 @@ def main() -> str:
     return f"evaluate {entry.name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {entry.report}"
 
 
-def named(name: str) -> Scored:
-    """Return what has the name, a variant or a network; raises ValueError when nothing has."""
-    values = params.read()
-    variants, networks = values.get("variants", {}), values.get("baselines", {}).get("networks", {})
-    if name in variants:
-        return trained(name, params.load("train", Train).seeds)
-    if name in networks:
-        return published(name, params.check(f"baselines.networks.{name}", networks[name], Network))
-    raise ValueError(
-        f"stages.evaluate {name}: expected a variant or a network; allowed: {', '.join([*variants, *networks])}"
-    )
+def main() -> str:
+    """Run the stage for the variant named on the command line."""
+    return score(trained(stage.name("NAME, a key of `variants`")))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from stages import generators
 from stages.attributes import attrop, record
-from stages.common import alignment, artifacts, params, ranks, shards, sphere, stage
+from stages.common import artifacts, params, ranks, shards, sphere, stage
 from stages.common.shards import Drawn, Provenance
+from stages.foreign import alignment
 from stages.generators import Generator
 from stages.settings.embed import Embed
 from stages.settings.generate import Generate, Noise

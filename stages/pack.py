@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts, params, ranks, sphere, stage
-from stages.packing import checkpoint, course, load, neighbours, normal
-from stages.packing.bounds import lower_bound
+from stages.metrics.bounds import lower_bound
+from stages.packing import checkpoint, fitted_gaussian, history, load, neighbours
 from stages.packing.front import front
 from stages.packing.objective import Objective, objective
-from stages.packing.start import start
+from stages.packing.random_start import start
 from stages.settings.pack import Pack
 
 CONTROL_KEY = 3  # separates these draws from the sampler's
@@ -96,7 +96,7 @@ def main() -> str:
     x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
     neighbours.check(len(x_ref))
     with ranks.kept("pack") as folder, checkpoint.kept_in(folder):
-        with course.recorded() as taken:
+        with history.recorded() as taken:
             x_id, lengths = pack_with_norms(x_ref, norms, cfg)
         traded = front(x_id, x_ref, cfg)
         if ranks.rank() > 0:
@@ -104,7 +104,9 @@ def main() -> str:
         found = report(x_id, x_ref, cfg)
         with artifacts.output_folder("data/pack") as fresh:
             artifacts.write_rows(fresh, "x_id", x_id, lengths)
-            drawn = normal.draw(normal.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY]))
+            drawn = fitted_gaussian.draw(
+                fitted_gaussian.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY])
+            )
             artifacts.write_rows(fresh, "x_normal", *drawn)
             artifacts.write_json(fresh / "course.json", taken)
             artifacts.write_json(fresh / "front.json", traded)

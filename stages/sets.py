@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import alignment, images, params, photographs, ranks, shards, stage
+from stages.common import images, params, ranks, shards, stage
 from stages.common.shards import Drawn, Encoded, Provenance
-from stages.formats import training
+from stages.foreign import alignment, photographs
+from stages.formats import training_sets
 from stages.settings.sets import Sets
 from stages.settings.world import World
 from stages.world import album
@@ -31,7 +32,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     Returns what is to be said of files that were passed over. Raises ValueError when the set is missing or broken,
     holds fewer people than asked for or an unreadable image.
     """
-    faces = training.READERS[cfg.backend](Path(cfg.path))
+    faces = training_sets.READERS[cfg.backend](Path(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
     if people < cfg.identities:
         raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {cfg.path} holds {people} people")

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stages.common import artifacts, images, params, ranks, stage
-from stages.recognisers import embedded
+from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.settings.train import Train
 from stages.training import fit
 from stages.training.samples import Samples, read
@@ -48,7 +47,7 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
         seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
         if samples.frame_px != images.FRAME_PX:
             seen["frame_px"] = samples.frame_px
-        embedded.save(weights, net, {**cfg.card(), **seen})
+        networks.save(weights, net, {**cfg.card(), **seen})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 
     with shown:

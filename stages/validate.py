@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from stages.common import artifacts, networks, params, stage
+from stages.common import artifacts, params, stage
 from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
@@ -25,6 +25,7 @@ from stages.settings.sets import Sets
 from stages.settings.train import Train
 from stages.settings.variants import Variants
 from stages.settings.world import World
+from stages.validation import networks
 
 SECTIONS = {
     "world": World, "pretrain": Pretrain, "gallery": Gallery, "embed": Embed, "pack": Pack, "generate": Generate,

@@ -14,7 +14,7 @@ from tiny import ENVIRONMENT
 PIPELINE = f"""
 stages:
   make:
-    cmd: {sys.executable} -m stages.tools.launch --ranks 1 make
+    cmd: {sys.executable} -m stages.common.launch --ranks 1 make
     deps: [make.py]
     params: [word, end]
     outs: [data/make]
@@ -53,7 +53,7 @@ if __name__ == "__main__":
     stage.run(main)
 """
 OUTPUTS = ("data/make/word", "data/make/deep/same", "reports/figures/word", "reports/make.json")
-ALONE, RANKS = ("stages.tools.launch", "--ranks", "1", "make"), ("stages.tools.launch", "make")
+ALONE, RANKS = ("stages.common.launch", "--ranks", "1", "make"), ("stages.common.launch", "make")
 RESTORED = "restored: data/make, reports/make.json, reports/figures"
 INTERRUPTED = ["error: interrupted", RESTORED]
 

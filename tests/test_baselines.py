@@ -8,9 +8,8 @@ import pytest
 from tiny import TINY, run, write_params
 
 from stages import baselines
-from stages.common import artifacts
+from stages.common import artifacts, networks
 from stages.common.images import Shards
-from stages.recognisers import embedded
 
 CARD = {"architecture": "compact", "widths": [16] * 4, "embedding_size": 32, "size_px": 32, "colour": "rgb"}
 
@@ -31,7 +30,7 @@ def test_an_untrained_network_takes_its_statistics_from_others_and_differs_by_se
     a, b = (baselines.untrained(CARD, seed, faces(64)).embed(faces(8, 1)) for seed in (0, 1))
     assert np.abs(a - b).max() > 0.1
     np.testing.assert_array_equal(a, baselines.untrained(CARD, 0, faces(64)).embed(faces(8, 1)))
-    fresh = embedded.Embedded(embedded.build(CARD), CARD).embed(faces(8, 1))
+    fresh = networks.Embedded(networks.build(CARD), CARD).embed(faces(8, 1))
     assert np.abs(a).mean() > 2 * np.abs(fresh).mean()  # batch statistics bring embeddings to unit variance
 
 

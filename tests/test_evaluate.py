@@ -14,10 +14,8 @@ import torch
 from ruamel.yaml import YAML
 
 from stages import evaluate
-from stages.common import artifacts, images, tables
-from stages.metrics import verification
-from stages.protocols import scoring
-from stages.recognisers import embedded
+from stages.common import artifacts, images, networks, tables
+from stages.metrics import scoring, verification
 
 ROOT = Path(__file__).parents[1]
 CARD = {
@@ -73,7 +71,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in SEEDS:
         torch.manual_seed(seed)
         (root / "data/train/base").mkdir(parents=True, exist_ok=True)
-        embedded.save(root / f"data/train/base/seed-{seed}.safetensors", embedded.build(CARD), CARD)
+        networks.save(root / f"data/train/base/seed-{seed}.safetensors", networks.build(CARD), CARD)
     listed = []
     for i, (name, domain) in enumerate((("one", "wild"), ("two", "wild"), ("orl", "external"))):
         write_protocol(root / "data/benchmarks" / name, i)
@@ -128,7 +126,7 @@ def test_scores_are_cosines_of_the_rows_named(name: str) -> None:
     evaluate.main()
     table = scores(name)
     shards = images.Shards(f"data/benchmarks/{name}", "pair-*.arrow")
-    net = embedded.load("data/train/base/seed-1.safetensors")
+    net = networks.load("data/train/base/seed-1.safetensors")
     x = net.embed(shards.faces())
     if name == "orl":  # photographs come with their mirror image
         x += net.embed(shards.faces()[:, :, ::-1])

@@ -1,37 +1,23 @@
-"""dvc.yaml, params.yaml and the imports tell one story."""
+"""dvc.yaml, params.yaml, the settings and the imports tell one story."""
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import get_args
 
 import networkx as nx
 import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from stages.common.params import Recogniser
+from stages import validate
 
 ROOT = Path(__file__).parent.parent
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 PARAMS = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text())
 STAGES = sorted(PIPELINE)
-# What a stage loads by the name of a backend, from a card or from params.yaml, is not an import statement.
-LOADED = {
-    "stages.packing": [f"stages/packing/{PARAMS['pack']['method']}.py"],
-    "stages.heads": [f"stages/heads/{PARAMS['train']['head']}.py"],
-}
-# What any backend of a family imports is a dependency, and of the backends themselves the one that is chosen.
-FAMILIES = {"stages.generators": PARAMS["generate"]["backend"], "stages.galleries": PARAMS["gallery"]["backend"]}
-RECOGNISERS = [f"stages/recognisers/{name}.py" for name in get_args(Recogniser)]
-# Which keys of params.yaml name the recogniser that a stage loads; `baselines` may load several, of any kind.
-CHOSEN = {
-    "embed": ["embed"], "generate": ["embed", "generate.attributes.quality"], "audit": ["embed", "audit.judge"],
-    "report": ["embed"], "baselines": [],
-}  # fmt: skip
-ANY = ["compact", "iresnet", "plain"]  # a card may name any of them
-BACKBONES = {"pretrain": ["compact", "plain"], **dict.fromkeys(CHOSEN, ANY)}
+TEMPLATE = re.compile(r"\$\{[\w.]+\}")
 
 
 def body(stage: str) -> dict:
@@ -44,81 +30,81 @@ def commands(stage: str) -> list[str]:
     return " ".join([found] if isinstance(found, str) else found).split()
 
 
-def deps(stage: str, recogniser: str) -> set[str]:
-    found = [resolved(dep, recogniser) for dep in body(stage)["deps"] if dep.startswith("stages/")]
-    return {file for dep in found for file in expanded(dep)}
+def code(stage: str) -> list[str]:
+    return [dep for dep in body(stage)["deps"] if dep.startswith("stages/")]
 
 
-def resolved(path: str, recogniser: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        *sections, key = match[1].split(".")
-        if key == "recogniser":
-            assert ".".join(sections) in sum(CHOSEN.values(), [])
-            return recogniser
-        node = PARAMS
-        for section in sections:
-            node = node[section]
-        return str(node[key])
-
-    return re.sub(r"\$\{([\w.]+)\}", value, path)
-
-
-def expanded(dep: str) -> list[str]:
+def files(dep: str) -> set[Path]:
+    """Return the code of a dependency: a file, a folder's, or of a template every file that it may name."""
+    if TEMPLATE.search(dep):
+        return {file for file in ROOT.glob(TEMPLATE.sub("*", dep)) if file.name != "__init__.py"}
     path = ROOT / dep
-    return sorted(str(f.relative_to(ROOT)) for f in path.glob("*.py") if has_code(f)) if path.is_dir() else [dep]
+    assert path.exists(), dep
+    return {file for file in path.rglob("*.py") if has_code(file)} if path.is_dir() else {path}
 
 
 def has_code(file: Path) -> bool:
     """Say whether a file holds more than a docstring: what only explains a folder is no dependency."""
-    tree = ast.parse(file.read_text())
+    tree = parsed(file)
     return len(tree.body) > (ast.get_docstring(tree) is not None)
 
 
-def backends(family: str) -> set[Path]:
-    return set(package(family).parent.glob("*.py")) - {package(family)}
-
-
-def package(family: str) -> Path:
-    return ROOT / family.replace(".", "/") / "__init__.py"
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
 
 
 @cache
-def imports(file: Path, recognisers: tuple[str, ...]) -> frozenset[Path]:
-    found: set[Path] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+def imports(file: Path) -> frozenset[Path]:
+    """Return the files of ours that a file imports by name, and the packages on the way to them."""
+    names: set[str] = set()
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            loaded = {**LOADED, "stages.recognisers": recognisers}
-            found |= {ROOT / part for part in loaded.get(name, [])}
-            path = ROOT / name.replace(".", "/")
-            found |= {
-                f for f in (path.with_suffix(".py"), path / "__init__.py") if name.startswith("stages") and f.is_file()
-            }
-    return frozenset(found)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    paths = [ROOT / name.replace(".", "/") for name in names if name.split(".")[0] == "stages"]
+    return frozenset(f for path in paths for f in (path.with_suffix(".py"), path / "__init__.py") if f.is_file())
 
 
-def closure(stage: str, recogniser: str = "embedded") -> set[str]:
-    loaded = tuple(RECOGNISERS) if stage == "baselines" else (f"stages/recognisers/{recogniser}.py",)
-    todo, seen, written = [ROOT / f"stages/{stage}.py"], set(), set()
-    todo += [ROOT / f"{word.replace('.', '/')}.py" for word in commands(stage) if word.startswith("stages.tools.")]
+def closure(*starts: Path) -> set[Path]:
+    todo, seen = list(starts), set()
     while todo:
         file = todo.pop()
         if file not in seen:
             seen.add(file)
-            found = imports(file, loaded)
-            written |= found
-            todo += found
-            todo += [backend for name in FAMILIES if package(name) in found for backend in backends(name)]
-    chosen = {package(name).with_name(f"{backend}.py") for name, backend in FAMILIES.items()}
-    seen -= {file for name in FAMILIES for file in backends(name)} - chosen - written
-    if ROOT / "stages/recognisers/embedded.py" in seen:
-        seen |= {ROOT / f"stages/backbones/{name}.py" for name in BACKBONES.get(stage, [PARAMS["train"]["backbone"]])}
-    return {str(file.relative_to(ROOT)) for file in seen if has_code(file)}
+            todo += imports(file)
+    return {file for file in seen if has_code(file)}
+
+
+def modules(stage: str) -> list[Path]:
+    """Return the files of the modules that a stage's commands run."""
+    return [ROOT / f"{word.replace('.', '/')}.py" for word in commands(stage) if word.startswith("stages.")]
+
+
+@cache
+def run_by(stage: str) -> set[Path]:
+    """Return all code that a stage may run: its commands' modules, backends that it may load, and what these import."""
+    found, before = closure(*modules(stage)), set()
+    while found != before:
+        before, named = found, loadable(found)
+        found = closure(*found, *(file for dep in code(stage) if folder_of(dep) in named for file in files(dep)))
+    return found
+
+
+def folder_of(dep: str) -> str:
+    return dep.split("/")[1]
+
+
+def loadable(found: set[Path]) -> set[str]:
+    return {folder for file in found for folder in loaded_folders(file)}
+
+
+def loaded_folders(file: Path) -> Iterator[str]:
+    """Yield the folders of ours from which a file loads a module by its name: import_module(f"stages.heads.{name}")."""
+    for node in ast.walk(parsed(file)):
+        if isinstance(node, ast.JoinedStr) and (found := re.match(r"f['\"]stages\.(\w+)\.", ast.unparse(node))):
+            yield found[1]
 
 
 def test_every_stage_is_a_file_and_every_file_a_stage():
@@ -126,54 +112,84 @@ def test_every_stage_is_a_file_and_every_file_a_stage():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_deps_are_exactly_what_the_stage_imports(stage: str):
-    """Under every recogniser what it needs is there, and nothing is there that none needs."""
-    choices = get_args(Recogniser) if CHOSEN.get(stage) else ["embedded"]
-    for recogniser in choices:
-        assert closure(stage, recogniser) <= deps(stage, recogniser)
-    named, needed = (set().union(*(of(stage, x) for x in choices)) for of in (deps, closure))
-    assert named == needed
-
-
-@pytest.mark.parametrize("stage", CHOSEN)
-def test_a_stage_that_loads_a_chosen_network_depends_on_its_files(stage: str):
-    for key in CHOSEN[stage]:
-        parts = [f"stages/recognisers/${{{key}.recogniser}}.py", f"${{{key}.weights}}", f"${{{key}.card}}"]
-        assert set(parts) <= set(body(stage)["deps"])
-    if stage == "baselines":
-        assert {"stages/recognisers", "data/external/weights", "data/pretrain"} <= set(body(stage)["deps"])
-    assert (ROOT / "stages/recognisers/cards").is_dir()
+def test_the_command_runs_the_stage(stage: str):
+    assert modules(stage)[-1] == ROOT / f"stages/{stage}.py"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_command_runs_the_stage(stage: str):
-    assert f"stages.{stage}" in commands(stage)
+def test_every_import_of_a_stage_lies_within_its_deps(stage: str):
+    """Whatever backend is chosen."""
+    fixed = set().union(*(files(dep) for dep in code(stage) if not TEMPLATE.search(dep)))
+    assert closure(*modules(stage)) <= fixed
+    for dep in code(stage):
+        for backend in files(dep) if TEMPLATE.search(dep) else ():
+            assert closure(backend) - {backend} <= fixed | files(dep), backend
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_dep_holds_what_the_stage_imports(stage: str):
+    for dep in code(stage):
+        assert files(dep) & run_by(stage), dep
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_loads_by_name_lies_within_its_deps(stage: str):
+    assert loadable(run_by(stage)) <= {folder_of(dep) for dep in code(stage)}
+
+
+def test_pretrain_lists_exactly_what_it_imports():
+    """A clone must not train anew because something else was edited."""
+    assert set().union(*(files(dep) for dep in code("pretrain"))) == run_by("pretrain")
+
+
+def test_folders_are_rooms():
+    """No folder imports one that imports it, directly or through others, and none imports a stage."""
+    graph = nx.DiGraph()
+    for file in (ROOT / "stages").rglob("*.py"):
+        here = file.relative_to(ROOT / "stages").parts
+        there = [found.relative_to(ROOT / "stages").parts for found in imports(file)]
+        if len(here) > 1 and here[0] != "tools":
+            assert not [name for *folder, name in there if not folder and name != "__init__.py"], file
+            graph.add_edges_from((here[0], folder[0]) for *folder, _ in there if folder and folder[0] != here[0])
+    assert not list(nx.simple_cycles(graph))
+    assert set(graph["settings"]) == {"common"} and not graph["common"]
 
 
 def test_params_sections_are_the_stages_and_world():
     assert sorted(PARAMS) == sorted([*(set(STAGES) - {"validate"}), "world"])
 
 
+def sections_read(stage: str) -> set[str]:
+    """Return the sections that a stage loads: the first word of every `params.load("SECTION...", Class)`."""
+    calls = (node for file in run_by(stage) for node in ast.walk(parsed(file)) if isinstance(node, ast.Call))
+    first = [ast.unparse(call.args[0]) for call in calls if ast.unparse(call.func) == "params.load"]
+    return {found[1] for text in first if (found := re.match(r"f?'(\w+)", text))}
+
+
 @pytest.mark.parametrize("stage", sorted(set(STAGES) - {"validate"}))
 def test_a_stage_names_the_sections_that_it_reads(stage: str):
-    named = {param.split(".")[0] for param in body(stage)["params"]}
-    read = {f for file in closure(stage) for f in re.findall(r"^stages/settings/(\w+)\.py$", file)}
-    # settings that are only a type of an argument (validate checks them all) are still read from params.yaml
-    assert read <= named | {"train"} if stage == "evaluate" else read <= named
+    assert sections_read(stage) <= {param.split(".")[0] for param in body(stage)["params"]}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_waits_for_validate(stage: str):
-    assert stage == "validate" or "data/validate" in body(stage)["deps"]
+@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"validate"}))
+def test_a_stage_depends_on_the_settings_of_the_sections_that_it_reads(stage: str):
+    assert sections_read(stage) <= {file.stem for file in run_by(stage) if file.parent.name == "settings"}
 
 
-@pytest.mark.parametrize("section", sorted(set(STAGES) - {"validate"}))
+# DVC's own dependency pygtrie warns about itself
+@pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
+def test_every_stage_waits_for_validate():
+    graph = Repo(str(ROOT)).index.graph
+    first = next(node for node in graph if node.addressing == "validate")
+    assert {node for node in graph if not node.is_data_source} == {first, *nx.ancestors(graph, first)}
+
+
+@pytest.mark.parametrize("section", sorted(PARAMS))
 def test_the_settings_have_the_keys_of_the_section(section: str):
-    settings = (ROOT / f"stages/settings/{section}.py").read_text()
-    fields = set(re.findall(r"^    (\w+): ", settings.split(f"class {section.capitalize()}:")[1], re.MULTILINE))
-    values = PARAMS[section]
-    entries = values.values() if section in ("sets", "variants") else [values]
-    assert all(fields == set(entry) for entry in entries)
+    cls = {**validate.SECTIONS, **validate.DICTS}[section]
+    entries = PARAMS[section].values() if section in validate.DICTS else [PARAMS[section]]
+    for entry in entries:
+        assert set(entry) == set(cls.__dataclass_fields__)
 
 
 def downstream(*starts: str) -> set[str]:
@@ -184,7 +200,6 @@ def downstream(*starts: str) -> set[str]:
     return {node.addressing for node in graph if found & nx.descendants(graph, node)}
 
 
-# DVC's own dependency pygtrie warns about itself
 @pytest.mark.filterwarnings("ignore:_NoneStep:DeprecationWarning")
 def test_packing_does_not_reach_what_does_not_depend_on_it():
     reached = downstream("pack")
@@ -207,11 +222,3 @@ def test_the_run_cache_serves_every_stage_but_pretrain():
         name for name, found in outs.items() for out in found if out.persist or not (out.use_cache or out.is_decorated)
     }
     assert without == {"pretrain"}
-
-
-def test_every_key_is_read_somewhere():
-    files = [file for file in (ROOT / "stages").rglob("*.py") if "settings" not in file.parts]
-    source = "\n".join(file.read_text() for file in [*files, ROOT / "stages/settings/train.py"])  # it writes the card
-    for section, values in PARAMS.items():
-        for key in next(iter(values.values())) if section in ("sets", "variants") else values:
-            assert re.search(rf"\.{key}\b", source), f"nothing reads {section}.{key}"

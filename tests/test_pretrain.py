@@ -9,17 +9,17 @@ import torch
 from tiny import ROOT, working_in
 from torch import nn
 
-from stages import generators, heads
+from stages import generators
 from stages.attributes import pose as reader
-from stages.common import artifacts, params, sphere
+from stages.common import artifacts, networks, params, sphere
 from stages.generators.embedded import EmbeddedGenerator
 from stages.metrics import verification
 from stages.pretrain import RECIPES
 from stages.pretraining import inversion, pose, recognition
-from stages.recognisers import embedded
 from stages.settings.generate import Generate
 from stages.settings.pretrain import Pretrain
 from stages.settings.world import World
+from stages.training import heads
 from stages.world import identity
 from stages.world.album import Album, portraits
 
@@ -103,7 +103,7 @@ def test_a_mirrored_head_looks_to_the_other_side_and_not_down():
     torch.manual_seed(0)
     net = Halves()
     pose.fit(net, faces, pose_deg, cfg)
-    found = pose.UNIT_DEG * net(embedded.standardised(faces, "grey")).detach().numpy()
+    found = pose.UNIT_DEG * net(networks.standardised(faces, "grey")).detach().numpy()
     slope = (found * pose_deg).sum(0) / (pose_deg**2).sum(0)  # not 1: standardising takes a face's contrast away
     assert slope.min() > 0.6 and not net.training
 
@@ -137,7 +137,7 @@ def people() -> Album:
 
 @pytest.mark.parametrize("name", ["recogniser", "judge"])
 def test_the_committed_networks_know_people_of_this_world(name: str, people: Album):
-    net = embedded.load(PRETRAINED / f"{name}.safetensors")
+    net = networks.load(PRETRAINED / f"{name}.safetensors")
     x = sphere.unit_rows(net.embed(people.faces(slice(None), recognition.SIZE_PX)))
     same = people.rows.identity[:, None] == people.rows.identity
     above = np.triu(np.ones_like(same), 1)
@@ -164,9 +164,9 @@ def test_a_network_learns_ten_people(chain: Path):
     faces = album.faces(slice(None), recognition.SIZE_PX)
     recipe = RECIPES["recogniser"]
     torch.manual_seed(0)
-    net = embedded.build(recipe.card())
+    net = networks.build(recipe.card())
     recognition.fit(net, recipe, faces, album.rows.identity, 40, cfg)
-    x = sphere.unit_rows(embedded.Embedded(net, recipe.card()).embed(faces))
+    x = sphere.unit_rows(networks.Embedded(net, recipe.card()).embed(faces))
     cosine = x @ x.T
     same = album.rows.identity[:, None] == album.rows.identity
     assert cosine[same].mean() - cosine[~same].mean() > 0.3

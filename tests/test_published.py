@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
-import networks
+import nets
 import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
@@ -85,9 +85,9 @@ def made(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     shutil.copytree(chain, folder)
     with working_in(folder):
         write_params(folder, OVERRIDES)
-        networks.export(trained(), Path(WEIGHTS), SIDE_PX)
-        networks.write_card(Path(CARD), colour="bgr")
-        torch.save({"state_dict": {f"model.{k}": v for k, v in networks.adaface().items()}}, JUDGE["weights"])
+        nets.export(trained(), Path(WEIGHTS), SIDE_PX)
+        nets.write_card(Path(CARD), colour="bgr")
+        torch.save({"state_dict": {f"model.{k}": v for k, v in nets.adaface().items()}}, JUDGE["weights"])
         write_benchmark(external.ROOT / "toy")
         cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
         own = external.read(external.found()["toy"])
@@ -139,7 +139,7 @@ def test_the_gallery_is_embedded_by_it():
 
 
 @pytest.mark.usefixtures("made")
-def test_its_known_accuracy_comes_out_of_baselines_and_of_evaluate():
+def test_its_known_accuracy_comes_out_of_baselines_and_of_score():
     files = sorted((external.ROOT / "toy/images").rglob("*.png"))
     x = direct_rows((file.read_bytes() for file in files), mirrored=True)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -157,7 +157,7 @@ def test_its_known_accuracy_comes_out_of_baselines_and_of_evaluate():
     assert scored["toy"]["toy"]["accuracy"]["value"] == pytest.approx(known, abs=1e-6)
     assert scored["toy"]["toy"]["accuracy"]["low"] < known < scored["toy"]["toy"]["accuracy"]["high"]
     assert scored["random"]["toy"]["accuracy"]["value"] < known
-    assert "reports/networks/toy.json" in run("evaluate toy")
+    assert "reports/networks/toy.json" in run("tools.score toy")
     protocols = artifacts.read_json("reports/networks/toy.json")["protocols"]
     for name in ("toy", "toy-centred", "own"):
         assert {key: protocols[name][key] for key in scored["toy"][name]} == scored["toy"][name]
@@ -172,7 +172,7 @@ def test_the_audit_takes_rows_of_its_size_another_judge_and_people_of_a_set():
         run("generate")
     assert run("audit").startswith("audit: fidelity")
     assert artifacts.read_array("data/audit/recogniser.npy").shape[1] == 20
-    assert artifacts.read_array("data/audit/judge.npy").shape[1] == networks.D
+    assert artifacts.read_array("data/audit/judge.npy").shape[1] == nets.D
     drawn = artifacts.read_json("reports/audit.json")["capacity"]["unrelated"]["drawn"]
     assert drawn == 10
 

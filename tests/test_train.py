@@ -18,12 +18,11 @@ from ruamel.yaml import YAML
 from torch import Tensor
 from tqdm import tqdm
 
-from stages import heads, train
-from stages.common import artifacts, images, tables
-from stages.recognisers import embedded
-from stages.recognisers.frames import Frame
+from stages import train
+from stages.common import artifacts, images, networks, tables
+from stages.common.frames import Frame
 from stages.settings.train import Train
-from stages.training import fit, transform
+from stages.training import fit, heads, transform
 from stages.training.batches import batches
 from stages.training.samples import Samples, read
 
@@ -98,7 +97,7 @@ def run_main(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return train.main()
 
 
-def same_person_wins(model: embedded.Embedded) -> float:
+def same_person_wins(model: networks.Embedded) -> float:
     """Return how often an unseen toy face is nearest to the seen face of its own person."""
     seen, unseen = (model.embed(np.stack([pattern(i, 5000 * k + i) for i in range(PEOPLE)])) for k in (1, 2))
     seen, unseen = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (seen, unseen))
@@ -114,7 +113,7 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
     ]  # fmt: skip
     for seed, losses in json.loads((out / "loss.json").read_text()).items():
         assert len(losses) == 10 and losses[-1] < 0.5 * losses[0]
-        model = embedded.load(out / f"{seed}.safetensors")
+        model = networks.load(out / f"{seed}.safetensors")
         assert model.embedding_size == 16 and same_person_wins(model) == 1
     card = artifacts.read_json(out / "seed-1.json")
     assert (card["seed"], card["variant"], card["classes"], card["samples"]) == (1, "base", PEOPLE, 960)
@@ -129,7 +128,7 @@ def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_e
     )
     samples = replace(toy(), faces=images.resize(toy().faces, 16))
     train.train(samples, cfg, "base", workplace)
-    model = embedded.load(workplace / "seed-0.safetensors")
+    model = networks.load(workplace / "seed-0.safetensors")
     assert artifacts.read_json(workplace / "seed-0.json")["blocks"] == [1, 2, 1, 1]
     assert same_person_wins(model) == 1
     assert sum("se.fc1" in key for key in model.net.state_dict()) == 5 * squeeze_excitation
@@ -141,7 +140,7 @@ def test_a_compact_card_says_nothing_of_what_compact_does_not_have():
 
 
 def test_a_folded_stem_sees_two_by_two_pixels_as_one():
-    nets = [embedded.build({**CFG.card(), "fold_stem": folded}) for folded in (False, True)]
+    nets = [networks.build({**CFG.card(), "fold_stem": folded}) for folded in (False, True)]
     plain, folded = (net.get_parameter("stem.0.weight").shape for net in nets)
     colours = plain[1]
     assert folded[1] == 4 * colours
@@ -163,7 +162,7 @@ def test_arcface_and_soft_labels_learn_too(workplace):
 def test_learns_with_augmentation_and_with_domain_mixup(augment, mix):
     net, losses = fit.fit(toy(PEOPLE + mix, augment, mix), CFG, seed=0)
     assert losses[-1] < 0.8 * losses[0]
-    assert same_person_wins(embedded.Embedded(net, CFG.card())) >= 5 / 6
+    assert same_person_wins(networks.Embedded(net, CFG.card())) >= 5 / 6
 
 
 def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
@@ -236,7 +235,7 @@ def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(
     assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
     assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
     train.train(samples, replace(CFG, samples=32, seeds=[0]), "mixed", workplace)
-    assert embedded.load(workplace / "seed-0.safetensors").frame.frame_px == 112
+    assert networks.load(workplace / "seed-0.safetensors").frame.frame_px == 112
 
 
 def truncate(file: Path) -> None:
@@ -326,7 +325,7 @@ def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
 
 def test_domain_mixup_weighs_the_losses_by_psi():
     torch.manual_seed(0)
-    net = embedded.build(CFG.card()).eval()
+    net = networks.build(CFG.card()).eval()
     head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     batch = next(batches(toy(mix=2), 1, 16, seed=0))
     ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi)), CFG) for psi in (0.0, 1.0, 0.25)]
@@ -337,7 +336,7 @@ def test_domain_mixup_weighs_the_losses_by_psi():
 
 def test_decorrelation_is_added_as_it_is_weighed():
     torch.manual_seed(0)
-    net, head = embedded.build(CFG.card()).eval(), heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
+    net, head = networks.build(CFG.card()).eval(), heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     batch = next(batches(toy(), 1, 16, seed=0))
     none, one, two = (fit.loss_of(net, head, batch, replace(CFG, decorrelation=w)).item() for w in (0.0, 1.0, 2.0))
     assert one - none > 0.01 and two - none == pytest.approx(2 * (one - none), rel=1e-3)
@@ -394,7 +393,7 @@ def test_the_margin_rises_from_nothing_and_then_stays(monkeypatch):
 
 
 def test_decay_shortens_matrices_and_kernels_and_leaves_gains_and_offsets():
-    net = embedded.build(CFG.card())
+    net = networks.build(CFG.card())
     head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     parts = torch.nn.ModuleList([net, head])
     before = {name: p.detach().clone() for name, p in parts.named_parameters()}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tiny import ROOT, params, write_params, write_values
 
-from stages.common import networks
 from stages.common.params import check, read
 from stages.validate import DICTS, SECTIONS, validate
+from stages.validation import networks
 
 PUBLISHED = {
     "recogniser": "onnx",

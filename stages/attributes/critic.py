@@ -6,9 +6,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from stages import recognisers
 from stages.attributes import pose
 from stages.attributes.pose import PoseNetwork
+from stages.common import recognisers
 from stages.common.params import Network
 from stages.settings.embed import Embed
 from stages.settings.generate import Attributes

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stages.common import artifacts
-from stages.recognisers import embedded
+from stages.common import artifacts, networks
 
 WEIGHTS = Path("data/pretrain/pose.safetensors")
 
@@ -13,7 +12,7 @@ WEIGHTS = Path("data/pretrain/pose.safetensors")
 class PoseNetwork:
     """Reads yaw and pitch off faces; trained on rendered ones, its error on photographs is not known."""
 
-    def __init__(self, net: embedded.Embedded, unit_deg: float) -> None:
+    def __init__(self, net: networks.Embedded, unit_deg: float) -> None:
         """Hold the network, whose two outputs count in units of `unit_deg`."""
         self.net, self.unit_deg = net, unit_deg
 
@@ -24,7 +23,7 @@ class PoseNetwork:
 
 def load() -> PoseNetwork:
     """Return the pose network of data/pretrain; raises ValueError when it is missing or no pose network."""
-    net, card = embedded.load(WEIGHTS), artifacts.read_json(WEIGHTS.with_suffix(".json"))
+    net, card = networks.load(WEIGHTS), artifacts.read_json(WEIGHTS.with_suffix(".json"))
     if net.embedding_size != 2 or "unit_deg" not in card:
         raise ValueError(f"{WEIGHTS}: not a pose network; allowed: two outputs, and unit_deg on the card")
     return PoseNetwork(net, card["unit_deg"])

@@ -10,7 +10,7 @@ import torch
 from stages.attributes import pose, record
 from stages.common import sphere
 from stages.common.images import Shards
-from stages.recognisers import Recogniser
+from stages.common.networks import Recogniser
 
 Asked = Mapping[str, tuple[Recogniser, np.ndarray]]  # by name: a network, and each identity's row by it (m, d)
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from stages.common import sphere, stage
 from stages.common.images import Shards
-from stages.recognisers import Recogniser
+from stages.common.networks import Recogniser
 from stages.settings.audit import Audit
 from stages.settings.world import World
 from stages.world.album import portraits

@@ -8,9 +8,9 @@ import numpy as np
 
 from stages.auditing.faces import Faces, Numbered, centres
 from stages.common import sphere
-from stages.metrics import capacity, clustered
+from stages.metrics import capacity, cluster_means
+from stages.metrics.bounds import capacity as caps_log10
 from stages.metrics.dimension import participation_ratio
-from stages.packing.bounds import capacity as caps_log10
 from stages.settings.audit import Audit
 
 
@@ -20,9 +20,9 @@ def fidelity(faces: Faces, x_id: np.ndarray, seed: int) -> dict[str, Any]:
     x_centre = centres(faces, len(x_id))
     top1 = (faces.x @ x_id.T).argmax(1) == faces.identity
     return {
-        "image": clustered.mean(cosine, faces.identity, seed),
-        "centre": clustered.mean(np.einsum("md,md->m", x_centre, x_id), np.arange(len(x_id)), seed),
-        "top1": clustered.mean(top1, faces.identity, seed),
+        "image": cluster_means.mean(cosine, faces.identity, seed),
+        "centre": cluster_means.mean(np.einsum("md,md->m", x_centre, x_id), np.arange(len(x_id)), seed),
+        "top1": cluster_means.mean(top1, faces.identity, seed),
     }
 
 
@@ -36,7 +36,7 @@ def enrolled_top1(faces: Faces, index: np.ndarray, seed: int) -> dict[str, float
     first = index < (index.max() + 1) // 2
     x_enrolled = centres(Faces(faces.x[first], faces.identity[first]), int(faces.identity.max()) + 1)
     right = (faces.x[~first] @ x_enrolled.T).argmax(1) == faces.identity[~first]
-    return clustered.mean(right, faces.identity[~first], seed)
+    return cluster_means.mean(right, faces.identity[~first], seed)
 
 
 def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
@@ -47,7 +47,7 @@ def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
     total = np.zeros((int(faces.identity.max()) + 1, faces.x.shape[1]))
     np.add.at(total, faces.identity, faces.x)
     others = sphere.unit_rows(total[faces.identity] - faces.x)
-    return clustered.mean(np.einsum("bd,bd->b", faces.x, others), faces.identity, seed)
+    return cluster_means.mean(np.einsum("bd,bd->b", faces.x, others), faces.identity, seed)
 
 
 def separation(faces: Faces) -> dict[str, float]:
@@ -70,7 +70,7 @@ def spread(faces: Faces, seed: int) -> dict[str, float]:
     several = count > 1
     norm = np.square(total[several]).sum(1)
     mean = (norm - count[several]) / (count[several] * (count[several] - 1))
-    return clustered.mean(mean, np.flatnonzero(several), seed)
+    return cluster_means.mean(mean, np.flatnonzero(several), seed)
 
 
 def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) -> dict[str, Any]:
@@ -88,8 +88,8 @@ def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) ->
     return {
         "threshold": threshold,
         "false_match_rate": cfg.false_match_rate,
-        "rate": clustered.mean(leaked, judged.identity, cfg.seed),
-        "unrelated_rate": clustered.mean(nearest[~first] > threshold, unrelated.identity[~first], cfg.seed),
+        "rate": cluster_means.mean(leaked, judged.identity, cfg.seed),
+        "unrelated_rate": cluster_means.mean(nearest[~first] > threshold, unrelated.identity[~first], cfg.seed),
     }
 
 

@@ -1,69 +1,108 @@
-"""What can be told of the networks in params.yaml from their files' headers, before anything runs."""
+"""What turns faces into embeddings: the contract, and the networks of our own, safetensors beside a JSON card."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from stages.common import artifacts, checkpoints, graphs, params
-from stages.settings.pack import Pack
+import numpy as np
+import torch
+from torch import Tensor, nn
 
-ARC2FACE = 512  # numbers in a row of Arc2Face's own ArcFace network
-LAST = {"fc.weight": "conv1.weight", "output_layer.3.weight": "input_layer.0.weight"}  # layers, first ones beside them
+from stages.common import artifacts, images
+from stages.common.frames import Frame
+
+CHUNK = 128  # every forward pass has this many faces, padded, so that a row does not depend on the batch around it
+LUMA = torch.tensor([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
-def check(file: Path, values: dict[str, Any]) -> None:
-    """Raise ValueError when a stage would not see a change of a network, or a generator cannot take the rows given.
+class Recogniser(Protocol):
+    """A face recogniser that knows its own input size, frame, colour order and normalisation."""
 
-    What `pretrain` has not made yet, or a header does not say, is found out later.
+    embedding_size: int
+
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
+        """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size.
+
+        frame_px: what the faces show of ArcFace's template of 112 px, `Shards.frame_px`; the network cuts its own frame
+        out of that. None: they show what it wants.
+        Row i depends on face i alone, not on the batch around it.
+        """
+        ...
+
+
+def standardised(faces: Tensor | np.ndarray, colour: str = "rgb") -> Tensor:
+    """Return faces (b, h, w, 3) RGB, uint8 or float in [0, 255], as (b, c, h, w) of mean 0 and variance 1 per image.
+
+    colour: "rgb" keeps three channels, "grey" makes one; faces (b, h, w, 1) are grey by now. Differentiable.
+    Standardising each image removes exposure and contrast, which differ more between renders and photographs than faces
+    do.
     """
-    embed, generate = values["embed"], values["generate"]
-    asked = {"embed": embed, "audit.judge": values["audit"]["judge"]}
-    for key, network in {**asked, "generate.attributes.quality": generate["attributes"]["quality"]}.items():
-        weights = Path(network["weights"])
-        if network["recogniser"] == "onnx" and weights.is_file() and (others := graphs.header(weights)["beside"]):
-            raise ValueError(
-                f"{file}: {key}.weights = {str(weights)!r} keeps its weights in {others[0]} beside it; allowed: the "
-                "folder of both, with no other network in it, so that stages depend on both"
-            )
-    given = _given(embed["recogniser"], Path(embed["weights"]), Path(embed["card"]))
-    taken = _taken(generate["backend"], Path(generate["weights"]))
-    pack = params.check("pack", values["pack"], Pack, file)
-    if given is not None:
-        try:
-            pack.check_size(given)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-    if None not in (given, taken) and given != taken:
-        raise ValueError(
-            f"{file}: embed.weights = {embed['weights']!r} gives rows of size {given}; allowed by generate.backend = "
-            f"{generate['backend']!r} with weights {generate['weights']!r}: {taken}"
-        )
+    x = torch.as_tensor(faces).permute(0, 3, 1, 2).float()
+    if colour == "grey" and x.shape[1] == 3:
+        x = torch.einsum("bchw,c->bhw", x, LUMA)[:, None]
+    mean = x.mean((1, 2, 3), keepdim=True)
+    sd = (x - mean).square().mean((1, 2, 3), keepdim=True).add(1.0).sqrt()  # 1 grey level: a blank face stays finite
+    return (x - mean) / sd
 
 
-def _given(recogniser: str, weights: Path, card: Path) -> int | None:
-    if recogniser == "embedded":
-        return _on_card(card)
-    if recogniser == "onnx":
-        return graphs.header(graphs.whole(weights))["embedding_size"]
-    shapes = checkpoints.shapes(weights)
-    rows = (
-        shape[0]
-        for last, first in LAST.items()
-        for key, shape in shapes.items()
-        if key.endswith(last) and shape and key.removesuffix(last) + first in shapes
-    )
-    return next(rows, None)
+class Embedded:
+    """A recogniser of our own; a `Recogniser`, and differentiable through `features`."""
+
+    def __init__(self, net: nn.Module, card: Mapping[str, Any]) -> None:
+        """Hold a network and the card that describes it."""
+        self.net = net.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.size_px: int = card["size_px"]
+        self.colour: str = card["colour"]
+        self.embedding_size: int = card["embedding_size"]
+        self.frame = Frame(self.size_px, self.size_px, card.get("frame_px", images.FRAME_PX))
+
+    def features(self, x: Tensor, frame_px: float | None = None) -> Tensor:
+        """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) float in [0, 255], with gradients."""
+        x = self.frame.of_tensor(x.permute(0, 3, 1, 2), frame_px).permute(0, 2, 3, 1)
+        return self.net(standardised(x, self.colour))
+
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
+        """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size."""
+        parts = (faces[start : start + CHUNK] for start in range(0, len(faces), CHUNK))
+        rows = [self._chunk(self.frame.of(part, frame_px)) for part in parts]
+        return np.concatenate(rows) if rows else np.empty((0, self.embedding_size), np.float32)
+
+    @torch.inference_mode()
+    def _chunk(self, faces: np.ndarray) -> np.ndarray:
+        if self.colour == "grey":  # in float it would be a third of the time
+            faces = images.grey(faces)
+        padded = np.zeros((CHUNK, *faces.shape[1:]), np.uint8)
+        padded[: len(faces)] = faces
+        x = standardised(padded, self.colour).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.net(x).float().numpy()[: len(faces)]
 
 
-def _taken(backend: str, weights: Path) -> int | None:
-    if backend == "arc2face":
-        return ARC2FACE
-    if backend == "embedded":
-        return _on_card(weights / "recogniser.json")
-    file = weights / "vec2face_generator.pth"
-    shape = checkpoints.shapes(file).get("latent_prior_proj_f.weight", []) if file.is_file() else []
-    return shape[1] if len(shape) == 2 else None
+def build(card: Mapping[str, Any]) -> nn.Module:
+    """Return the untrained network that a card describes."""
+    module = import_module(f"stages.backbones.{card['architecture']}")
+    net = getattr(module, card["architecture"].capitalize())
+    colours = images.CHANNELS[card["colour"]]
+    chosen = {key: card[key] for key in ("blocks", "squeeze_excitation", "fold_stem") if key in card}
+    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **chosen)
 
 
-def _on_card(file: Path) -> int | None:
-    card = artifacts.read_json(file) if file.is_file() else None
-    return card.get("embedding_size") if isinstance(card, dict) else None
+def save(file: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:
+    """Write a network and its card: architecture, widths, embedding_size, size_px, colour; others are kept too."""
+    tensors = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+    artifacts.write_weights(file, tensors, {**card, "standardise": "per image, over all colours"})
+
+
+def load(file: str | Path, card_file: str | Path | None = None) -> Embedded:
+    """Return the recogniser in `file`; raises ValueError when file and card do not fit each other."""
+    tensors, card = artifacts.read_weights(file, card_file)
+    try:
+        net = build(card)
+        missing, unexpected = net.load_state_dict(tensors, strict=False)
+    except (KeyError, ModuleNotFoundError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{file}: weights and card do not fit: {' '.join(str(error).split())[:200]}") from error
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ValueError(f"{file}: missing tensors {missing}, unexpected {unexpected}")
+    return Embedded(net, card)

@@ -106,7 +106,7 @@ def threads() -> ThreadPoolExecutor:
 
 
 def _fail(line: str) -> NoReturn:
-    """Print an error and exit; under `stages.tools.launch` the first rank that fails leaves it to the launcher."""
+    """Print an error and exit; under `stages.common.launch` the first rank that fails leaves it to the launcher."""
     sys.stdout.flush()
     file = os.environ.get(ERROR_FILE)
     if file is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts
@@ -26,6 +27,11 @@ FILE = b"ARROW1\0\0"  # how a file begins; a stream follows, then a footer
 END = b"\xff\xff\xff\xff\0\0\0\0"  # how a stream ends
 EXPANDED_BYTES, EXPANDED_TIMES = 1 << 26, 4  # what is compressed may take so much memory, or so many times the file
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises over corrupt bytes
+
+
+def pairs(a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> pa.Table:
+    """Return the table of pairs (p,): their rows, whether both show one person, and the fold."""
+    return of(PAIRS, {"a": a, "b": b, "same": same, "fold": fold})
 
 
 def of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts
-from stages.formats import paired, pickles
-from stages.formats.paired import Benchmark
+from stages.formats import benchmark_pairs, pickles
+from stages.formats.benchmark_pairs import Benchmark
 
 PROTOCOL = 4  # the oldest that every reader of today and Python's fast path share
 MOST_UNPACKED = 16  # times the size of an .xz: encoded images hardly shrink, and arrays of pixels not to less
@@ -21,7 +21,7 @@ def read(file: Path) -> Benchmark:
     """Return the benchmark in a .bin or .xz; raises ValueError when it is broken, carries code or is something else."""
     images, same = _parts(pickles.load(_content(file), str(file)), file)
     digests = {key: hashlib.sha256(image).digest() for key, image in _distinct(images).items()}
-    return paired.by_content(
+    return benchmark_pairs.by_content(
         file,
         len(images),
         images.__getitem__,
@@ -48,7 +48,7 @@ def _content(file: Path) -> bytes:
 def _parts(held: Any, file: Path) -> tuple[list[bytes], np.ndarray]:
     match held:
         case [list() | tuple() | np.ndarray() as first, list() | tuple() | np.ndarray() as second]:
-            images, same = list(first), paired.labels(file, second)
+            images, same = list(first), benchmark_pairs.labels(file, second)
         case _:
             raise ValueError(f"{file}: holds {type(held).__name__}; allowed: (images, labels)")
     wrong = [i for i, image in enumerate(images) if not isinstance(image, bytes | np.ndarray)]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import artifacts, photographs
-from stages.formats import paired
-from stages.formats.paired import Benchmark
+from stages.common import artifacts
+from stages.foreign import photographs
+from stages.formats import benchmark_pairs
+from stages.formats.benchmark_pairs import Benchmark
 
 
 def read(folder: Path) -> Benchmark:
@@ -30,7 +31,7 @@ def read(folder: Path) -> Benchmark:
     pixels = np.memmap(file, np.float32, "r", shape=tuple(sizes))
     lists = [parent / f"{folder.name}_list.npy" for parent in (folder, folder.parent)]
     list_file = next((file for file in lists if file.is_file()), lists[0])
-    same = paired.labels(list_file, artifacts.read_array(list_file))
+    same = benchmark_pairs.labels(list_file, artifacts.read_array(list_file))
 
     def encoded(row: int) -> bytes:
         with np.errstate(over="ignore"):
@@ -39,6 +40,6 @@ def read(folder: Path) -> Benchmark:
             raise ValueError(f"{file}: image {row}: values outside -1 to 1")
         return photographs.lossless(np.ascontiguousarray(grey.astype(np.uint8)))
 
-    return paired.by_content(
+    return benchmark_pairs.by_content(
         file, len(pixels), encoded, lambda row: f"{file}: image {row}", same, lambda row: pixels[row].tobytes()
     )

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import artifacts, photographs
-from stages.formats import paired, text
-from stages.formats.paired import Benchmark
+from stages.common import artifacts
+from stages.foreign import photographs
+from stages.formats import benchmark_pairs, text
+from stages.formats.benchmark_pairs import Benchmark
 
 
 def read(folder: Path) -> Benchmark:
@@ -25,6 +26,6 @@ def read(folder: Path) -> Benchmark:
         return photographs.lossless(np.ascontiguousarray(pixels[row].transpose(1, 2, 0)))
 
     same = np.array(words) == "1"
-    return paired.by_content(
+    return benchmark_pairs.by_content(
         file, len(pixels), encoded, lambda row: f"{file}: image {row}", same, lambda row: pixels[row].tobytes()
     )

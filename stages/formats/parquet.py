@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from stages import formats
 from stages.common import artifacts, tables
-from stages.formats import Faces, columns, layouts, pages
+from stages.formats import Faces, columns, layouts, parquet_pages
 from stages.formats.columns import Labelled
 
 ROWS_PER_GROUP = 256  # read together
@@ -60,7 +60,7 @@ class Tables:
         try:
             chunks = {chunk.path_in_schema: chunk for chunk in map(found.column, range(found.num_columns))}
             data = memoryview(pa.memory_map(str(name)).read_buffer()).cast("B")
-            expanded = pages.expanded(data, chunks[leaf])
+            expanded = parquet_pages.expanded(data, chunks[leaf])
         except (*tables.BROKEN, KeyError, ValueError) as error:
             raise ValueError(f"{source}: {artifacts.brief(error)}") from error
         tables.check_expansion(expanded, chunks[leaf].total_compressed_size, source)

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stages.common import alignment, artifacts, pretrained, ranks, shards
-from stages.common.alignment import Aligner
+from stages.common import artifacts, ranks, shards
 from stages.common.shards import Drawn, Provenance
+from stages.foreign import alignment, pretrained
+from stages.foreign.alignment import Aligner
 from stages.settings.gallery import Denoising, Gallery
 from stages.settings.world import World
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import alignment, images, photographs, shards
-from stages.common.alignment import Aligner
+from stages.common import images, shards
 from stages.common.shards import Drawn, Provenance
+from stages.foreign import alignment, photographs
+from stages.foreign.alignment import Aligner
 from stages.formats import layouts
 from stages.settings.gallery import Gallery
 from stages.settings.world import World

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.common import alignment, pretrained, ranks, sphere
-from stages.common.alignment import Aligner
+from stages.common import ranks, sphere
+from stages.foreign import alignment, pretrained
+from stages.foreign.alignment import Aligner
 from stages.settings.generate import Diffusion, Generate
 from stages.settings.world import World
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from stages.backbones.inverter import Inverter
-from stages.common import artifacts, images
-from stages.recognisers import embedded
+from stages.common import artifacts, images, networks
 from stages.settings.generate import Generate
 from stages.settings.world import World
 from stages.world import identity, render, style
@@ -32,7 +31,7 @@ class EmbeddedGenerator:
     rows_at_once = 5
 
     def __init__(
-        self, recogniser: embedded.Embedded, inverter: Inverter, size_px: int, spread: float, refine_steps: int
+        self, recogniser: networks.Embedded, inverter: Inverter, size_px: int, spread: float, refine_steps: int
     ) -> None:
         """Hold the recogniser whose rows are drawn, its inverter, and the style's spread."""
         self.recogniser, self.inverter = recogniser, inverter.eval()
@@ -115,7 +114,7 @@ class EmbeddedGenerator:
 
 def load(cfg: Generate, world: World) -> EmbeddedGenerator:
     """Return the generator of the pretrained networks; raises ValueError when a file is missing or does not fit."""
-    recogniser = embedded.load(Path(cfg.weights) / "recogniser.safetensors")
+    recogniser = networks.load(Path(cfg.weights) / "recogniser.safetensors")
     file = Path(cfg.weights) / "inverter.safetensors"
     tensors, card = artifacts.read_weights(file)
     try:

@@ -13,7 +13,8 @@ from scipy import special
 from torch import Tensor, nn
 
 from stages.backbones.vec2face import SIDE_PX, TOKENS, Vec2Face
-from stages.common import artifacts, checkpoints, images, pretrained
+from stages.common import artifacts, images
+from stages.foreign import checkpoints, pretrained
 from stages.settings.generate import Generate
 from stages.settings.world import World
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from stages.heads import MarginHead
+from stages.training.heads import MarginHead
 
 EDGE = 1e-6  # cosines this near to +-1 are moved inwards: the angle has no finite slope there
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from stages.heads import MarginHead
+from stages.training.heads import MarginHead
 
 
 class CosFace(MarginHead):

@@ -9,7 +9,7 @@ simulation. Compare the capacity of Razeghi (arXiv 2604.10641), which is an idea
 import numpy as np
 from scipy.special import gammaln
 
-from stages.metrics import clustered
+from stages.metrics import cluster_means
 
 
 def threshold(x: np.ndarray, identity: np.ndarray, false_match_rate: float) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def curve(count: np.ndarray, probe: np.ndarray, people: int, seed: int) -> np.nd
 
     count, probe (p,) are those of `confusions`; the 95 % interval resamples the probes' identities.
     """
-    return clustered.means(confused(count, people, np.arange(2, people + 1)), probe, seed)
+    return cluster_means.means(confused(count, people, np.arange(2, people + 1)), probe, seed)
 
 
 def fitting(share: np.ndarray, allowed: float) -> int:

@@ -1,10 +1,10 @@
 """Packing: what places identities on the embedding sphere. One sampler a file, named as in params.yaml.
 
 A sampler takes the gallery's unit rows x_ref (n, d) and native norms (n,), and returns unit rows x_id (m, d) and norms
-(m,), all float32. The other modules are parts: the objective and its solver, closed forms, bounds, the front of
-`alpha`. To add a sampler, write a module with the function `sample` of the Protocol `Sampler`, and add its name to
-`Pack.method` in stages/settings/pack.py; a new part goes into the `deps` of `pack`. tests/packing/test_samplers.py runs
-every name there. An edit of a part runs `pack` again, and what follows only if data/pack changes.
+(m,), all float32. The other modules are parts: the objective and its solver, closed forms, the front of `alpha`. To add
+a sampler, write a module with the function `sample` of the Protocol `Sampler`, and add its name to `Pack.method` in
+stages/settings/pack.py. tests/packing/test_samplers.py runs every name there. Only `pack` depends on this folder: an
+edit runs it again, and what follows only if data/pack changes.
 """
 
 from importlib import import_module

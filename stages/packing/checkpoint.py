@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from stages.common import artifacts
-from stages.packing.exchange import Exchange
+from stages.packing.collectives import Exchange
 from stages.packing.solver import State
 from stages.settings.pack import Pack
 

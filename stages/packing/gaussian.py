@@ -6,7 +6,7 @@ a draw that is too similar to one already kept. Vectors have their native norm t
 
 import numpy as np
 
-from stages.packing import normal
+from stages.packing import fitted_gaussian
 from stages.settings.pack import Pack
 
 DRAWS_PER_IDENTITY = 100
@@ -18,10 +18,10 @@ def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray,
 
     Raises ValueError when 100 draws per identity do not hold m such rows.
     """
-    gallery, rng = normal.fit(x_ref, norms), np.random.default_rng(cfg.seed)
+    gallery, rng = fitted_gaussian.fit(x_ref, norms), np.random.default_rng(cfg.seed)
     x, lengths = np.empty((0, x_ref.shape[1]), np.float32), np.empty(0, np.float32)
     for _ in range(-(-cfg.identities * DRAWS_PER_IDENTITY // BATCH)):
-        unit, norm = normal.draw(gallery, BATCH, rng)
+        unit, norm = fitted_gaussian.draw(gallery, BATCH, rng)
         kept = _apart(unit, x, cfg.max_cosine)
         x, lengths = np.concatenate([x, unit[kept]]), np.concatenate([lengths, norm[kept]])
         if len(x) >= cfg.identities:

@@ -12,12 +12,12 @@ import torch
 from tqdm import tqdm
 
 from stages.common import sphere
-from stages.packing import closed, course, lowdim, median_norms
-from stages.packing.bounds import lower_bound
+from stages.metrics.bounds import lower_bound
+from stages.packing import closed_forms, history, lowdim, median_norms
 from stages.packing.checkpoint import Checkpoint
-from stages.packing.select import select
+from stages.packing.distant_start import select
+from stages.packing.random_start import parted, random_rows
 from stages.packing.solver import Solver, State
-from stages.packing.start import parted, random_rows
 from stages.packing.tiles import device
 from stages.settings.pack import Pack
 
@@ -29,17 +29,17 @@ def sample(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray,
     what the rows of alpha 0 would score where these are searched for.
     """
     x = packed(x_ref, cfg)
-    if lowdim.solves(*x.shape) and not (cfg.alpha == 0 and closed.known(*x.shape)):
+    if lowdim.solves(*x.shape) and not (cfg.alpha == 0 and closed_forms.known(*x.shape)):
         x = lowdim.optimum(x_ref, cfg, x)
-        course.record([])  # a search has none
+        history.record([])  # a search has none
     return x, median_norms(norms, len(x))
 
 
 def packed(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
     """Return unit rows (m, d) by the solver or, where that has a lower J, by a closed form."""
     m, d = cfg.identities, x_ref.shape[1]
-    if cfg.alpha == 0 and closed.known(m, d):
-        return closed.optimum(m, d, cfg.seed)
+    if cfg.alpha == 0 and closed_forms.known(m, d):
+        return closed_forms.optimum(m, d, cfg.seed)
     return lowdim.least(x_ref, cfg, solve(*start(x_ref, cfg), x_ref, cfg))
 
 
@@ -70,5 +70,5 @@ def solve(x: np.ndarray, row: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> np.nd
             keep.save_now_and_then(state, solver.exchange)
 
         best = solver.run(state, each)
-    course.record(state.course)
+    history.record(state.course)
     return best.cpu().numpy()

@@ -13,10 +13,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stages.common import sphere
-from stages.packing import closed
+from stages.packing import closed_forms
 from stages.packing.neighbours import nearest_gallery
 from stages.packing.objective import objective
-from stages.packing.start import parted, random_rows
+from stages.packing.random_start import parted, random_rows
 from stages.settings.pack import Pack
 
 BETA, LAST = (4.0, 15.0), 1000.0  # of the anneal: where every other restart begins, and where all end
@@ -77,13 +77,13 @@ def optimum(x_ref: np.ndarray, cfg: Pack, start: np.ndarray) -> np.ndarray:
     Among them are `start` (m, d), closed forms and, where alpha is above 0, the rows of alpha 0.
     """
     m, d = cfg.identities, x_ref.shape[1]
-    if closed.known(m, d):
-        free = closed.optimum(m, d, cfg.seed)
+    if closed_forms.known(m, d):
+        free = closed_forms.optimum(m, d, cfg.seed)
     else:
         free = _search(_Problem(x_ref, 0.0, cfg.separation), m, cfg.seed, [])
     if cfg.alpha == 0:
         return min(free, start, key=_Problem(x_ref, 0.0, cfg.separation).value)
-    known = [start, closed.turned(free, x_ref, cfg.seed)]
+    known = [start, closed_forms.turned(free, x_ref, cfg.seed)]
     return _search(_Problem(x_ref, cfg.alpha, cfg.separation), m, cfg.seed, known)
 
 
@@ -93,11 +93,11 @@ def least(x_ref: np.ndarray, cfg: Pack, x: np.ndarray) -> np.ndarray:
     It is turned only where it wins as it is: in many dimensions that is rare, and turning dear.
     """
     m, d = x.shape
-    if not closed.known(m, d):
+    if not closed_forms.known(m, d):
         return x
-    known = closed.optimum(m, d, cfg.seed)
+    known = closed_forms.optimum(m, d, cfg.seed)
     best = min(x, known, key=_Problem(x_ref, cfg.alpha, cfg.separation).value)
-    return x if best is x else closed.turned(known, x_ref, cfg.seed)
+    return x if best is x else closed_forms.turned(known, x_ref, cfg.seed)
 
 
 def _search(problem: _Problem, m: int, seed: int, known: list[np.ndarray]) -> np.ndarray:
@@ -107,8 +107,8 @@ def _search(problem: _Problem, m: int, seed: int, known: list[np.ndarray]) -> np
     thin = replace(problem, x_ref=x_ref[:: -(-n // GALLERY)])
     begun = [_begin(thin, m, kind % 3, rng) for kind in range(np.clip(PAIRS // m**2, *RESTARTS))]
     ended = list(_anneal(thin, np.stack(begun).astype(np.float32)))
-    if m <= closed.ROOTS.get(d, 0):
-        ended.append(closed.rotated(closed.roots(d)[:m], d, seed))
+    if m <= closed_forms.ROOTS.get(d, 0):
+        ended.append(closed_forms.rotated(closed_forms.roots(d)[:m], d, seed))
     best = sorted(ended, key=thin.value)[: np.clip(POLISHED // m**2, 1, 4)] + known
     return sphere.unit_rows(min([*best, *(_polish(problem, x) for x in best)], key=problem.value))
 

@@ -36,12 +36,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from stages.packing import orbits
-from stages.packing.course import Course
-from stages.packing.exchange import Exchange
+from stages.packing.collectives import Exchange
+from stages.packing.distant_start import exchange
+from stages.packing.history import Course
 from stages.packing.objective import combine
-from stages.packing.products import Products
-from stages.packing.select import exchange
-from stages.packing.start import parted
+from stages.packing.operands import Products
+from stages.packing.random_start import parted
 from stages.packing.tiles import fast_dtype, nearest_among, nearest_other, nearest_row, tiles
 from stages.settings.pack import Pack
 

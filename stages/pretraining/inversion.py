@@ -10,9 +10,8 @@ from torch import nn
 from tqdm import tqdm
 
 from stages.backbones.inverter import Inverter
-from stages.common import artifacts, ranks, sphere
+from stages.common import artifacts, networks, ranks, sphere
 from stages.pretraining.recognition import EMBEDDING_SIZE, SIZE_PX
-from stages.recognisers import embedded
 from stages.settings.pretrain import Pretrain
 from stages.world import identity
 from stages.world.album import portraits
@@ -29,7 +28,7 @@ def train(cfg: Pretrain, folder: Path) -> None:
     A cycle through a learned surrogate of the renderer failed in the prototype: it exploits the surrogate where no
     face was seen. Plain regression to the parameters does not.
     """
-    recogniser = embedded.load(folder / "recogniser.safetensors")
+    recogniser = networks.load(folder / "recogniser.safetensors")
     album = portraits("inverter", cfg.seed, cfg.inverter_identities, 1, "studio", cfg.studio_spread)
     starts = range(0, cfg.inverter_identities, CHUNK)
     files = {folder / f".embedded-{start:07d}.npy": start for start in starts}

@@ -9,9 +9,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from stages.common import ranks
+from stages.common import networks, ranks
 from stages.pretraining.recognition import SIZE_PX
-from stages.recognisers import embedded
 from stages.settings.pretrain import Pretrain
 from stages.world import style
 from stages.world.album import Album, portraits
@@ -35,20 +34,20 @@ def train(cfg: Pretrain, file: Path) -> None:
     """
     faces, pose_deg = _posed("pose", cfg, cfg.pose_faces, "wild", cfg.wild_spread)
     torch.manual_seed(cfg.seed)
-    net = embedded.build(CARD)
+    net = networks.build(CARD)
     fit(net, faces, pose_deg, cfg)
     errors = {}
     for domain, spread in (("wild", cfg.wild_spread), ("studio", cfg.studio_spread)):
         unseen, asked_deg = _posed(f"pose-unseen-{domain}", cfg, UNSEEN, domain, spread)
         with torch.no_grad():
-            found_deg = UNIT_DEG * embedded.Embedded(net, CARD).features(torch.from_numpy(unseen).float()).numpy()
+            found_deg = UNIT_DEG * networks.Embedded(net, CARD).features(torch.from_numpy(unseen).float()).numpy()
         error = np.abs(found_deg - asked_deg)
         names = ("yaw_error_deg", "pitch_error_deg")
         errors[domain] = dict(zip(names, error.mean(0), strict=True))
         near = np.abs(asked_deg[:, 0]) <= 40
         errors[f"{domain}_within_40_deg"] = dict(zip(names, error[near].mean(0), strict=True))
     seen = {"people": cfg.pose_faces, "epochs": cfg.pose_epochs, "population": "pose", "unseen": errors}
-    embedded.save(file, net, {**CARD, **seen})
+    networks.save(file, net, {**CARD, **seen})
 
 
 def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) -> None:
@@ -61,7 +60,7 @@ def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) 
     for step in tqdm(range(steps), "train pose", disable=ranks.rank() != 0, ncols=80, file=sys.stdout):
         rng = np.random.default_rng([cfg.seed, step, 6])
         rows = rng.choice(len(faces), BATCH, replace=False)
-        x, wanted = embedded.standardised(faces[rows], "grey"), target[rows]
+        x, wanted = networks.standardised(faces[rows], "grey"), target[rows]
         if step % 2:  # a mirrored head looks to the other side
             x, wanted = x.flip(3), wanted * torch.tensor([-1.0, 1.0])
         with torch.autocast("cpu", torch.bfloat16):

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stages.common import ranks
-from stages.common.decorrelation import decorrelation
-from stages.recognisers import embedded
+from stages.common import networks, ranks
 from stages.settings.pretrain import Pretrain
+from stages.training.decorrelation import decorrelation
 from stages.world.album import portraits
 
 SIZE_PX = 64
@@ -48,11 +47,11 @@ def train(recipe: Recipe, cfg: Pretrain, file: Path) -> None:
     faces, who = _faces(recipe.population, cfg, cfg.identities, cfg.images)
     epochs = cfg.judge_epochs if recipe.population == "judge" else cfg.epochs
     torch.manual_seed(cfg.seed + (recipe.population == "judge"))  # initial weights and dropout
-    net = embedded.build(recipe.card())
+    net = networks.build(recipe.card())
     fit(net, recipe, faces, who, epochs, cfg)
     accuracy = unseen_accuracy(net, recipe, cfg)
     seen = {"people": cfg.identities, "images": len(faces), "epochs": epochs, "population": recipe.population}
-    embedded.save(file, net, {**recipe.card(), **seen, "loss": recipe.loss, "unseen_accuracy": accuracy})
+    networks.save(file, net, {**recipe.card(), **seen, "loss": recipe.loss, "unseen_accuracy": accuracy})
 
 
 def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epochs: int, cfg: Pretrain) -> None:
@@ -68,7 +67,7 @@ def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epoc
     progress = tqdm(order, f"train {recipe.population}", steps, disable=ranks.rank() != 0, ncols=80, file=sys.stdout)
     for step, rows in enumerate(progress):
         rng = np.random.default_rng([cfg.seed, step, 3])
-        x = embedded.standardised(jitter(torch.from_numpy(faces[rows]), rng), recipe.colour)
+        x = networks.standardised(jitter(torch.from_numpy(faces[rows]), rng), recipe.colour)
         with torch.autocast("cpu", torch.bfloat16):
             features = net(x.contiguous(memory_format=torch.channels_last))
         margin = recipe.margin * min(1.0, step / (WARM_UP * steps))
@@ -126,7 +125,7 @@ def _faces(population: str, cfg: Pretrain, people: int, depth: int) -> tuple[np.
 def unseen_accuracy(net: nn.Module, recipe: Recipe, cfg: Pretrain) -> float:
     """Return the ten-fold accuracy on pairs of people kept for this figure: no recipe was chosen on them."""
     faces, _ = _faces("unseen", cfg, cfg.unseen_identities, UNSEEN_IMAGES)
-    x = embedded.Embedded(net, recipe.card()).embed(faces)
+    x = networks.Embedded(net, recipe.card()).embed(faces)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     rng = np.random.default_rng([cfg.seed, 4])
     score, same = [], []

@@ -8,7 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from stages.protocols import pairs
+from stages.protocols import drawn_pairs
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
 from stages.world import identity, style
@@ -25,7 +25,7 @@ class Protocol:
     """What a protocol compares: images per person, which may meet, how their styles are set, matched impostors."""
 
     depth: int
-    combos: pairs.Combos
+    combos: drawn_pairs.Combos
     restyle: Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor] | None = None
     matched: bool = False
 
@@ -49,11 +49,11 @@ def aged(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator)
 
 
 PROTOCOLS = {
-    "lfw": Protocol(6, pairs.any_two(6)),
-    "cfp-fp": Protocol(2 * HALF, pairs.across(HALF), turned(PROFILE_DEG)),
-    "agedb": Protocol(2 * HALF, pairs.across(HALF), aged),
-    "calfw": Protocol(2 * HALF, pairs.across(HALF), aged, matched=True),
-    "cplfw": Protocol(2 * HALF, pairs.across(HALF), turned(TURNED_DEG), matched=True),
+    "lfw": Protocol(6, drawn_pairs.any_two(6)),
+    "cfp-fp": Protocol(2 * HALF, drawn_pairs.across(HALF), turned(PROFILE_DEG)),
+    "agedb": Protocol(2 * HALF, drawn_pairs.across(HALF), aged),
+    "calfw": Protocol(2 * HALF, drawn_pairs.across(HALF), aged, matched=True),
+    "cplfw": Protocol(2 * HALF, drawn_pairs.across(HALF), turned(TURNED_DEG), matched=True),
 }
 
 
@@ -67,7 +67,7 @@ def make(name: str, cfg: Benchmarks, world: World) -> tuple[Album, pa.Table]:
         album = replace(album, style=protocol.restyle(album.style, album.z, album.rows.index, rng))
     traits = _standardised(album.z[:: protocol.depth]) if protocol.matched else None
     key = [cfg.seed, *name.encode()]
-    return album, pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, traits)
+    return album, drawn_pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, traits)
 
 
 def in_studio(album: Album, world: World) -> Album:

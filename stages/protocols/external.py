@@ -5,21 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, photographs
-from stages.common.alignment import Aligner
-from stages.formats import bin, layouts, memfile, npy, pairs, saved
-from stages.formats.paired import Benchmark
+from stages.common import images
+from stages.foreign import photographs
+from stages.foreign.alignment import Aligner
+from stages.formats import bin, cvlface, layouts, memfile, npy, pair_lists
+from stages.formats.benchmark_pairs import Benchmark
 from stages.settings.benchmarks import Crop
 
 ROOT = Path("data/external/benchmarks")
 DOMAIN = "external"
 READERS: dict[str, Callable[[Path], Benchmark]] = {
-    "pairs": pairs.read,
+    "pairs": pair_lists.read,
     "bin": bin.read,
     "npy": npy.read,
     "memfile": memfile.read,
-    "arrow": saved.read,
-    "parquet": saved.read,
+    "arrow": cvlface.read,
+    "parquet": cvlface.read,
 }
 
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from stages.backbones.iresnet import SHRINK, Iresnet
-from stages.common import artifacts, checkpoints
-from stages.recognisers import published
-from stages.recognisers.published import Card, Published
+from stages.common import artifacts
+from stages.foreign import checkpoints, published
+from stages.foreign.published import Card, Published
 
 CHUNK, CHUNK_CUDA = 16, 128  # faces a call
 EPS = 1e-5  # of every normalisation, in all of these networks

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import graphs
-from stages.recognisers import published
-from stages.recognisers.published import Published
+from stages.foreign import graphs, published
+from stages.foreign.published import Published
 
 CHUNK, CHUNK_CUDA = 16, 128  # faces a call where the network leaves the batch free
 CUDA = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"})

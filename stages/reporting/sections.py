@@ -8,11 +8,9 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
-from stages import recognisers
-from stages.common import artifacts, params, sphere
+from stages.common import artifacts, params, recognisers, sphere
 from stages.common.images import Shards
 from stages.metrics import bootstrap
-from stages.packing.start import start
 from stages.reporting import faces, figures, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.results import FAR_GRID, Contrast, Variant
@@ -208,9 +206,10 @@ def identities(found: Inputs) -> list[Block]:
     """Show cosines before and after rendering and the angles of the packing."""
     x_id, x_ref = artifacts.read_rows(DATA / "pack", "x_id")[0], artifacts.read_rows(DATA / "embed", "x_ref")[0]
     cfg = params.load("pack", Pack)
+    some = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
     angles_deg = {
         f"gallery, {len(x_ref):,} rows": _nearest_deg(x_ref),
-        f"random of it, {len(x_id):,} rows": _nearest_deg(start(x_ref, len(x_id), cfg.seed)),
+        f"random of it, {len(some):,} rows": _nearest_deg(x_ref[some]),
         f"packed, {len(x_id):,} rows": _nearest_deg(x_id),
     }
     asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")

@@ -8,7 +8,7 @@ from sklearn.manifold import MDS
 
 from stages.common import sphere
 from stages.common.images import Shards
-from stages.recognisers import Recogniser
+from stages.common.networks import Recogniser
 
 SEED = 0  # of the map, which has no other meaning than its distances
 MEASURED = 40  # people behind a mean distance: with the few on the map it would be chance

@@ -5,5 +5,5 @@ is allowed. The names of backends are Literals here (those of recognisers stand 
 sections share them): to add a backend is to add its name. A new key is a field here and a line in params.yaml;
 tests/test_pipeline.py compares the two, and asks that something reads the key. A new section is named in
 `stages.validate`, which also checks what takes two sections to be seen. Nothing here imports more of ours than
-`stages.common.params`, and nothing reads a file. A stage depends on the settings that it imports, `validate` on all.
+`common`, and nothing reads a file. A stage depends on the settings that it imports, `validate` and `report` on all.
 """

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from stages import generators
-from stages.common import params, pretrained, sphere
+from stages.common import params, sphere
+from stages.foreign import pretrained
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Generate
 from stages.settings.world import World

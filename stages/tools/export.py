@@ -24,8 +24,9 @@ import numpy as np
 import pyarrow as pa
 
 from stages import formats, variants
-from stages.common import artifacts, images, photographs, tables
-from stages.formats import Faces, bin, folder, lmdb, parquet, rec, saved, webdataset
+from stages.common import artifacts, images, tables
+from stages.foreign import photographs
+from stages.formats import Faces, bin, cvlface, folder, lmdb, parquet, rec, webdataset
 from stages.tools import command
 
 DATA = Path("data")
@@ -38,7 +39,7 @@ SETS: dict[str, Callable[[Path, Faces], None]] = {
     "parquet": parquet.write,
     "lmdb": lmdb.write,
 }
-BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin": bin.write, "arrow": saved.write}
+BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin": bin.write, "arrow": cvlface.write}
 
 
 class Chosen:

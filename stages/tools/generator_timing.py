@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from stages.common import artifacts, pretrained
+from stages.common import artifacts
+from stages.foreign import pretrained
 
 FILE = Path("reports/timing/generate.md")
 CONTESTS = {  # modules with `contests(folder, size, images, steps)`

@@ -13,7 +13,7 @@ import numpy as np
 
 from stages import formats
 from stages.common import artifacts, images, shards
-from stages.formats import Faces, bin, folder, memfile, npy, saved, training
+from stages.formats import Faces, bin, cvlface, folder, memfile, npy, training_sets
 from stages.tools import command
 from stages.tools.export import new
 
@@ -35,7 +35,7 @@ def write_shards(out: Path, faces: Faces) -> None:
 
 def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
     """Write a training set as shards or folders; returns what was written in words."""
-    faces = training.READERS[kind](path)
+    faces = training_sets.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
     return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{formats.passed_over(faces.passed)}"
@@ -46,14 +46,14 @@ def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
     benchmark = BENCHMARKS[kind](path)
     a, b, same = (benchmark.pairs[name].to_numpy() for name in ("a", "b", "same"))
     with artifacts.output_folder(out) as fresh:
-        saved.write(fresh, [benchmark.encoded(int(row)) for row in np.stack([a, b], 1).ravel()], same)
+        cvlface.write(fresh, [benchmark.encoded(int(row)) for row in np.stack([a, b], 1).ravel()], same)
     return f"{len(same)} pairs of {len(benchmark.identity)} images"
 
 
 def main(words: Sequence[str]) -> str:
     """Run the command."""
     parser = argparse.ArgumentParser("ingest", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--from", required=True, choices=[*training.READERS, *BENCHMARKS], dest="kind")
+    parser.add_argument("--from", required=True, choices=[*training_sets.READERS, *BENCHMARKS], dest="kind")
     parser.add_argument("--to", choices=["shards", "folder"], default="shards", help="of a training set")
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.optimize import bisect
 
 from stages.common import sphere
-from stages.packing.start import DUPLICATE
-from stages.recognisers.embedded import load
+from stages.common.networks import load
+from stages.packing.random_start import DUPLICATE
 from stages.world.album import portraits
 
 ALPHAS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)

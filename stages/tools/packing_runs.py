@@ -27,10 +27,10 @@ from torch import Tensor
 
 from stages.common import artifacts
 from stages.packing import hyperface, orbits, reference
+from stages.packing.distant_start import select
 from stages.packing.objective import objective
-from stages.packing.select import select
+from stages.packing.random_start import parted, random_rows
 from stages.packing.solver import Solver, State
-from stages.packing.start import parted, random_rows
 from stages.settings.pack import Pack
 from stages.tools.packing_cells import Cell, rows, tightness, tuning
 

@@ -26,8 +26,8 @@ import torch
 from torch.nn.functional import normalize
 
 from stages.common import scratch
+from stages.metrics.bounds import lower_bound
 from stages.packing import hyperface
-from stages.packing.bounds import lower_bound
 from stages.packing.solver import Solver
 from stages.tools import packing_tables as tables
 from stages.tools.packing_cells import ALPHAS, TUNING_SEEDS, Cell, Drawn, drawn, rows, world

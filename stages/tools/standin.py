@@ -22,7 +22,7 @@ from torch import Tensor
 
 from stages.backbones.iresnet import Iresnet
 from stages.backbones.vec2face import Vec2Face
-from stages.common import pretrained
+from stages.foreign import pretrained
 from stages.tools import command
 
 SIZES: dict[str, dict[str, Any]] = {

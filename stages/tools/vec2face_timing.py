@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from stages import generators
-from stages.common import params, pretrained, sphere
+from stages.common import params, sphere
+from stages.foreign import pretrained
 from stages.generators.vec2face import CHUNK, Vec2FaceGenerator
 from stages.settings.generate import Generate
 from stages.settings.world import World

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages import heads
-from stages.common.decorrelation import decorrelation
-from stages.recognisers import embedded
+from stages.common import networks
 from stages.settings.train import Train
+from stages.training import heads
 from stages.training.batches import Batch, Labels, batches
+from stages.training.decorrelation import decorrelation
 from stages.training.samples import Samples
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
@@ -35,7 +35,7 @@ def fit(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # initial weights and dropout
-        net = embedded.build(cfg.card()).train().to(memory_format=torch.channels_last)  # pyright: ignore
+        net = networks.build(cfg.card()).train().to(memory_format=torch.channels_last)  # pyright: ignore
         head = heads.load(cfg.head, samples.classes, cfg.embedding_size, cfg.scale, margin=0)
         optimiser = _optimiser(nn.ModuleList([net, head]), cfg)
         steps, losses = steps_of(cfg), []
@@ -67,7 +67,7 @@ def loss_of(net: nn.Module, head: heads.Head, batch: Batch, cfg: Train) -> Tenso
 
     A face mixed from two domains has psi of one's loss and 1 - psi of the other's.
     """
-    x = embedded.standardised(batch.faces, cfg.colour).contiguous(memory_format=torch.channels_last)
+    x = networks.standardised(batch.faces, cfg.colour).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         embedding = net(x)
     embedding = embedding.float()

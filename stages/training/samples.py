@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, images, tables
-from stages.recognisers.frames import Frame
+from stages.common.frames import Frame
 
 DOMAINS = ("main", "mix")
 

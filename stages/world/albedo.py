@@ -6,7 +6,7 @@ from types import EllipsisType
 import torch
 from torch import Tensor
 
-from stages.world import chart, features, hair, identity
+from stages.world import equal_area, features, hair, identity
 from stages.world.geometry import Bumps, Layout, Person
 
 _TEXTURE_STRENGTH = {"studio": 0.04, "wild": 0.05}
@@ -47,7 +47,7 @@ def skin_colour(p: Person) -> Tensor:
 def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
     """Return the log-albedo (b, 3, G, G) of the skin with residual texture, blush and eye rings."""
     coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, identity.TEXTURE]
-    residual = (coefficients @ chart.texture_bases(domain, identity.TEXTURE_RESIDUALS)).unflatten(1, (3, -1))
+    residual = (coefficients @ equal_area.texture_bases(domain, identity.TEXTURE_RESIDUALS)).unflatten(1, (3, -1))
     red = Bumps(p.age_years)
     red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
     red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)
@@ -69,7 +69,7 @@ def surface_of(p: Person, at: Layout, pixels: Pixels, *, view_light: Tensor, sof
     width in chart units.
     """
     pen = features.Pen(p, at, x=pixels.x, y=pixels.y, z=pixels.head_z, soft=soft)
-    streaks, grain = pixels.noise[:, chart.STREAKS], pixels.noise[:, chart.GRAIN]
+    streaks, grain = pixels.noise[:, equal_area.STREAKS], pixels.noise[:, equal_area.GRAIN]
     hairs = hair.colour(p)[:, :, None, None]
     colour = torch.exp(pixels.tint + features.marks(pen, pixels.noise)[:, None])
     stubble = torch.sigmoid(5.0 * (pixels.beard + 0.07 * grain + 0.05 * streaks - 0.6))

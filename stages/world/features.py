@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from stages.world import chart
+from stages.world import equal_area
 from stages.world.geometry import Layout, Person
 
 
@@ -103,8 +103,8 @@ def marks(pen: Pen, noise: Tensor) -> Tensor:
     """Return log-albedo darkening (b, h, w) anywhere on the skin: grain, freckles, age spots, a mole."""
     amount = torch.nn.functional.softplus(2.0 * (pen.of("freckles") - 0.8)) * 0.5
     turn = torch.sigmoid(3.0 * pen.of("mole_x"))  # which freckle field: differs between people
-    spots = torch.lerp(noise[:, chart.OTHER_FRECKLES], noise[:, chart.FRECKLES], turn)
-    total = 0.022 * (1 + 0.5 * pen.old) * noise[:, chart.GRAIN] - (0.10 * amount + 0.04 * pen.old) * spots
+    spots = torch.lerp(noise[:, equal_area.OTHER_FRECKLES], noise[:, equal_area.FRECKLES], turn)
+    total = 0.022 * (1 + 0.5 * pen.old) * noise[:, equal_area.GRAIN] - (0.10 * amount + 0.04 * pen.old) * spots
     mole_x, mole_y = 0.28 * pen.of("mole_x"), -0.25 + 0.3 * pen.of("mole_y")
     mole = _spot((pen.x - mole_x) / 0.026, (pen.y - mole_y) / 0.026)
     return total - 1.6 * torch.sigmoid(3 * (pen.of("mole_size") - 0.7)) * mole

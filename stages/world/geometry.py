@@ -19,16 +19,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from stages.world import chart, identity, linear, style
+from stages.world import equal_area, identity, linear_expressions, style
 from stages.world.device import constant
-from stages.world.linear import Linear, of
+from stages.world.linear_expressions import Linear, of
 
 _AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow of that size darkens
 _OPEN_SKY = 1.0 / (1.0 + math.exp(-1.6))
 
 
 # What bumps, skull and layout are linear in: the coordinates and columns by name, and what is made of them.
-_INPUTS = (linear.ONE, *identity.NAMES, *style.NAMES, "child", "old", "sag", "old_fat", "smiling", "cleft")
+_INPUTS = (linear_expressions.ONE, *identity.NAMES, *style.NAMES, "child", "old", "sag", "old_fat", "smiling", "cleft")
 _Value = TypeVar("_Value", Tensor, Linear)
 
 
@@ -89,7 +89,7 @@ class _Rows(Generic[_Value]):
 def _field(numbers: Tensor) -> Tensor:
     """Return the summed field (b, G, G) of bumps (b, k, 5), by one product."""
     amp, x, y, wx, wy = numbers.unbind(2)  # (b, k) each
-    axis = chart.texel_axis()
+    axis = equal_area.texel_axis()
     # Far tails are cut at exp(-16): exp of very negative numbers is slow (denormals).
     ex = torch.exp(-((axis - x[..., None]) / wx[..., None]).square().clamp(max=16.0))
     ey = torch.exp(-((axis - y[..., None]) / wy[..., None]).square().clamp(max=16.0))
@@ -163,7 +163,7 @@ def _layout() -> Layout[Linear]:
 @constant
 def _layout_weights() -> Tensor:
     """Return the weights (inputs, 10) of the layout's numbers."""
-    return linear.matrix(vars(_layout()).values(), _INPUTS)
+    return linear_expressions.matrix(vars(_layout()).values(), _INPUTS)
 
 
 def layout_of(p: Person) -> Layout[Tensor]:
@@ -174,11 +174,11 @@ def layout_of(p: Person) -> Layout[Tensor]:
 def _far_side(centre: Tensor, radii: Tensor) -> Tensor:
     """Return the far radius (b, G, G), seen from the origin inside, of ellipsoids by x, y, z (b, 3)."""
     w = radii.pow(-2)
-    d = chart.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
+    d = equal_area.texel_directions().flatten(1)  # (3, G * G): the quadratic's terms are products
     a, b = w @ d.square(), (centre * w) @ d
     e = 1.0 - (centre * centre * w).sum(1, keepdim=True)
     far = (b + torch.addcmul(a * e, b, b).clamp(min=1e-6).sqrt()) / a
-    return far.unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+    return far.unflatten(1, (equal_area.MAP_SIZE, equal_area.MAP_SIZE))
 
 
 def ellipsoid(like: Tensor, centre: tuple[Tensor | float, ...],
@@ -210,7 +210,7 @@ def _base_weights() -> Tensor:
     face = (0.0, -0.14 * long, 0.13, 0.590 * wide + jaw, 0.83 * long, 0.72 * deep)
     neck_x = 0.46 + 0.035 * of("neck_width") + 0.02 * sex - 0.10 * child
     neck = (0.0, -0.85, -0.28, neck_x, 1.25, neck_x)
-    return linear.matrix((*skull, *face, *neck), _INPUTS)
+    return linear_expressions.matrix((*skull, *face, *neck), _INPUTS)
 
 
 def _base(p: Person) -> Tensor:
@@ -294,7 +294,7 @@ def _lower_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
 
 def _weights(bumps: _Rows[Linear]) -> Tensor:
     """Return the weights (inputs, 5 k) of bumps whose numbers are linear."""
-    return linear.matrix([v for row in bumps.rows for v in row], _INPUTS)
+    return linear_expressions.matrix([v for row in bumps.rows for v in row], _INPUTS)
 
 
 @constant
@@ -323,8 +323,8 @@ def ears(p: Person) -> Tensor:
 def skin_radius(p: Person) -> Tensor:
     """Return the radius map (b, G, G) of the bald head without ears, in head units of 0.1 m."""
     bumps = (p.inputs @ _face_weights()).unflatten(1, (-1, 5))
-    bases = chart.residual_bases("shape", identity.SHAPE_RESIDUALS).flatten(1)
-    residual = (p.z[:, identity.SHAPE] @ bases).unflatten(1, (chart.MAP_SIZE, chart.MAP_SIZE))
+    bases = equal_area.residual_bases("shape", identity.SHAPE_RESIDUALS).flatten(1)
+    residual = (p.z[:, identity.SHAPE] @ bases).unflatten(1, (equal_area.MAP_SIZE, equal_area.MAP_SIZE))
     return _base(p) + _field(bumps) + 0.0060 * residual
 
 
@@ -337,10 +337,10 @@ def _slopes(maps: Tensor) -> tuple[Tensor, Tensor]:
 @constant
 def _tangents() -> tuple[Tensor, Tensor, Tensor]:
     """Return du x dv, dv x d and d x du (3, G, G) of the texels' directions d, times texels per length."""
-    d = chart.texel_directions()
+    d = equal_area.texel_directions()
     du, dv = _slopes(d)
     crossed = (torch.linalg.cross(a, b, dim=0) for a, b in ((du, dv), (dv, d), (d, du)))
-    first, second, third = (v * (chart.MAP_SIZE / 2) ** 2 for v in crossed)
+    first, second, third = (v * (equal_area.MAP_SIZE / 2) ** 2 for v in crossed)
     return first, second, third
 
 
@@ -352,14 +352,14 @@ def normals(radius: Tensor) -> Tensor:
     along, about_u, about_v = _tangents()
     ru, rv = (v[:, None] for v in _slopes(radius))
     n = torch.addcmul(torch.addcmul(radius[:, None] * along, ru, about_u, value=-1.0), rv, about_v, value=-1.0)
-    return n / (chart.dot(n, n) + 1e-12).sqrt()[:, None]
+    return n / (equal_area.dot(n, n) + 1e-12).sqrt()[:, None]
 
 
 @constant
 def _box(size: int) -> Tensor:
     """Return the matrix (G / 2, G) that averages `size` neighbours along one axis, at places of half the chart."""
-    place = torch.linspace(0.0, chart.MAP_SIZE - 1.0, chart.MAP_SIZE // 2)
-    away = (place[:, None] - torch.arange(chart.MAP_SIZE)).abs()
+    place = torch.linspace(0.0, equal_area.MAP_SIZE - 1.0, equal_area.MAP_SIZE // 2)
+    away = (place[:, None] - torch.arange(equal_area.MAP_SIZE)).abs()
     near = (size / 2 + 0.5 - away).clamp(0.0, 1.0)  # texels at the ends count in part
     return near / near.sum(1, keepdim=True)
 
@@ -369,7 +369,7 @@ def ambient_occlusion(radius: Tensor) -> Tensor:
     boxes = ((weight, _box(size)) for size, weight in _AO_SCALES.items())
     blurred = sum(weight * (box @ radius @ box.T) for weight, box in boxes)
     assert isinstance(blurred, Tensor)
-    hollow = chart.resized(blurred, chart.MAP_SIZE) - sum(_AO_SCALES.values()) * radius
+    hollow = equal_area.resized(blurred, equal_area.MAP_SIZE) - sum(_AO_SCALES.values()) * radius
     return torch.sigmoid(1.6 - 5.0 * hollow) / _OPEN_SKY
 
 
@@ -378,8 +378,8 @@ def light_visibility(radius: Tensor, light: Tensor, hardness: float) -> Tensor:
 
     radius (b, g, g) is marched towards the light in five steps; g may be coarser than the chart.
     """
-    points = radius[:, None] * chart.texel_directions(radius.shape[-1])
-    towards = chart.Rays(radius, points, light[:, :, None, None].expand_as(points))
+    points = radius[:, None] * equal_area.texel_directions(radius.shape[-1])
+    towards = equal_area.Rays(radius, points, light[:, :, None, None].expand_as(points))
     steps = (0.07, 0.15, 0.27, 0.43, 0.65)
     lowest = reduce(torch.minimum, [towards.height(towards.level(s)) + 0.1 * s for s in steps])
     return torch.sigmoid(hardness * (lowest.clamp(max=1.0) + 0.01))

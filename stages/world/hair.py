@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stages.world import chart
+from stages.world import equal_area
 from stages.world.geometry import Layout, Person, ellipsoid
 
 
@@ -20,7 +20,7 @@ def length(p: Person) -> Tensor:
 
 def growth(p: Person, at: Layout) -> Tensor:
     """Return the logit map (b, G, G) of scalp hair: positive where it grows or hangs."""
-    axis = chart.texel_axis()
+    axis = equal_area.texel_axis()
     x, y = axis[None, None, :], axis[None, :, None]
     side = x.abs()
     long, bald = length(p)[:, None, None], baldness(p)[:, None, None]
@@ -74,7 +74,7 @@ def beard_density(p: Person, at: Layout) -> Tensor:
     full = torch.sigmoid(2.5 * (drive - 1.0))[:, None, None]
     lip = torch.sigmoid(2.5 * (0.6 * drive + p.of("moustache") - 1.6))[:, None, None]
     shadow = 0.25 * torch.sigmoid(3.0 * p.of("sex"))[:, None, None]
-    axis = chart.texel_axis()
+    axis = equal_area.texel_axis()
     side, y = axis.abs()[None, None, :], axis[None, :, None]
     mouth_y, half = at.mouth_y[:, None, None], at.mouth_half[:, None, None]
     line = mouth_y + 0.02 + 0.60 * ((side - half - 0.10) / 0.55).clamp(0.0, 1.0).square()

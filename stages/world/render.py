@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.world import albedo, camera, chart, geometry, hair, identity, shading, trace
+from stages.world import albedo, camera, equal_area, geometry, hair, identity, shading, trace
 from stages.world.device import on
 from stages.world.geometry import Layout, Person
 from stages.world.style import NAMES as STYLE_NAMES
@@ -77,11 +77,11 @@ def _scene(z: Tensor, style: Tensor, domain: str) -> Scene:
     view = trace.view_of(p, trace.landmarks_head(skin, at))
     light_camera = shading.key_direction(p)
     light = (view.rotation.transpose(1, 2) @ light_camera[..., None])[..., 0]
-    lit = geometry.light_visibility(chart.resized(radius, chart.MAP_SIZE // 2), light,
+    lit = geometry.light_visibility(equal_area.resized(radius, equal_area.MAP_SIZE // 2), light,
                                     shading.SHADOW_HARDNESS[domain])  # fmt: skip
     # In the order of the channels that are named above.
     maps = [geometry.normals(radius), geometry.ambient_occlusion(radius)[:, None],
-            chart.resized(lit, chart.MAP_SIZE)[:, None], hairy[:, None], hair.beard_density(p, at)[:, None],
+            equal_area.resized(lit, equal_area.MAP_SIZE)[:, None], hairy[:, None], hair.beard_density(p, at)[:, None],
             albedo.tint_maps(p, at, domain)]  # fmt: skip
     return Scene(p, at, view, light, light_camera, radius, torch.cat(maps, 1))
 
@@ -91,15 +91,15 @@ def _see(scene: Scene, domain: str, size_px: int) -> Tensor:
     p, view = scene.p, scene.view
     pixel = trace.pixel_width(size_px)
     points, coverage = trace.first_hit(scene.radius, *trace.rays(view, size_px), pixel)
-    grid = chart.grid_of(points)
-    seen = chart.lookup(scene.maps, grid)  # (b, 10, h, w)
+    grid = equal_area.grid_of(points)
+    seen = equal_area.lookup(scene.maps, grid)  # (b, 10, h, w)
     # A slice for each use: autograd would sum the gradients of one in another order, and last bits would differ.
-    normal = seen[:, _NORMAL] / (chart.dot(seen[:, _NORMAL], seen[:, _NORMAL]) + 1e-6).sqrt()[:, None]
-    noise = chart.fine_noise(domain).expand(len(grid), -1, -1, -1)
-    x, y = (along * chart.CHART_SCALE for along in grid.unbind(1))
+    normal = seen[:, _NORMAL] / (equal_area.dot(seen[:, _NORMAL], seen[:, _NORMAL]) + 1e-6).sqrt()[:, None]
+    noise = equal_area.fine_noise(domain).expand(len(grid), -1, -1, -1)
+    x, y = (along * equal_area.CHART_SCALE for along in grid.unbind(1))
     _, head_y, head_z = points.unbind(1)
     pixels = albedo.Pixels(x=x, y=y, head_y=head_y, head_z=head_z, hair=seen[:, _HAIR], beard=seen[:, _BEARD],
-                           tint=seen[:, _TINT], noise=chart.lookup(noise, grid + hair.parting(p)))  # fmt: skip
+                           tint=seen[:, _TINT], noise=equal_area.lookup(noise, grid + hair.parting(p)))  # fmt: skip
     surface = albedo.surface_of(p, scene.at, pixels, view_light=scene.light_camera, soft=max(0.5 * pixel, 0.006))
     head = shading.shade(p, domain, light=scene.light, rotation=view.rotation, albedo=surface.albedo,
                          gloss=surface.gloss, normal=normal, visible=seen[:, _VISIBLE], sky=seen[:, _SKY])  # fmt: skip

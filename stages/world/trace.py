@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from stages.world import chart
+from stages.world import equal_area
 from stages.world.geometry import Layout, Person
 
 # The ArcFace template of 112 x 112 px: eyes, nose tip, mouth corners, (x right, y down).
@@ -66,8 +66,8 @@ def landmarks_head(radius: Tensor, at: Layout) -> Tensor:
          at.mouth_x + at.mouth_half]  # fmt: skip
     y = [at.eye_y, at.eye_y, at.nose_y, at.mouth_y, at.mouth_y]
     s = torch.stack([torch.stack(x, 1), torch.stack(y, 1)], -1)  # (b, 5, 2)
-    r = chart.lookup(radius[:, None], (s / chart.CHART_SCALE).transpose(1, 2)[..., None])[:, 0]  # (b, 5, 1)
-    return r * chart.direction(s)
+    r = equal_area.lookup(radius[:, None], (s / equal_area.CHART_SCALE).transpose(1, 2)[..., None])[:, 0]  # (b, 5, 1)
+    return r * equal_area.direction(s)
 
 
 def _project(points: Tensor, rotation: Tensor, distance: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ def _above(height: Tensor) -> Tensor:
 class _Bracket:
     """Two depths of every ray with an entry into the head between them, and the heights there."""
 
-    def __init__(self, rays: chart.Rays, *, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
+    def __init__(self, rays: equal_area.Rays, *, near: Tensor, far: Tensor, above: Tensor, below: Tensor) -> None:
         """Keep depths near and far (b, h, w), and heights above 0 at the near and below 0 at the far one."""
         self._rays, self._near, self._far = rays, near, far
         self._above, self._below = above, below
@@ -187,7 +187,7 @@ def _pick(maps: Tensor, index: Tensor) -> Tensor:
     return maps.gather(1, index.clamp(0, maps.shape[1] - 1).long()[:, None])[:, 0]
 
 
-def _scan(rays: chart.Rays) -> tuple[Tensor, Tensor, Tensor]:
+def _scan(rays: equal_area.Rays) -> tuple[Tensor, Tensor, Tensor]:
     """March rays from _NEAR to _FAR in equal steps.
 
     Returns the depth of the first entry, 1 where there is none and else 0, and the depth of the lowest passage.
@@ -229,7 +229,7 @@ def _repeat(maps: Tensor, cell: int) -> Tensor:
     return wide.reshape(len(maps), cell * maps.shape[1], cell * maps.shape[2])
 
 
-def _march(rays: chart.Rays, size_px: int) -> tuple[_Bracket, Tensor]:
+def _march(rays: equal_area.Rays, size_px: int) -> tuple[_Bracket, Tensor]:
     """Bracket the first hits: by a scan of coarse cells, then within their neighbours' depths.
 
     Also returns the depth (b, h, w) of every ray's lowest passage; a ray that enters does so before it.
@@ -259,7 +259,7 @@ def first_hit(radius: Tensor, origin: Tensor, step: Tensor,
     to 0 over about a pixel (head units) around the outline, by the lowest height along the ray; at
     a minimum the depth's own derivative drops out, so outlines have gradients too.
     """
-    rays = chart.Rays(radius, origin, step)
+    rays = equal_area.Rays(radius, origin, step)
     with torch.no_grad():
         bracket, lowest = _march(rays, origin.shape[-1])
         depth, slope = bracket.depth(), bracket.slope()

@@ -5,17 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import networks
+import nets
 import numpy as np
 import pytest
 import torch
 from tiny import ROOT, working_in
 
-from stages import generators, recognisers
+from stages import generators
 from stages.attributes import critic, pose, record
 from stages.attributes.critic import Critic
 from stages.attributes.descent import ACCEPTED, COSINE, NORM, PITCH, STEPS, YAW, Target, descend
-from stages.common import artifacts, params, sphere
+from stages.common import artifacts, params, recognisers, sphere
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.generators import Differentiable
@@ -181,8 +181,8 @@ def test_the_chain_draws_designated_poses_and_reports_them(chain: Path):
 
 def test_a_published_network_judges_its_own_crop_of_what_is_drawn(scene: Scene, tmp_path: Path):
     assert isinstance(scene.generator, EmbeddedGenerator)
-    torch.save(networks.adaface(), tmp_path / "net.pth")
-    scorer = iresnet.load(tmp_path / "net.pth", networks.write_card(tmp_path / "card.json"))
+    torch.save(nets.adaface(), tmp_path / "net.pth")
+    scorer = iresnet.load(tmp_path / "net.pth", nets.write_card(tmp_path / "card.json"))
     seen = Critic(scene.critic.recogniser, scorer, scene.critic.pose)
     start = scene.generator.movable(scene.z, SEEDS)
     anything = Target(ASKED_DEG, 1000.0)

@@ -38,7 +38,7 @@ def test_a_stage_has_one_thread_also_when_torch_comes_late(tmp_path: Path):
 
 def test_bad_input_is_one_line_on_two_ranks_too(tmp_path: Path):
     write_params(tmp_path, TINY)
-    done = run(tmp_path, "stages.tools.launch", "stages.generate", PET_NPROC_PER_NODE="2")
+    done = run(tmp_path, "stages.common.launch", "stages.generate", PET_NPROC_PER_NODE="2")
     assert done.returncode == 1
     assert done.stderr == "error: data/pack/x_id.npy: no such file; `dvc repro` makes it, `dvc checkout` restores it\n"
 
@@ -51,14 +51,14 @@ def test_a_rank_that_loses_its_connection_to_one_that_failed_is_silent(tmp_path:
         "    raise RuntimeError('Connection closed by peer')\n"
         "stage.run(main)\n"
     )
-    done = run(tmp_path, "stages.tools.launch", "late", PET_NPROC_PER_NODE="1")
+    done = run(tmp_path, "stages.common.launch", "late", PET_NPROC_PER_NODE="1")
     assert done.returncode == 1 and done.stderr == "error: of the first\n"
 
 
 @pytest.mark.parametrize(("words", "more"), [([], 0), (["--extra-ranks", "1"], 1)])
 def test_a_rank_for_each_core_and_the_extra_ones(words: list[str], more: int, tmp_path: Path):
     (tmp_path / "told.py").write_text("import os\nopen(f'rank-{os.environ[\"RANK\"]}', 'x')\n")
-    done = run(tmp_path, "stages.tools.launch", *words, "told", PET_NPROC_PER_NODE="auto")
+    done = run(tmp_path, "stages.common.launch", *words, "told", PET_NPROC_PER_NODE="auto")
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("rank-*"))) == len(os.sched_getaffinity(0)) + more
 
@@ -69,7 +69,7 @@ def test_one_process_and_two_write_the_same_bytes(tmp_path: Path):
         folder = tmp_path / processes
         folder.mkdir()
         write_params(folder, {**TINY, "sets.wild.identities": 16, "sets.wild.images": 8})  # four shards
-        done = run(folder, "stages.tools.launch", "stages.sets", "wild", PET_NPROC_PER_NODE=processes)
+        done = run(folder, "stages.common.launch", "stages.sets", "wild", PET_NPROC_PER_NODE=processes)
         assert done.returncode == 0, done.stderr
         written.append({file.name: file.read_bytes() for file in (folder / "data/sets/wild").iterdir()})
         assert not any((folder / ".scratch").iterdir())

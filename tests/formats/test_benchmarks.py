@@ -17,10 +17,10 @@ from formats.faces import encoded
 from sklearn.model_selection import KFold
 from tiny import run, working_in, write_params
 
-from stages.common.alignment import Aligner
 from stages.common.images import Shards, decode
-from stages.formats import bin, layouts, paired, pickles, saved
-from stages.formats.paired import Benchmark
+from stages.foreign.alignment import Aligner
+from stages.formats import benchmark_pairs, bin, cvlface, layouts, pickles
+from stages.formats.benchmark_pairs import Benchmark
 from stages.protocols import external
 from stages.validate import find_external
 
@@ -67,7 +67,7 @@ def write_memfile(root: Path) -> Path:
 
 def write_saved(root: Path) -> Path:
     (root / "some").mkdir()
-    saved.write(root / "some", IMAGES, SAME)
+    cvlface.write(root / "some", IMAGES, SAME)
     return root / "some"
 
 
@@ -109,7 +109,7 @@ def test_encoded_images_keep_their_bytes(tmp_path: Path, kind: str):
 def test_an_impostor_pair_that_genuine_pairs_contradict_keeps_its_label():
     images = [A0, A1, A1, A2, A0, A2, A0, B0]
     same = np.array([True, True, False, False])
-    benchmark = paired.by_content("some", 8, images.__getitem__, str, same)
+    benchmark = benchmark_pairs.by_content("some", 8, images.__getitem__, str, same)
     a, b = benchmark.pairs["a"].to_numpy(), benchmark.pairs["b"].to_numpy()
     assert np.array_equal(benchmark.identity[a] == benchmark.identity[b], same)
     assert benchmark.identity[b[2]] not in np.delete(benchmark.identity, b[2]) and benchmark.encoded(b[2]) == A2
@@ -121,14 +121,14 @@ def test_folds_are_those_of_scikit_learn(count: int):
     expected = np.empty(count, int)
     for i, (_, test) in enumerate(KFold(10).split(same)):
         expected[test] = i
-    assert np.array_equal(paired.folds(same, "some"), expected)
+    assert np.array_equal(benchmark_pairs.folds(same, "some"), expected)
 
 
 def test_folds_of_a_list_with_all_genuine_pairs_first_hold_both_kinds():
-    fold = paired.folds(np.repeat([True, False], [3000, 3000]), "some")
+    fold = benchmark_pairs.folds(np.repeat([True, False], [3000, 3000]), "some")
     assert np.array_equal(fold, np.tile(np.repeat(np.arange(10), 300), 2))
     with pytest.raises(ValueError, match="some: 6 genuine and 1 impostor pairs; allowed: two or more"):
-        paired.folds(np.arange(7) > 0, "some")
+        benchmark_pairs.folds(np.arange(7) > 0, "some")
 
 
 def loaded(content: bytes) -> object:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from formats.faces import Some
 
-from stages.formats.training import READERS
+from stages.formats.training_sets import READERS
 
 NAMES = ["carl", "anna", "dora", "anna", "dora", "anna"]  # who is on the faces of Some
 SPARE = 80_000_000  # zeros that are too many for the few bytes that they take

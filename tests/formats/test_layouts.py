@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from formats.faces import Some, encoded, write_folder
 
-from stages.formats import folder, layouts, parquet, saved
-from stages.formats.training import READERS
+from stages.formats import cvlface, folder, layouts, parquet
+from stages.formats.training_sets import READERS
 from stages.galleries.folder import in_turns
 from stages.protocols import external
 from stages.tools import ingest
@@ -35,7 +35,7 @@ def test_hidden_and_system_folders_are_passed_over(tmp_path: Path, name: str):
     assert names(tmp_path) == ["anna/0.jpg"]
     faces = READERS["folder"](tmp_path)
     assert faces.identity.tolist() == [0] and faces.passed == 2
-    saved.write(tmp_path / name, list(Some.images[:4]), np.array([True, False]))
+    cvlface.write(tmp_path / name, list(Some.images[:4]), np.array([True, False]))
     assert list(layouts.benchmarks(tmp_path)) == ["anna"]
 
 
@@ -160,7 +160,7 @@ def test_what_datasets_leaves_beside_its_data_is_no_data(tmp_path: Path, leave: 
     assert len(faces.identity) == 6 and faces.passed in (1, 2)
     pairs, same = [Some.images[i] for i in (1, 3, 0, 2, 2, 4, 5, 0)], np.array([True, False] * 2)
     (tmp_path / "benchmark").mkdir()
-    saved.write(tmp_path / "benchmark", pairs, same)
+    cvlface.write(tmp_path / "benchmark", pairs, same)
     leave(tmp_path / "benchmark")
     assert external.read(tmp_path / "benchmark").pairs["same"].to_pylist() == same.tolist()
 

@@ -15,8 +15,9 @@ import torch
 from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages import galleries
-from stages.common import artifacts, images, params, photographs, pretrained
+from stages.common import artifacts, images, params
 from stages.common.images import Shards
+from stages.foreign import photographs, pretrained
 from stages.formats import layouts
 from stages.galleries import folder
 from stages.settings.gallery import Denoising, Gallery

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages import generators
-from stages.common import artifacts, params, pretrained, sphere
+from stages.common import artifacts, params, sphere
 from stages.common.images import Shards
+from stages.foreign import pretrained
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Diffusion, Generate
 from stages.settings.world import World

@@ -16,7 +16,7 @@ from stages.attributes import attrop, record
 from stages.backbones.vec2face import TOKENS, Vec2Face
 from stages.common import artifacts, params, sphere
 from stages.common.images import Shards
-from stages.common.photographs import framed
+from stages.foreign.photographs import framed
 from stages.generators import vec2face
 from stages.settings.embed import Embed
 from stages.settings.generate import Generate

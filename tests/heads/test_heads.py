@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stages.heads import load
 from stages.settings.train import Train
+from stages.training.heads import load
 
 HEADS = get_type_hints(Train)["head"].__args__
 CLASSES, D, B, SCALE, MARGIN = 7, 5, 9, 11.0, 0.35

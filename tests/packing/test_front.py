@@ -12,7 +12,7 @@ from packing.test_reference import nothing
 from stages import pack
 from stages.packing import front, reference
 from stages.packing.objective import Objective, objective
-from stages.packing.start import start
+from stages.packing.random_start import start
 from stages.settings.pack import Pack
 
 ALPHAS = np.geomspace(0.125, 2, 9)  # of the solver; the loop takes every second

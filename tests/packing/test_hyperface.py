@@ -11,10 +11,10 @@ from packing.test_reference import nothing
 
 from stages import pack
 from stages.common import sphere
-from stages.packing import hyperface, reference, select
+from stages.packing import distant_start, hyperface, reference
 from stages.packing.objective import objective
+from stages.packing.random_start import start
 from stages.packing.solver import State
-from stages.packing.start import start
 from stages.settings.pack import Pack
 from stages.tools.packing_cells import Drawn
 
@@ -60,9 +60,9 @@ def test_selection_leaves_near_duplicates_for_last():
     x_ref = gallery(300)
     noise = np.random.default_rng(0).standard_normal((3, *x_ref.shape)) * 1e-3
     copies = np.concatenate([x_ref, *(sphere.unit_rows(x_ref + one) for one in noise)])
-    row = select.select(copies, 40, seed=0)
+    row = distant_start.select(copies, 40, seed=0)
     assert len(set(row)) == len(set(row % 300)) == 40
-    assert set(select.select(x_ref, 300, seed=0)) == set(range(300))
+    assert set(distant_start.select(x_ref, 300, seed=0)) == set(range(300))
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-6, 1e-3, 0.05])
@@ -140,8 +140,8 @@ def test_ends_where_a_long_run_ends(kind: str, alpha: float):
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("kind", "alpha"), LONG)
 def test_bfloat16_products_end_there_too(kind: str, alpha: float, split: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stages.packing.products.fast_dtype", lambda m: torch.bfloat16)
-    monkeypatch.setattr("stages.packing.products.splits", lambda: split)
+    monkeypatch.setattr("stages.packing.operands.fast_dtype", lambda m: torch.bfloat16)
+    monkeypatch.setattr("stages.packing.operands.splits", lambda: split)
     x_ref, cfg = of_300(kind, alpha)
     reference_value, margin = LONG[kind, alpha]
     assert value(pack.pack(x_ref, cfg), x_ref, cfg) < reference_value * (1 + margin)
@@ -225,11 +225,13 @@ def test_crowded_rows_go_where_they_disturb_least():
     x_ref = clustered(600, d=64)
     crowded = np.concatenate([np.flatnonzero(x_ref @ x_ref[0] > 0.3), np.arange(600)])[:120]
     ref = torch.from_numpy(x_ref)
-    moved = select.exchange(ref, ref[torch.from_numpy(crowded)], torch.from_numpy(crowded)).numpy()
+    moved = distant_start.exchange(ref, ref[torch.from_numpy(crowded)], torch.from_numpy(crowded)).numpy()
     assert len(set(moved)) == 120 and energy(x_ref[moved]) < 0.7 * energy(x_ref[crowded])
-    assert energy(x_ref[moved]) < 1.02 * energy(x_ref[select.select(x_ref, 120, 0)])
+    assert energy(x_ref[moved]) < 1.02 * energy(x_ref[distant_start.select(x_ref, 120, 0)])
     shared = np.arange(30).repeat(4)
-    uses = np.bincount(select.exchange(ref[:60], ref[torch.from_numpy(shared)], torch.from_numpy(shared)).numpy())
+    uses = np.bincount(
+        distant_start.exchange(ref[:60], ref[torch.from_numpy(shared)], torch.from_numpy(shared)).numpy()
+    )
     assert uses.max() < 4 and (uses > 0).sum() >= 58
 
 

@@ -10,9 +10,9 @@ from packing.test_optima import CFG
 
 from stages.common import sphere
 from stages.pack import pack
-from stages.packing import closed, lowdim, select
+from stages.packing import closed_forms, distant_start, lowdim
 from stages.packing.objective import objective
-from stages.packing.start import random_rows, start
+from stages.packing.random_start import random_rows, start
 from stages.settings.pack import Pack
 
 
@@ -32,7 +32,7 @@ def spread(m: int, d: int, reading: str) -> np.ndarray:
 def never_above(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
     """Return packed rows (m, d), whose J must be no more than that of the start, and of the rows of alpha 0."""
     x = pack(x_ref, cfg)
-    row = select.select(x_ref, cfg.identities, 0) if cfg.identities <= len(x_ref) else slice(0)
+    row = distant_start.select(x_ref, cfg.identities, 0) if cfg.identities <= len(x_ref) else slice(0)
     others = [start(x_ref, cfg.identities, 0), spread(cfg.identities, x_ref.shape[1], cfg.separation), x_ref[row]]
     values = [value(rows, x_ref, cfg) for rows in (x, *(rows for rows in others if len(rows)))]
     assert values[0] <= min(values[1:]) + 1e-6
@@ -67,7 +67,7 @@ def test_five_gallery_rows_draw_all_to_them(reading: str):
 @pytest.mark.parametrize("alpha", [0.125, 2.0])
 @pytest.mark.parametrize("reading", ["closest", "mean"])
 def test_an_optimal_code_in_the_gallery_is_found(alpha: float, reading: str):
-    code = closed.rotated(closed.roots(4), 4, 7)
+    code = closed_forms.rotated(closed_forms.roots(4), 4, 7)
     x_ref = np.concatenate([clusters(100, 4, 1), code])
     cfg = replace(CFG, identities=24, alpha=alpha, separation=reading)
     assert value(pack(x_ref, cfg), x_ref, cfg) == pytest.approx(0.5, abs=2e-5)
@@ -92,16 +92,16 @@ def test_a_closed_form_bounds_j_in_many_dimensions_too(iterations: int):
 
 
 def test_turned_rows_come_nearer_to_the_gallery_and_keep_their_cosines():
-    x, x_ref = closed.optimum(9, 5, 0), clusters(50, 5, 1)
-    y = closed.turned(x, x_ref, 0)
+    x, x_ref = closed_forms.optimum(9, 5, 0), clusters(50, 5, 1)
+    y = closed_forms.turned(x, x_ref, 0)
     assert np.allclose(x @ x.T, y @ y.T, atol=1e-5)
     assert sphere.nearest(y, x_ref)[1].mean() > sphere.nearest(x, x_ref)[1].mean() + 0.05
-    known = closed.rotated(closed.orthoplex(6, 3), 3, 4)
-    assert sphere.nearest(closed.turned(closed.optimum(6, 3, 0), known, 0), known)[1].min() > 1 - 1e-5
+    known = closed_forms.rotated(closed_forms.orthoplex(6, 3), 3, 4)
+    assert sphere.nearest(closed_forms.turned(closed_forms.optimum(6, 3, 0), known, 0), known)[1].min() > 1 - 1e-5
 
 
 def testexchanged_rows_lie_farther_apart():
     x_ref = clusters(500, 8, 1)
     row = lowdim.exchanged(x_ref, random_rows(500, 60, 0))
     assert len(set(row)) == 60
-    assert sphere.nearest(x_ref[row])[1].max() < sphere.nearest(x_ref[select.select(x_ref, 60, 0)])[1].max()
+    assert sphere.nearest(x_ref[row])[1].max() < sphere.nearest(x_ref[distant_start.select(x_ref, 60, 0)])[1].max()

@@ -5,7 +5,7 @@ import pytest
 
 from stages.common import sphere
 from stages.packing.objective import combine, objective
-from stages.packing.start import start
+from stages.packing.random_start import start
 
 
 def test_simplex_and_its_own_gallery():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from stages.common import sphere
+from stages.metrics.bounds import lower_bound
 from stages.pack import pack
-from stages.packing import closed
-from stages.packing.bounds import lower_bound
+from stages.packing import closed_forms
 from stages.settings.pack import Pack
 
 CFG = Pack(
@@ -35,7 +35,7 @@ def test_simplex_orthoplex_and_polygon_attain_the_bound(m, d, reading):
 
 
 def test_simplex_has_one_cosine_and_no_centre():
-    x = closed.simplex(9)
+    x = closed_forms.simplex(9)
     assert np.abs(x @ x.T - (9 / 8 * np.eye(9) - 1 / 8)).max() < 1e-14
     assert np.abs(x.sum(axis=0)).max() < 1e-14
 
@@ -43,7 +43,7 @@ def test_simplex_has_one_cosine_and_no_centre():
 # Each root meets 2 h - 4 others at 60 degrees, h the Coxeter number (Bourbaki, Lie groups, chapter 6, section 1.11)
 @pytest.mark.parametrize(("d", "coxeter"), [(4, 6), (5, 8), (6, 12), (7, 18), (8, 30)])
 def test_root_systems_have_cosines_of_halves_only(d, coxeter):
-    x = closed.roots(d)
+    x = closed_forms.roots(d)
     cos = x @ x.T
     assert x.shape == (d * coxeter, d) and np.linalg.matrix_rank(x) == d
     assert np.abs(2 * cos - np.round(2 * cos)).max() < 1e-14
@@ -80,6 +80,6 @@ def test_another_seed_reaches_the_same_optimum_by_other_rows():
 
 
 def test_the_rotation_is_uniform():
-    x = np.array([closed.optimum(2, 3, seed)[0] for seed in range(600)])
+    x = np.array([closed_forms.optimum(2, 3, seed)[0] for seed in range(600)])
     assert np.abs(x.mean(axis=0)).max() < 0.1
     assert np.abs(x.T @ x / 600 - np.eye(3) / 3).max() < 0.06

@@ -16,7 +16,7 @@ from tiny import ENVIRONMENT
 
 from stages import pack
 from stages.common import artifacts, sphere
-from stages.packing import checkpoint, course, front, neighbours, tiles
+from stages.packing import checkpoint, front, history, neighbours, tiles
 
 TWO_RANKS = """
 import sys, numpy as np
@@ -27,8 +27,8 @@ from packing.test_hyperface import CFG
 from packing.test_orbits import FREE
 from stages.common import artifacts, ranks
 tiles.TILE, tiles.FAST_FROM = int(sys.argv[1]), 1
-import stages.packing.exchange, stages.packing.products
-stages.packing.exchange.TILE = stages.packing.products.TILE = tiles.TILE
+import stages.packing.collectives, stages.packing.operands
+stages.packing.collectives.TILE = stages.packing.operands.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
 np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 np.save(f"{sys.argv[2]}/free{ranks.rank()}.npy", pack.pack(gallery(40, d=32), FREE))
@@ -82,7 +82,7 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path, monkeypatch: pyte
 
 def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     x_ref = gallery(400)
-    with course.recorded() as whole_course:
+    with history.recorded() as whole_course:
         expected = pack.pack(x_ref, CFG)
     monkeypatch.setattr(checkpoint, "EVERY_S", 0.0)
 
@@ -105,7 +105,7 @@ def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save_now_and_then", watch)
     with checkpoint.kept_in(tmp_path):
-        with course.recorded() as resumed:
+        with history.recorded() as resumed:
             assert np.array_equal(pack.pack(x_ref, CFG), expected)
         assert seen[0] == 64 and resumed == whole_course and [step for step, _ in resumed[:4]] == [0, 0, 10, 20]
         pack.pack(x_ref, replace(CFG, alpha=0.6))

@@ -5,7 +5,7 @@ import pytest
 from tiny import TINY, params
 
 from stages.common import params as border
-from stages.protocols import embedded, pairs
+from stages.protocols import drawn_pairs, embedded
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
 from stages.world import identity, style
@@ -73,18 +73,18 @@ def test_in_the_studio_people_pose_expression_and_light_stay():
 
 def test_too_few_people_for_the_pairs_are_refused():
     with pytest.raises(ValueError, match="genuine pairs a fold"):
-        pairs.draw(100, 6, pairs.any_two(6), [0])
+        drawn_pairs.draw(100, 6, drawn_pairs.any_two(6), [0])
 
 
 @pytest.mark.parametrize("matched", [False, True])
-@pytest.mark.parametrize("combos", [pairs.any_two(8), pairs.across(4), [(i, i) for i in range(8)]])
-def test_impostor_pairs_show_two_people_and_genuine_ones_one(combos: pairs.Combos, matched: bool):
+@pytest.mark.parametrize("combos", [drawn_pairs.any_two(8), drawn_pairs.across(4), [(i, i) for i in range(8)]])
+def test_impostor_pairs_show_two_people_and_genuine_ones_one(combos: drawn_pairs.Combos, matched: bool):
     traits = np.random.default_rng(0).normal(size=(600, 3)) if matched else None
-    table = pairs.draw(600, 8, combos, [0], traits)
+    table = drawn_pairs.draw(600, 8, combos, [0], traits)
     a, b, same = (table[column].to_numpy() for column in ("a", "b", "same"))
     assert np.array_equal(a // 8 == b // 8, same)
 
 
 def test_pairs_depend_on_the_seed_alone():
-    one, two, other = (pairs.draw(200, 8, pairs.across(4), [s]) for s in (0, 0, 1))
+    one, two, other = (drawn_pairs.draw(200, 8, drawn_pairs.across(4), [s]) for s in (0, 0, 1))
     assert one.equals(two) and not one.equals(other)

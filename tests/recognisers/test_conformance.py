@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import networks
+import nets
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from stages import recognisers
 from stages.backbones.compact import Compact
 from stages.backbones.iresnet import Iresnet
-from stages.recognisers import Recogniser, embedded, published
+from stages.common import networks, recognisers
+from stages.common.networks import Recogniser
+from stages.foreign import published
 from stages.recognisers.iresnet import arcface_layout
 
 EMBEDDED = {"architecture": "compact", "widths": [8, 8, 8, 8], "embedding_size": 24, "size_px": 32, "colour": "rgb"}
@@ -23,36 +24,36 @@ def own(architecture: str, **more: object) -> Callable[[Path], tuple[str, Path]]
     def write(folder: Path) -> tuple[str, Path]:
         card = {**EMBEDDED, "architecture": architecture, **more}
         torch.manual_seed(0)
-        embedded.save(folder / "net.safetensors", embedded.build(card), card)
+        networks.save(folder / "net.safetensors", networks.build(card), card)
         return "embedded", folder / "net.safetensors"
 
     return write
 
 
 def onnx(batch: int | str) -> Callable[[Path], tuple[str, Path]]:
-    return lambda folder: ("onnx", networks.write_onnx(folder / "net.onnx", batch=batch))
+    return lambda folder: ("onnx", nets.write_onnx(folder / "net.onnx", batch=batch))
 
 
 def arcface(folder: Path) -> tuple[str, Path]:
-    tensors = arcface_layout("", {k: v for k, v in networks.adaface().items() if v.ndim})
+    tensors = arcface_layout("", {k: v for k, v in nets.adaface().items() if v.ndim})
     torch.save({f"module.{key}": value for key, value in tensors.items()}, folder / "backbone.pth")
     return "iresnet", folder / "backbone.pth"
 
 
 def lightning(folder: Path) -> tuple[str, Path]:
-    tensors = {f"model.{key}": value for key, value in networks.adaface(se=True).items()}
+    tensors = {f"model.{key}": value for key, value in nets.adaface(se=True).items()}
     tensors["head.kernel"] = torch.zeros(24, 5)
     torch.save({"state_dict": tensors, "epoch": 3}, folder / "adaface.ckpt")
     return "iresnet", folder / "adaface.ckpt"
 
 
 def cvlface(folder: Path) -> tuple[str, Path]:
-    torch.save({f"net.{key}": value for key, value in networks.adaface().items()}, folder / "model.pt")
+    torch.save({f"net.{key}": value for key, value in nets.adaface().items()}, folder / "model.pt")
     return "iresnet", folder / "model.pt"
 
 
 def hugging_face(folder: Path) -> tuple[str, Path]:
-    save_file({f"model.net.{k}": v for k, v in networks.adaface().items()}, folder / "model.safetensors")
+    save_file({f"model.net.{k}": v for k, v in nets.adaface().items()}, folder / "model.safetensors")
     return "iresnet", folder / "model.safetensors"
 
 
@@ -72,7 +73,7 @@ WRITERS = {
 
 def load(name: str, folder: Path, **card: object) -> Recogniser:
     backend, weights = WRITERS[name](folder)
-    given = None if backend == "embedded" else networks.write_card(folder / "card.json", **card)
+    given = None if backend == "embedded" else nets.write_card(folder / "card.json", **card)
     return recognisers.load(backend, weights, given)
 
 
@@ -136,7 +137,7 @@ def test_mean_and_deviation_are_those_of_the_card_in_the_order_of_its_colours(na
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_is_no_file_of_weights_is_one_line(name: str, tmp_path: Path):
     backend, weights = WRITERS[name](tmp_path)
-    card = networks.write_card(tmp_path / "card.json") if backend != "embedded" else weights.with_suffix(".json")
+    card = nets.write_card(tmp_path / "card.json") if backend != "embedded" else weights.with_suffix(".json")
     whole = weights.read_bytes()
     for broken in (b"", b"broken", whole[: len(whole) // 2]):
         weights.write_bytes(broken)
@@ -176,8 +177,8 @@ def test_the_shipped_cards_load():
 
 
 def test_the_embedded_backend_builds_every_backbone():
-    assert isinstance(embedded.build(EMBEDDED), Compact)
-    deep = embedded.build({**EMBEDDED, "architecture": "iresnet", "blocks": [1, 1, 2, 1], "colour": "grey"})
+    assert isinstance(networks.build(EMBEDDED), Compact)
+    deep = networks.build({**EMBEDDED, "architecture": "iresnet", "blocks": [1, 1, 2, 1], "colour": "grey"})
     assert isinstance(deep, Iresnet) and deep.conv1.in_channels == 1
     with pytest.raises(ValueError, match="size_px = 40; allowed: a multiple of 16"):
-        embedded.build({**EMBEDDED, "architecture": "iresnet", "size_px": 40})
+        networks.build({**EMBEDDED, "architecture": "iresnet", "size_px": 40})

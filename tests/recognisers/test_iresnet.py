@@ -5,14 +5,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import networks
+import nets
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from stages import recognisers
 from stages.backbones.iresnet import Iresnet
+from stages.common import recognisers
 from stages.recognisers import iresnet
 
 SMALL = (2, 2, 2, 2)
@@ -57,17 +57,17 @@ def faces(count: int = 4) -> np.ndarray:
 
 def write(folder: Path, tensors: Any, name: str = "net.ckpt") -> tuple[Path, Path]:
     torch.save(tensors, folder / name)
-    return folder / name, networks.write_card(folder / "card.json")
+    return folder / name, nets.write_card(folder / "card.json")
 
 
 @pytest.mark.parametrize("se", [False, True])
 @pytest.mark.parametrize("kind", ["lightning", "cvlface", "arcface_torch checkpoint"])
 def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: str):
-    tensors = networks.adaface(se)
-    expected = networks.adaface_rows(tensors, prepared(faces())).numpy()
+    tensors = nets.adaface(se)
+    expected = nets.adaface_rows(tensors, prepared(faces())).numpy()
     match kind:
         case "lightning":
-            head = {"head.kernel": torch.zeros(networks.D, 3), "head.t": torch.ones(1)}
+            head = {"head.kernel": torch.zeros(nets.D, 3), "head.t": torch.ones(1)}
             hyper = AttributeDict(arch="ir_50", head="adaface")
             found = {"state_dict": {**{f"model.{k}": v for k, v in tensors.items()}, **head}, "hyper_parameters": hyper}
         case "cvlface":
@@ -85,33 +85,33 @@ def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: 
 
 
 def test_features_are_the_rows_and_have_gradients(tmp_path: Path):
-    file, _ = write(tmp_path, networks.adaface())
-    card = networks.write_card(tmp_path / "card.json", colour="bgr", mean=[100, 110, 120])
+    file, _ = write(tmp_path, nets.adaface())
+    card = nets.write_card(tmp_path / "card.json", colour="bgr", mean=[100, 110, 120])
     loaded = iresnet.load(file, card)
     x = torch.from_numpy(faces()).float().requires_grad_()
     rows = loaded.features(x)
     np.testing.assert_allclose(rows.detach().numpy(), loaded.embed(faces()), rtol=1e-4, atol=1e-4)
     rows.norm(dim=1).sum().backward()
     assert x.grad is not None and x.grad.abs().sum((1, 2, 3)).min() > 0
-    assert loaded.features(torch.rand(2, 48, 48, 3)).shape == (2, networks.D)
+    assert loaded.features(torch.rand(2, 48, 48, 3)).shape == (2, nets.D)
 
 
 def renamed(prefix: str) -> dict[str, Tensor]:
-    return {prefix + key: value for key, value in networks.adaface().items()}
+    return {prefix + key: value for key, value in nets.adaface().items()}
 
 
-PLAIN = networks.adaface()
+PLAIN = nets.adaface()
 WRAPPED: dict[str, Any] = {
     "torch.compile": renamed("_orig_mod."),
     "a module of a module": renamed("module.encoder.backbone."),
     "any other name": renamed("face_net."),
     **{f"under {name}": {name: PLAIN} for name in ("model", "net", "backbone", "model_state_dict", "whatever")},
     "under two names": {"checkpoint": {"model": renamed("module.")}, "epoch": 3},
-    "beside another network": {"model": PLAIN, "ema": networks.adaface(seed=1)},
+    "beside another network": {"model": PLAIN, "ema": nets.adaface(seed=1)},
     "thop's counters": {**PLAIN, "total_ops": torch.zeros(1), "body.0.res_layer.1.total_params": torch.zeros(1)},
-    "class centres": {**PLAIN, "fc7.weight": torch.zeros(9, networks.D), "fc7.bias": torch.zeros(9)},
-    "class centres beside a prefix": {**renamed("backbone."), "head.kernel": torch.zeros(networks.D, 9)},
-    "class centres alone": {**PLAIN, "weight": torch.zeros(9, networks.D)},
+    "class centres": {**PLAIN, "fc7.weight": torch.zeros(9, nets.D), "fc7.bias": torch.zeros(9)},
+    "class centres beside a prefix": {**renamed("backbone."), "head.kernel": torch.zeros(nets.D, 9)},
+    "class centres alone": {**PLAIN, "weight": torch.zeros(9, nets.D)},
     "numbers of NumPy": {"state_dict": PLAIN, "best": np.float64(0.9), "all": np.arange(3.0), "n": np.int64(3)},
     "an optimiser": {"state_dict": PLAIN, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}, "groups": [{}]}},
 }
@@ -127,7 +127,7 @@ def test_the_network_is_found_in_what_was_wrapped_around_it(tmp_path: Path, name
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    tensors: dict[str, Any] = networks.adaface()
+    tensors: dict[str, Any] = nets.adaface()
     for key, value in changes.items():
         if value is None:
             del tensors[key]
@@ -157,9 +157,15 @@ CASES: list[tuple[Any, str]] = [
     ({"state_dict": {"model.a": 3}}, "no mapping of names to tensors"),
     ({}, "no mapping of names to tensors"),
     (dict(enumerate(PLAIN.values())), "no mapping of names to tensors"),
-    ({"student": PLAIN, "teacher": networks.adaface(seed=1)}, "2 networks (/student/, /teacher/); allowed: one"),
+    (
+        {"student": PLAIN, "teacher": nets.adaface(seed=1)},
+        "2 networks (/student/, /teacher/); allowed: one",
+    ),
     ({**renamed("student."), **renamed("teacher.")}, "2 networks (/student., /teacher.); allowed: one"),
-    ({**renamed("net."), "projection.weight": torch.ones(networks.D, networks.D)}, "left over: projection.weight"),
+    (
+        {**renamed("net."), "projection.weight": torch.ones(nets.D, nets.D)},
+        "left over: projection.weight",
+    ),
     ({**renamed("net."), "gate": torch.ones(8)}, "tensors left over: gate"),
     (changed(**{"output_layer.3.bias": torch.ones(24, dtype=torch.int8)}), "not floats in full"),
     (changed(**{"output_layer.3.bias": torch.ones(1).expand(10**12)}), "not floats in full"),
@@ -188,8 +194,8 @@ class Code:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_that_carries_code_is_refused_and_does_not_run_it(tmp_path: Path, zipped: bool):
-    touched, card = tmp_path / "touched", networks.write_card(tmp_path / "card.json")
-    found = {**networks.adaface(), "code": Code(touched)}
+    touched, card = tmp_path / "touched", nets.write_card(tmp_path / "card.json")
+    found = {**nets.adaface(), "code": Code(touched)}
     torch.save(found, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=r"net.pth: carries code \(posix.system\)") as error:
         recognisers.load("iresnet", tmp_path / "net.pth", card)

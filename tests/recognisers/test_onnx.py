@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import networks
+import nets
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -16,10 +16,10 @@ import torch
 from tiny import params
 from torch import nn
 
-from stages import recognisers
-from stages.common import graphs
-from stages.common import networks as checked
-from stages.common.graphs import arithmetic_first
+from stages.common import recognisers
+from stages.foreign import graphs
+from stages.foreign.graphs import arithmetic_first
+from stages.validation import networks as checked
 
 
 def faces(count: int = 4, side: int = 32) -> np.ndarray:
@@ -27,12 +27,12 @@ def faces(count: int = 4, side: int = 32) -> np.ndarray:
 
 
 def load(file: Path, **card: Any):
-    return recognisers.load("onnx", file, networks.write_card(file.with_name("card.json"), **card))
+    return recognisers.load("onnx", file, nets.write_card(file.with_name("card.json"), **card))
 
 
 @pytest.mark.parametrize("batch", ["N", 1, 5])
 def test_rows_are_those_of_onnxruntime(tmp_path: Path, batch: int | str):
-    file = networks.write_onnx(tmp_path / "net.onnx", batch=batch)
+    file = nets.write_onnx(tmp_path / "net.onnx", batch=batch)
     x = ((faces(5).astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     parts = [x[i : i + 1] for i in range(5)] if batch == 1 else [x]
@@ -41,15 +41,15 @@ def test_rows_are_those_of_onnxruntime(tmp_path: Path, batch: int | str):
 
 
 def test_a_free_side_is_that_of_the_card(tmp_path: Path):
-    file = networks.write_onnx(tmp_path / "net.onnx", sides=("h", "w"))
-    assert load(file, size_px=48).embed(faces()).shape == (4, networks.D)
+    file = nets.write_onnx(tmp_path / "net.onnx", sides=("h", "w"))
+    assert load(file, size_px=48).embed(faces()).shape == (4, nets.D)
     with pytest.raises(ValueError, match="net.onnx: the side of its input is free"):
         load(file)
 
 
 def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
-    both = networks.write_onnx(tmp_path / "both.onnx", outputs=("norm", "rows"))
-    rows = networks.write_onnx(tmp_path / "rows.onnx")
+    both = nets.write_onnx(tmp_path / "both.onnx", outputs=("norm", "rows"))
+    rows = nets.write_onnx(tmp_path / "rows.onnx")
     np.testing.assert_array_equal(load(both).embed(faces()), load(rows).embed(faces()))
 
 
@@ -64,7 +64,7 @@ def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
     ],
 )
 def test_another_shape_is_one_line(tmp_path: Path, written: dict, said: str):
-    file = networks.write_onnx(tmp_path / "net.onnx", **written)
+    file = nets.write_onnx(tmp_path / "net.onnx", **written)
     with pytest.raises(ValueError) as error:
         load(file)
     assert said in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
@@ -79,7 +79,7 @@ ARITHMETIC = {
 
 @pytest.mark.parametrize("first", ARITHMETIC.values(), ids=ARITHMETIC)
 def test_a_graph_that_normalises_and_a_card_that_does_too_are_refused(tmp_path: Path, first: list):
-    file = networks.write_onnx(tmp_path / "net.onnx", first=first)
+    file = nets.write_onnx(tmp_path / "net.onnx", first=first)
     with pytest.raises(ValueError, match="the graph already normalises") as error:
         load(file)
     assert first[-1][0] in str(error.value) and "card.json" in str(error.value) and "\n" not in str(error.value)
@@ -88,8 +88,8 @@ def test_a_graph_that_normalises_and_a_card_that_does_too_are_refused(tmp_path: 
 
 
 def test_it_does_not_matter_who_normalises(tmp_path: Path):
-    graph = networks.write_onnx(tmp_path / "graph.onnx", first=[("Sub", 127.5), ("Mul", 0.0078125)])
-    card = networks.write_onnx(tmp_path / "card.onnx")
+    graph = nets.write_onnx(tmp_path / "graph.onnx", first=[("Sub", 127.5), ("Mul", 0.0078125)])
+    card = nets.write_onnx(tmp_path / "card.onnx")
     x = load(graph, mean=0, std=1).embed(faces())
     np.testing.assert_allclose(load(card, std=128).embed(faces()), x, rtol=1e-5, atol=1e-6)
 
@@ -109,24 +109,24 @@ class Normalising(nn.Module):
 @pytest.mark.parametrize("inside", [True, False])
 def test_torch_s_own_exports_are_seen_through(tmp_path: Path, inside: bool):
     file = tmp_path / "net.onnx"
-    networks.export(Normalising(inside), file, 32)
+    nets.export(Normalising(inside), file, 32)
     found = arithmetic_first(onnx.load(file).graph)
     assert found == (["Sub 127.5", "Div 127.5"] if inside else [])
 
 
 def two_files(folder: Path, seed: int = 0) -> Path:
     """Write a graph with its weights beside it, as torch's exporter does."""
-    file = networks.write_onnx(folder / "net.onnx", seed=seed)
+    file = nets.write_onnx(folder / "net.onnx", seed=seed)
     onnx.save(onnx.load(file), file, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
     return file
 
 
 def test_weights_beside_the_graph_are_read_and_are_part_of_the_digest(tmp_path: Path):
-    expected = load(networks.write_onnx(tmp_path / "net.onnx")).embed(faces())
+    expected = load(nets.write_onnx(tmp_path / "net.onnx")).embed(faces())
     (tmp_path / "two").mkdir()
     file = two_files(tmp_path / "two")
     both = hashlib.sha256(file.read_bytes() + file.with_name("net.onnx.data").read_bytes()).hexdigest()
-    card = networks.write_card(tmp_path / "card.json", sha256=both)
+    card = nets.write_card(tmp_path / "card.json", sha256=both)
     for weights in (file, file.parent):
         np.testing.assert_array_equal(recognisers.load("onnx", weights, card).embed(faces()), expected)
     data = file.with_name("net.onnx.data")
@@ -141,12 +141,12 @@ def test_weights_beside_the_graph_are_read_and_are_part_of_the_digest(tmp_path: 
 
 
 def test_a_folder_holds_one_graph(tmp_path: Path):
-    card = networks.write_card(tmp_path / "card.json")
+    card = nets.write_card(tmp_path / "card.json")
     for count in (0, 2):
         folder = tmp_path / str(count)
         folder.mkdir()
         for i in range(count):
-            networks.write_onnx(folder / f"{i}.onnx")
+            nets.write_onnx(folder / f"{i}.onnx")
         with pytest.raises(ValueError, match=f"{count} .onnx files; allowed: one"):
             recognisers.load("onnx", folder, card)
 
@@ -192,7 +192,7 @@ def test_weights_that_do_not_lie_beside_the_graph_are_refused_wherever_they_are_
     (tmp_path / "net").mkdir()
     (tmp_path / "secret").write_bytes(bytes(100_000))
     (tmp_path / "net/link").symlink_to("../secret")
-    model = onnx.load(networks.write_onnx(tmp_path / "net/net.onnx"))
+    model = onnx.load(nets.write_onnx(tmp_path / "net/net.onnx"))
     place(model.graph, location)
     (tmp_path / "net/net.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match=f"net.onnx: keeps weights in '{location}'; allowed: in itself, or in files"):
@@ -287,7 +287,7 @@ def test_a_small_file_cannot_take_much_memory_or_time(tmp_path: Path, side: int,
 def test_a_graph_that_onnxruntime_does_not_know_is_refused_with_the_whole_reason(
     tmp_path: Path, capfd: pytest.CaptureFixture, change: dict[str, Any]
 ):
-    file = networks.write_onnx(tmp_path / "net.onnx")
+    file = nets.write_onnx(tmp_path / "net.onnx")
     model = onnx.load(file)
     model.ir_version = change.get("ir_version", 8)
     model.opset_import[0].version = change.get("opset", 17)
@@ -304,7 +304,7 @@ def test_a_graph_that_onnxruntime_does_not_know_is_refused_with_the_whole_reason
 def test_a_library_that_is_missing_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str
 ):
-    file = networks.write_onnx(tmp_path / "net.onnx")
+    file = nets.write_onnx(tmp_path / "net.onnx")
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ValueError, match=rf"{library} is not installed; pip install -e '.\[published\]' brings it"):
         load(file)

@@ -10,11 +10,10 @@ from ruamel.yaml import YAML
 from tiny import ROOT
 
 from stages.backbones.compact import Compact
-from stages.common import artifacts, images, sphere, tables
+from stages.common import artifacts, images, networks, sphere, tables
 from stages.common.params import read
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Pairs
-from stages.recognisers import embedded
 
 CONTROL = ("packed", "gallery", "gaussian", "unrelated")
 D = 16
@@ -142,7 +141,7 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
     artifacts.write_array(root / "data" / "generate" / "perturbation_cosine.npy", asked)
     card = {"architecture": "compact", "widths": [16] * 4, "embedding_size": D, "size_px": 16, "colour": "rgb"}
     torch.manual_seed(0)
-    embedded.save(root / "data" / "pretrain" / "recogniser.safetensors", Compact([16] * 4, D, 16, 3), card)
+    networks.save(root / "data" / "pretrain" / "recogniser.safetensors", Compact([16] * 4, D, 16, 3), card)
     artifacts.write_json(root / "reports" / "pack.json", pack_report())
     artifacts.write_json(root / "reports" / "audit.json", audit_report())
     share = {"value": 0.81, "low": 0.78, "high": 0.84}
@@ -241,7 +240,7 @@ def pairs_of(protocol: str, people: int, count: int) -> Pairs:
 def _write_scores(
     root: Path, name: str, seeds: Sequence[int], people: int, count: int, cfg: dict, skill: float, protocols: dict
 ) -> None:
-    from stages.protocols.scoring import summary
+    from stages.metrics.scoring import summary
 
     report, replicates, wild = {}, [], []
     for number, (protocol, domain) in enumerate(protocols.items()):

@@ -9,7 +9,7 @@ from reporting import project
 
 from stages.backbones.compact import Compact
 from stages.common import images
-from stages.recognisers.embedded import Embedded
+from stages.common.networks import Embedded
 from stages.reporting import spread
 
 CARD = {"size_px": 16, "colour": "rgb", "embedding_size": 8}

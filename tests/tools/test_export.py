@@ -11,12 +11,12 @@ from formats.faces import Some
 from tiny import working_in, write_params
 
 from stages import variants
-from stages.common import artifacts, images, photographs, tables
+from stages.common import artifacts, images, tables
 from stages.common.images import Shards, decode
-from stages.formats import lmdb, paired, parquet, rec, webdataset
-from stages.formats.training import READERS
+from stages.foreign import photographs
+from stages.formats import benchmark_pairs, lmdb, parquet, rec, webdataset
+from stages.formats.training_sets import READERS
 from stages.protocols import external
-from stages.protocols.pairs import table
 from stages.tools import export, ingest
 
 
@@ -122,7 +122,7 @@ def make_benchmark(folder: Path) -> list[bytes]:
     same = some.identity[rows[:, 0]] == some.identity[rows[:, 1]]
     about = {"identity": some.identity, "index": np.arange(6), "seed": np.arange(6), "domain": "external"}
     images.write_shard(folder / "faces-00000.arrow", some.images, **about)
-    tables.write(folder / "pairs.arrow", table(rows[:, 0], rows[:, 1], same, np.arange(4) // 2))
+    tables.write(folder / "pairs.arrow", tables.pairs(rows[:, 0], rows[:, 1], same, np.arange(4) // 2))
     return [some.images[row] for row in rows.ravel()]
 
 
@@ -138,7 +138,7 @@ def test_a_benchmark_goes_out_and_comes_back(project: Path, kind: str):
         assert in_pairs(again) == expected and again.pairs.equals(external.read(out).pairs)
 
 
-def in_pairs(benchmark: paired.Benchmark) -> list[bytes]:
+def in_pairs(benchmark: benchmark_pairs.Benchmark) -> list[bytes]:
     rows = np.stack([benchmark.pairs["a"], benchmark.pairs["b"]], 1).ravel()
     return [benchmark.encoded(int(row)) for row in rows]
 

@@ -9,7 +9,7 @@ import torch
 from tiny import ROOT
 
 from stages.packing import orbits
-from stages.packing.start import parted, random_rows
+from stages.packing.random_start import parted, random_rows
 from stages.tools import packing_cells, packing_runs, packing_tables, packing_timing, readme, timing
 from stages.tools.packing_cells import Cell, Drawn, World, tuning
 from stages.tools.packing_runs import READINGS, Comparison, Run

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from tiny import ROOT, params
 
-from stages import recognisers
-from stages.common import networks
+from stages.common import recognisers
 from stages.tools import standin
+from stages.validation import networks
 
 CARD = Path("stages/recognisers/cards/insightface.json").resolve()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from stages.world import chart, geometry, identity, style, trace
+from stages.world import equal_area, geometry, identity, style, trace
 
 
 def test_points_of_a_ray_appear_in_its_pixel() -> None:
@@ -23,7 +23,7 @@ def test_points_of_a_ray_appear_in_its_pixel() -> None:
 def test_hits_and_their_derivatives_on_a_sphere() -> None:
     """A ray at distance d from the axis meets radius R at sqrt(R^2 - d^2), slope R / depth."""
     radius = torch.tensor(0.9, requires_grad=True)
-    maps = radius * torch.ones(1, chart.MAP_SIZE, chart.MAP_SIZE)
+    maps = radius * torch.ones(1, equal_area.MAP_SIZE, equal_area.MAP_SIZE)
     axis = torch.linspace(0.0, 0.45, 16)  # spaced as at 64 px
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     origin = torch.stack([x, y, torch.zeros_like(x)])[None]
@@ -38,7 +38,7 @@ def test_hits_and_their_derivatives_on_a_sphere() -> None:
 
 def test_coverage_is_half_on_the_outline() -> None:
     """Coverage falls from 1 inside to 0 outside, and is 1/2 where the ray grazes the sphere."""
-    maps = torch.full((1, chart.MAP_SIZE, chart.MAP_SIZE), 0.9)
+    maps = torch.full((1, equal_area.MAP_SIZE, equal_area.MAP_SIZE), 0.9)
     x = torch.tensor([0.8, 0.8, 0.9, 0.9, 1.0, 1.0]).expand(2, 6)
     origin = torch.stack([x, torch.zeros_like(x), torch.zeros_like(x)])[None]
     step = torch.tensor([0.0, 0.0, 1.0])[None, :, None, None].expand_as(origin)

@@ -239,7 +239,7 @@ sys.exit(launch.main())
 
 
 @pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="needs /proc")
-@pytest.mark.parametrize("launcher", ["stages.tools.launch", "by_torchrun"])
+@pytest.mark.parametrize("launcher", ["stages.common.launch", "by_torchrun"])
 def test_ranks_of_one_machine_open_no_port_to_others(launcher: str, tmp_path: Path):
     (tmp_path / "ports.py").write_text(PORTS)
     (tmp_path / "by_torchrun.py").write_text(BY_TORCHRUN)
@@ -280,7 +280,7 @@ def test_a_name_from_dvc_is_letters_digits_and_dashes(bad: str, monkeypatch: pyt
 @pytest.mark.parametrize("bad", ["../../made", "x; touch P"])
 def test_a_bad_name_is_one_line_and_writes_nothing(bad: str, made: Path):
     before = sorted(made.parent.rglob("*"))
-    said = lines_of(start(made, "stages.tools.launch", "--ranks", "1", "make", bad))
+    said = lines_of(start(made, "stages.common.launch", "--ranks", "1", "make", bad))
     assert len(said) == 1 and "bad name" in said[0]
     assert sorted(made.parent.rglob("*")) == before
 

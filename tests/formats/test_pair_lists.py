@@ -10,7 +10,7 @@ import pytest
 from formats.faces import encoded
 
 from stages.formats import text
-from stages.formats.paired import Benchmark
+from stages.formats.benchmark_pairs import Benchmark
 from stages.protocols import external
 
 LINES = ["2\t2", "ann\t1\t2", "bob\t1\t2", "ann\t1\tcid\t2", "bob\t1\tdee\t2"]

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts
-from stages.formats import arrow, columns, layouts, paired, parquet
-from stages.formats.paired import Benchmark
+from stages.formats import arrow, benchmark_pairs, columns, layouts, parquet
+from stages.formats.benchmark_pairs import Benchmark
 
 ROWS_PER_BATCH = 256
 COLUMNS = {"index": pa.int64(), "is_same": pa.bool_()}
@@ -27,7 +27,7 @@ def read(path: Path) -> Benchmark:
     def encoded(row: int) -> bytes:
         return tables.encoded(int(order[row]))
 
-    return paired.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
+    return benchmark_pairs.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
 
 
 def write(folder: Path, images: list[bytes], same: np.ndarray) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.common import bounded
-from stages.common.bounded import Refused
+from stages.foreign import bounded
+from stages.foreign.bounded import Refused
 
 LOOPS = ("Loop", "Scan", "SequenceMap")  # what they cost is known only when a face is seen
 PIECE = 1 << 20  # bytes hashed at a time
@@ -52,12 +52,12 @@ def examine(file: Path, size: tuple[int, int] | None = None) -> Graph:
     """
     for name in ("onnx", "onnxruntime"):
         library(name)
-    return Graph(**bounded.ask("stages.common.graphs", file, "graph", *(size or ())))
+    return Graph(**bounded.ask("stages.foreign.graphs", file, "graph", *(size or ())))
 
 
 def loaded(file: Path) -> None:
     """Raise ValueError when any graph, such as a detector's, has weights elsewhere or a loop, or does not load."""
-    bounded.ask("stages.common.graphs", file, "load")
+    bounded.ask("stages.foreign.graphs", file, "load")
 
 
 def library(name: str) -> Any:
@@ -90,7 +90,7 @@ def header(file: Path) -> dict[str, Any]:
     Raises ValueError as `examine` does.
     """
     library("onnx")
-    return bounded.ask("stages.common.graphs", file, "header")
+    return bounded.ask("stages.foreign.graphs", file, "header")
 
 
 def digest(file: Path, names: Sequence[str]) -> str:

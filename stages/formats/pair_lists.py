@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from stages import formats
-from stages.common import artifacts
-from stages.formats import layouts, paired, text
-from stages.formats.paired import Benchmark
-from stages.protocols.pairs import table
+from stages.common import artifacts, tables
+from stages.formats import benchmark_pairs, layouts, text
+from stages.formats.benchmark_pairs import Benchmark
 
 ROOTS = ("images", "aligned images")  # CALFW's and CPLFW's are called the latter
 FILE = rf"\S.*?(?:{'|'.join(map(re.escape, sorted(layouts.IMAGES)))})"
@@ -72,16 +71,16 @@ def read(folder: Path) -> Benchmark:
     shown = {path: end for path, (end, _) in zip(files, listed, strict=True)}
     number_of = {path: row for row, path in enumerate(shown)}
     a, b = np.array([number_of[path] for path in files]).reshape(-1, 2).T
-    content = paired.numbered(path.read_bytes() for path in shown)
-    paired.check_selves(file, content[a], content[b], same)
+    content = benchmark_pairs.numbered(path.read_bytes() for path in shown)
+    benchmark_pairs.check_selves(file, content[a], content[b], same)
     rows, ends = list(shown), list(shown.values())
     for names in zip(*(end.people for end in ends), strict=True):
         identity = formats.people(names)
         if np.array_equal(identity[a] == identity[b], same):  # else the names are not of people
             index = np.array([end.number for end in ends])
-            pairs = table(a, b, same, fold)
+            pairs = tables.pairs(a, b, same, fold)
             return Benchmark(lambda row: rows[row].read_bytes(), lambda row: str(rows[row]), identity, index, pairs)
-    return paired.by_content(file, len(files), lambda i: files[i].read_bytes(), lambda i: str(files[i]), same)
+    return benchmark_pairs.by_content(file, len(files), lambda i: files[i].read_bytes(), lambda i: str(files[i]), same)
 
 
 def _listed(file: Path) -> tuple[list[int], list[Pair]]:
@@ -106,9 +105,9 @@ def _folds(file: Path, header: list[int], same: np.ndarray) -> np.ndarray:
         case [folds, each] if len(same) == 2 * folds * each:
             fold = np.repeat(np.arange(folds), 2 * each)
             mixed = all(0 < same[fold == i].sum() < 2 * each for i in range(folds))
-            return fold if mixed and folds > 1 else paired.folds(same, str(file))
+            return fold if mixed and folds > 1 else benchmark_pairs.folds(same, str(file))
         case [] | [_] if not header or len(same) in (header[0], 2 * header[0]):
-            return paired.folds(same, str(file))
+            return benchmark_pairs.folds(same, str(file))
     raise ValueError(
         f"{file}: line 1 says '{' '.join(map(str, header))}'; "
         f"allowed: folds, then half of the {len(same)} pairs / folds, or half of the pairs alone"

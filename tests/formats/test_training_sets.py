@@ -17,7 +17,7 @@ from tiny import run, working_in, write_params
 from stages import formats
 from stages.common.images import Shards, decode
 from stages.formats import Faces, folder, layouts, parquet, rec, webdataset
-from stages.formats.training import READERS
+from stages.formats.training_sets import READERS
 from stages.tools import ingest
 from stages.validate import find_external
 

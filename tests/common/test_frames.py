@@ -3,21 +3,21 @@
 from pathlib import Path
 
 import cv2
-import networks
+import nets
 import numpy as np
 import pytest
 import torch
 from tiny import ROOT, run, working_in, write_params
 
-from stages import embed, recognisers
+from stages import embed
 from stages.auditing import faces as audited
-from stages.common import alignment, images, photographs, sphere
+from stages.common import images, recognisers, sphere
+from stages.common.frames import Frame
 from stages.common.images import FRAME_PX, Shards
-from stages.protocols import scoring
-from stages.protocols.scoring import Protocol
-from stages.recognisers import published
-from stages.recognisers.frames import Frame
-from stages.recognisers.published import Published
+from stages.foreign import alignment, photographs, published
+from stages.foreign.published import Published
+from stages.metrics import scoring
+from stages.metrics.scoring import Protocol
 from stages.world import identity, render, style, trace
 
 PUBLISHED = ROOT / "stages/recognisers/cards"
@@ -92,14 +92,14 @@ def test_the_differentiable_way_sees_the_same(frame: Frame, frame_px: int | None
 @pytest.mark.parametrize("backend", ["onnx", "iresnet"])
 def test_a_network_takes_its_card_s_frame_and_its_own_height_and_width(tmp_path: Path, backend: str, size: tuple):
     if backend == "onnx":
-        file = networks.write_onnx(tmp_path / "net.onnx", sides=size)
+        file = nets.write_onnx(tmp_path / "net.onnx", sides=size)
     else:
-        tensors = networks.adaface()
-        columns = networks.WIDTHS[-1] * size[0] * size[1] // 256
-        tensors["output_layer.3.weight"] = torch.randn(networks.D, columns, generator=torch.Generator().manual_seed(0))
+        tensors = nets.adaface()
+        columns = nets.WIDTHS[-1] * size[0] * size[1] // 256
+        tensors["output_layer.3.weight"] = torch.randn(nets.D, columns, generator=torch.Generator().manual_seed(0))
         torch.save(tensors, file := tmp_path / "net.pth")
-    net = recognisers.load(backend, file, networks.write_card(tmp_path / "card.json", size_px=list(size)))
-    wide = recognisers.load(backend, file, networks.write_card(tmp_path / "wide.json", frame_px=136))
+    net = recognisers.load(backend, file, nets.write_card(tmp_path / "card.json", size_px=list(size)))
+    wide = recognisers.load(backend, file, nets.write_card(tmp_path / "wide.json", frame_px=136))
     faces = np.stack([smooth(136, 136, seed) for seed in range(3)])
     x = net.embed(faces, FRAME_PX)
     np.testing.assert_array_equal(x, net.embed(faces[:, 12:124, 12:124], 112))
@@ -107,7 +107,7 @@ def test_a_network_takes_its_card_s_frame_and_its_own_height_and_width(tmp_path:
     np.testing.assert_array_equal(wide.embed(faces, FRAME_PX), wide.embed(faces))
     assert np.abs(x - wide.embed(faces, FRAME_PX)).max() > 1e-3
     with pytest.raises(ValueError, match="allowed by its card"):
-        recognisers.load(backend, file, networks.write_card(tmp_path / "other.json", size_px=[48, 64]))
+        recognisers.load(backend, file, nets.write_card(tmp_path / "other.json", size_px=[48, 64]))
 
 
 def test_the_cards_that_come_with_the_project_ask_for_arcface_s_crop():
@@ -143,8 +143,8 @@ def rows_by_all(folder: Path, net: Published) -> np.ndarray:
 def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(tmp_path: Path):
     net = recognisers.load(
         "onnx",
-        networks.write_onnx(tmp_path / "net.onnx", sides=(112, 112)),
-        networks.write_card(tmp_path / "card.json"),
+        nets.write_onnx(tmp_path / "net.onnx", sides=(112, 112)),
+        nets.write_card(tmp_path / "card.json"),
     )
     assert isinstance(net, Published)
     rendered, about = np.stack([smooth(136, 136, i) for i in range(4)]), np.arange(4)
@@ -165,8 +165,8 @@ def test_a_gallery_of_photographs_reaches_the_network_as_it_was_aligned(tmp_path
     (tmp_path / "faces").mkdir()
     for i, face in enumerate(faces):
         cv2.imwrite(str(tmp_path / f"faces/{i}.png"), face[..., ::-1])
-    weights = networks.write_onnx(tmp_path / "net.onnx", sides=(112, 112))
-    card = networks.write_card(tmp_path / "card.json")
+    weights = nets.write_onnx(tmp_path / "net.onnx", sides=(112, 112))
+    card = nets.write_card(tmp_path / "card.json")
     write_params(tmp_path, {
         "gallery.backend": "folder", "gallery.path": str(tmp_path / "faces"), "gallery.identities": 3,
         "world.photo_frame_px": frame_px, "world.size_px": 272, "world.detector": "none",

@@ -1,4 +1,4 @@
-"""Run a stage: `python -m stages.tools.launch [--ranks N | --extra-ranks N] stages.generate`, as dvc.yaml does.
+"""Run a stage: `python -m stages.common.launch [--ranks N | --extra-ranks N] stages.generate`, as dvc.yaml does.
 
 This process does no work of its own. It watches over the processes that do: it ends them when DVC, Ctrl-C or SIGTERM
 ends it, collects the one line of a failure, keeps other runs of the stage out, refuses to end well when parameters or
@@ -82,7 +82,7 @@ def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
     import argparse
 
     parser = argparse.ArgumentParser(
-        "python -m stages.tools.launch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m stages.common.launch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--ranks", type=int, metavar="N", help="so many ranks, whatever PET_NPROC_PER_NODE says")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from stages.common import images, photographs
+from stages.common import images
+from stages.foreign import photographs
 
 FACE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8), (0, 0), 3)
 PICTURE = Image.fromarray(FACE)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from stages.common.decorrelation import decorrelation
+from stages.training.decorrelation import decorrelation
 
 
 def test_decorrelation_is_zero_for_independent_coordinates_and_not_for_copies():

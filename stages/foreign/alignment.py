@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.common import graphs, photographs, pretrained
 from stages.common.images import Shards
-from stages.common.photographs import TEMPLATE_PX
+from stages.foreign import graphs, photographs, pretrained
+from stages.foreign.photographs import TEMPLATE_PX
 from stages.settings.world import World
 
 FIXED = "-fixed-crop"

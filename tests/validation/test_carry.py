@@ -12,7 +12,7 @@ PIPELINE = f"""
 stages:
   validate:
     cmd:
-      - {sys.executable} -m stages.tools.carry
+      - {sys.executable} -m stages.validation.carry
       - find data/external -type f -not -name '*.dvc' | sort | xargs grep -H . > seen
     deps: [data/external]
     params: [alpha]
@@ -81,4 +81,4 @@ def test_an_experiment_in_a_copy_sees_what_nothing_tracks(repository: Path, tmp_
 
 
 def test_in_place_nothing_is_carried(repository: Path):
-    assert run(repository, "stages.tools.carry") == ""
+    assert run(repository, "stages.validation.carry") == ""

@@ -35,12 +35,7 @@ def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: n
     parts = [_fold(np.flatnonzero(fold_of == f), depth, combos, rng, attributes) for f in range(FOLDS)]
     a, b = (np.concatenate(column) for column in zip(*parts, strict=True))
     same = np.tile(np.repeat([True, False], PER_FOLD // 2), FOLDS)
-    return table(a, b, same, np.repeat(np.arange(FOLDS), PER_FOLD))
-
-
-def table(a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> pa.Table:
-    """Return the pairs' table of its four columns."""
-    return tables.of(tables.PAIRS, {"a": a, "b": b, "same": same, "fold": fold})
+    return tables.pairs(a, b, same, np.repeat(np.arange(FOLDS), PER_FOLD))
 
 
 def _fold(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stages.packing import orbits
-from stages.packing.exchange import Exchange
+from stages.packing.collectives import Exchange
 from stages.packing.tiles import TILE, fast_dtype, splits
 
 PAD = 32  # columns between the parts, which keep products aligned: the first two carry the threshold

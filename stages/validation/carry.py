@@ -1,4 +1,4 @@
-"""Bring your own files into the copy in which DVC runs a queued or `--temp` experiment: `python -m stages.tools.carry`.
+"""Bring your own files into the copy in which DVC runs a queued or `--temp` experiment.
 
 Such a copy lies below .dvc/tmp/exps and holds what git and DVC track. All else under data/external is linked into it,
 so that an experiment is scored on the same benchmarks there as in place; DVC records what it has read. It is the first
@@ -7,10 +7,11 @@ command of stage `validate`, and does nothing anywhere else.
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.tools import command
+from stages.common import stage
 
 EXTERNAL = Path("data/external")
 COPIES = Path(".dvc/tmp/exps")
@@ -38,14 +39,17 @@ def carry(source: Path, target: Path) -> int:
     return len(files)
 
 
-def main(words: list[str]) -> str | None:
+def main() -> None:
     """Carry files where this is such a copy, and say so in one line."""
-    command.parser("carry", __doc__).parse_args(words)
     repository = Path(os.environ.get("DVC_ROOT", ".")).resolve()  # the user's, not the copy
     if not Path.cwd().is_relative_to(repository / COPIES):
-        return None
-    return f"carried {carry(repository / EXTERNAL, EXTERNAL)} files of {EXTERNAL} that git and DVC do not track"
+        return
+    try:
+        count = carry(repository / EXTERNAL, EXTERNAL)
+    except OSError as error:
+        sys.exit(stage.error_line(error).rstrip())
+    print(f"carried {count} files of {EXTERNAL} that git and DVC do not track")
 
 
 if __name__ == "__main__":
-    command.run(main)
+    main()

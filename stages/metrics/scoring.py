@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stages import recognisers
-from stages.common import artifacts, sphere, tables
+from stages.common import artifacts, networks, sphere, tables
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
@@ -74,7 +73,7 @@ def _protocol(name: str, folder: Path, domain: str) -> Protocol:
     return protocol
 
 
-def embeddings(nets: Sequence[recognisers.Recogniser], protocol: Protocol) -> list[np.ndarray]:
+def embeddings(nets: Sequence[networks.Recogniser], protocol: Protocol) -> list[np.ndarray]:
     """Return the unit rows (n, d) that each network gives all images of a protocol.
 
     Of photographs, the rows of the face and of its mirror image are added, as is usual. Rendered people are many enough
@@ -129,7 +128,7 @@ class Measured(NamedTuple):
 
 
 def measure(
-    protocol: Protocol, nets: Sequence[recognisers.Recogniser], seeds: Sequence[int], cfg: Evaluate
+    protocol: Protocol, nets: Sequence[networks.Recogniser], seeds: Sequence[int], cfg: Evaluate
 ) -> list[Measured]:
     """Score a protocol by networks that differ in their seed alone; external ones are measured raw and centred."""
     each = [scores(protocol, x) for x in embeddings(nets, protocol)]

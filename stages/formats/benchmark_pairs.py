@@ -10,7 +10,7 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from stages.protocols.pairs import table
+from stages.common import tables
 
 FOLDS = 10
 
@@ -58,7 +58,7 @@ def by_content(
         lambda i: source(int(first[i])),
         identity,
         first,
-        table(a, b, same, folds(same, str(name))),
+        tables.pairs(a, b, same, folds(same, str(name))),
     )
 
 

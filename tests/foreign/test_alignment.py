@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tiny import ROOT
 
-from stages.common import alignment, images, params
-from stages.common.alignment import ARCFACE, Aligner
+from stages.common import images, params
+from stages.foreign import alignment
+from stages.foreign.alignment import ARCFACE, Aligner
 from stages.settings.world import World
 
 WORLD = replace(params.load("world", World, ROOT / "params.yaml"), size_px=112, photo_frame_px=112)

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.common import sphere
+from stages.metrics.bounds import capacity, lower_bound
 from stages.pack import pack
-from stages.packing.bounds import capacity, lower_bound
 from stages.settings.pack import Pack
 
 CFG = Pack(

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from stages.common import artifacts, params
+from stages.common.frames import Frame
 from stages.common.params import Count, Positive, settings
-from stages.recognisers.frames import Frame
 
 TEMPLATE_PX = 112.0  # what ArcFace's authors cut out, and whoever trained after them
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]

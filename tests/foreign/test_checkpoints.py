@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch._utils import _rebuild_tensor_v2
 
-from stages.common import checkpoints
+from stages.foreign import checkpoints
 
 WHOLE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(1000)}
 

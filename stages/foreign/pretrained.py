@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from stages.common import checkpoints
+from stages.foreign import checkpoints
 
 
 def library(name: str, extra: str = "published") -> Any:

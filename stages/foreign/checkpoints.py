@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from stages.common import bounded
-from stages.common.bounded import Refused
+from stages.foreign import bounded
+from stages.foreign.bounded import Refused
 
 LIGHTNING = (
     "pytorch_lightning.utilities.parsing", "lightning.pytorch.utilities.parsing", "lightning_fabric.utilities.data",
@@ -69,7 +69,7 @@ def read(file: str | Path) -> Any:
 def shapes(file: Path) -> dict[str, list[int]]:
     """Return the shapes of the tensors in a file by their keys, without torch; raises ValueError as `read` does."""
     if file.suffix != ".safetensors":
-        return bounded.ask("stages.common.checkpoints", file)
+        return bounded.ask("stages.foreign.checkpoints", file)
     from safetensors import SafetensorError, safe_open
 
     try:

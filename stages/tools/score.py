@@ -1,0 +1,32 @@
+"""Score a network that nobody trains here as `evaluate` scores a variant: `python -m stages.tools.score NAME`.
+
+NAME is a key of `baselines.networks`. Scores go to data/networks/NAME, metrics to reports/networks/NAME.json; the same
+numbers on your own benchmarks come out of stage `baselines`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stages import evaluate
+from stages.common import params, recognisers
+from stages.evaluate import Scored
+from stages.settings.baselines import Baselines
+from stages.tools import command
+
+
+def main(words: Sequence[str]) -> str:
+    """Run the command."""
+    parser = command.parser("score", __doc__)
+    parser.add_argument("name")
+    name = parser.parse_args(words).name
+    networks = params.load("baselines", Baselines).networks
+    if name not in networks:
+        raise ValueError(f"score {params.shown(name)}: no network of params.yaml; allowed: {', '.join(networks)}")
+    network = networks[name]
+    net = recognisers.load(network.recogniser, network.weights, network.card)
+    scores, report = Path("data/networks") / name, Path("reports/networks") / f"{name}.json"
+    return evaluate.score(Scored(name, [net], [0], scores, report))
+
+
+if __name__ == "__main__":
+    command.run(main)
