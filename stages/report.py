@@ -24,12 +24,12 @@ REPORTS = Path("reports")
 TITLE = "Facesphere: synthetic training sets compared"
 SECTIONS = (
     sections.opening,
+    sections.packing,
+    sections.capacities,
     sections.accuracies,
     sections.gap,
     sections.sheet,
     sections.poses,
-    sections.identities,
-    sections.capacities,
     sections.curves,
     sections.embedding_map,
     sections.audit,

@@ -3,7 +3,7 @@
 They take reports/*.json, scores of pairs (s, p) with bootstrap replicates (r,), rows (m, d) and image shards, and
 return blocks (headings, texts, tables, figures), which are written twice, as Markdown and as HTML. A table has cells of
 a text and an interval; a figure is a file that depends on its data alone. A new section is a function from `Inputs` to
-blocks, named in `SECTIONS` of `stages.report`. A new column is a header and a cell in the function of its table, if
-reports/ has the number; if not, it is measured first, in `metrics` or `auditing`. An edit here runs `report` alone.
-Known numbers are in tests/reporting, the page in tests/test_report.py.
+blocks, named in `SECTIONS` of `stages.report`; its sentences are in prose.md. A new column is a header and a cell in
+the function of its table, if reports/ has the number; if not, it is measured first, in `metrics` or `auditing`. An edit
+here runs `report` alone. Known numbers are in tests/reporting, the page in tests/test_report.py.
 """

@@ -10,6 +10,7 @@ from stages.common.images import Shards
 from stages.training import transform
 
 FACE_PX = 96
+POSE_PX = 195  # of a sheet with half as many columns as the others: as wide, so that its letters are as large
 GAP_PX = 3
 
 
@@ -44,25 +45,26 @@ def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) ->
     return np.concatenate(strips)[:-GAP_PX]
 
 
-def grid(shards: Shards, columns: int) -> np.ndarray:
+def grid(shards: Shards, columns: int, px: int) -> np.ndarray:
     """Return a sheet (h, w, 3) of images by identity and index; those that are missing leave their place empty."""
-    who, index, shown = shards.column("identity"), shards.column("index"), images.resize(shards.faces(), FACE_PX)
+    who, index, shown = shards.column("identity"), shards.column("index"), images.resize(shards.faces(), px)
     strips = []
     for person in np.unique(who):
-        row = np.full((columns, FACE_PX, FACE_PX, 3), 255, np.uint8)
+        row = np.full((columns, px, px, 3), 255, np.uint8)
         row[index[who == person]] = shown[who == person]
         strips.append(_row(row, columns))
     return np.concatenate(strips)[:-GAP_PX]
 
 
 def _faces(samples: pa.Table, data: Path) -> np.ndarray:
-    found = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
-    return images.resize(np.stack(found), FACE_PX)
+    shown = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
+    return images.resize(np.stack(shown), FACE_PX)
 
 
 def _row(faces: np.ndarray, depth: int) -> np.ndarray:
-    strip = np.full((FACE_PX + GAP_PX, depth * (FACE_PX + GAP_PX) - GAP_PX, 3), 255, np.uint8)
+    px = faces.shape[1]
+    strip = np.full((px + GAP_PX, depth * (px + GAP_PX) - GAP_PX, 3), 255, np.uint8)
     for place, face in enumerate(faces):
-        left = place * (FACE_PX + GAP_PX)
-        strip[:FACE_PX, left : left + FACE_PX] = face
+        left = place * (px + GAP_PX)
+        strip[:px, left : left + px] = face
     return strip

@@ -80,6 +80,17 @@ def _drawing(
         plt.close(figure)
 
 
+def _steady(ax: Axes, **steps: float) -> None:
+    """Widen x and y to whole steps about the data, so that the figures of two runs mostly have the same axes.
+
+    Where the data fill less than a quarter of a step, they keep their own axis.
+    """
+    for axis, step in steps.items():
+        low, high = getattr(ax.dataLim, f"interval{axis}")
+        if high - low > step / 4:
+            getattr(ax, f"set_{axis}lim")(step * np.floor(low / step), step * np.ceil(high / step))
+
+
 def accuracy(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], name: str, file: Path) -> Path:
     """Draw each variant's accuracy, a {value, low, high, per_seed}, with its interval and its seeds."""
     with _drawing(file, 5.2, 1.1 + 0.3 * len(found)) as (ax,):
@@ -89,6 +100,7 @@ def accuracy(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str],
             ax.plot([100 * x for x in entry["per_seed"]], [row] * len(entry["per_seed"]), "|", c=INK, ms=5, alpha=0.45)
             ax.annotate(f"{value:.1f}", (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=8)
         _rows(ax, list(found))
+        _steady(ax, x=5)
         ax.set_xlabel("accuracy, %")
         ax.set_title(name)
     return file
@@ -103,6 +115,7 @@ def phenomena(made: Sequence[Contrast], file: Path, width: float = 9.4) -> Path:
             ends = (100 * c.found.low, 100 * c.found.high)
             _interval(ax, row, 100 * c.found.value, ends, colour, "full" if c.side else "none")
         _rows(ax, [f"{minus_sign(c.name)},  {title(c.protocol)}" for c in made])
+        _steady(ax, x=5 if ax.dataLim.width > 5 else 1)
         ax.set_xlabel("difference in points of accuracy")
         ax.set_title("Paired differences")
     return file
@@ -123,7 +136,7 @@ def _rows(ax: Axes, labels: Sequence[str]) -> None:
 def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) -> Path:
     """Draw (name, genuine, impostor) cosines as histograms, one above the other on one axis."""
     low = min(float(both.min()) for panel in panels for both in panel[1:])
-    bins = np.linspace(np.floor(low * 20) / 20, 1, 71)
+    bins = np.linspace(np.floor(low * 4) / 4, 1, 71)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(panels), len(panels), share="x") as axes:
         for ax, (name, genuine, impostor) in zip(axes, panels, strict=True):
             for x, colour, label in ((impostor, IMPOSTOR, "impostor"), (genuine, GENUINE, "genuine")):
@@ -139,6 +152,7 @@ def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) ->
                     weight="bold",
                 )
             ax.set_title(f"{name}, d′ {verification.d_prime(genuine, impostor):.1f}")
+            ax.set_xlim(bins[0], 1)
         axes[-1].set_xlabel("cosine")
     return file
 
@@ -146,13 +160,14 @@ def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) ->
 def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
     """Draw the angle of every row to its nearest neighbour, one histogram per set of rows, all on one axis."""
     everything = np.concatenate(list(angles_deg.values()))
-    bins = np.linspace(np.floor(everything.min()), np.ceil(everything.max()), 61)
+    bins = np.linspace(everything.min() // 15 * 15, everything.max() // 15 * 15 + 15, 61)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(angles_deg), len(angles_deg), share="x") as axes:
         for ax, (name, deg) in zip(axes, angles_deg.items(), strict=True):
             _histogram(ax, deg, bins, GENUINE if ax is axes[-1] else IMPOSTOR)
             ax.axvline(float(np.median(deg)), ymax=1 / TOP, color=INK, linewidth=1, linestyle=(0, (3, 2)))
             ax.text(float(np.median(deg)), 1.07, f"median {np.median(deg):.1f}°", ha="center", fontsize=8)
             ax.set_title(f"{name}, least {deg.min():.1f}°")
+            ax.set_xlim(bins[0], bins[-1])
         axes[-1].set_xlabel("angle to the nearest neighbour, degrees")
     return file
 
@@ -166,8 +181,9 @@ def course(iterations: np.ndarray, objective: np.ndarray, file: Path) -> Path:
         ax.plot(iterations, objective, "o-", color=GENUINE, markersize=4)
         ax.plot(iterations[least], low, "o", color=AGAINST, markersize=7)
         _note(ax, digits(low, 4), (iterations[least], low), (0, 8), color=AGAINST)
-        ax.set_xlim(left=0)
         ax.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low) + 1e-6)
+        _steady(ax, **({"x": 100} if cut else {"x": 100, "y": 0.2}))
+        ax.set_xlim(left=0)
         where = (iterations[1], ax.get_ylim()[1]) if cut else (0, objective[0])
         _note(ax, f"{'↑ ' * cut}start {digits(objective[0], 3)}", where, (8, -11 if cut else 4), ha="left")
         ax.set_xlabel("iterations")
@@ -190,8 +206,9 @@ def front(ends: Mapping[str, np.ndarray], run: Run, separation: str, file: Path)
             ax.plot([run.end[0]] * 2, [run.bound, run.end[1]], color=AGAINST, linewidth=1, linestyle=DASHES[2])
         ax.plot(*run.end, "o", color=AGAINST, markersize=7)
         _note(ax, run.name, run.end, (10, 6), color=AGAINST, weight="bold")
-        ax.set_xlim(left=0)
         ax.margins(y=0.1)
+        _steady(ax, x=0.2, y=0.1)
+        ax.set_xlim(left=0)
         ax.set_xlabel("mean distance to the gallery, 1 − cosine")
         ax.set_ylabel(separation)
         ax.set_title("What alpha trades")
@@ -225,6 +242,7 @@ def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed:
             ax.plot(n[: len(value)], value, color=colour, label=name)
             ax.fill_between(n[: len(value)], low, high, color=colour, alpha=0.15, linewidth=0)
         ax.set_xlim(0, most)
+        _steady(ax, y=10)
         ax.set_ylim(bottom=0)
         ax.set_xlabel("identities enrolled")
         ax.set_ylabel("confused images, %")
@@ -253,7 +271,9 @@ def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str,
 
 def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:
     """Draw one panel per domain on common axes: a point per image, tied to the middle of its person's points."""
-    with _drawing(file, 10.4, 3.7, 1, len(domains), share="xy") as axes:
+    reach = np.ceil(10 * max(np.abs(shown.points).max() for shown in domains.values())) / 10 + 0.02
+    with _drawing(file, 10.4, 3.8, 1, len(domains), share="xy") as axes:
+        axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
         for ax, (name, shown) in zip(axes, domains.items(), strict=True):
             for i, person in enumerate(np.unique(shown.identity)):
                 points = shown.points[shown.identity == person]
@@ -261,7 +281,7 @@ def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:
                 ax.plot(ties[..., 0], ties[..., 1], color=DOMAINS[name], linewidth=0.7, alpha=0.4)
                 marker = MARKERS[i % len(MARKERS)]
                 ax.plot(*points.T, marker, color=DOMAINS[name], ms=5.5, alpha=0.9, mec="white", mew=0.5)
-            ax.set_title(f"{name}: distance {shown.distance:.2f}")
+            ax.set_title(f"{name}: distance {shown.distance['value']:.2f}")
             ax.set_aspect("equal")
             ax.tick_params(labelbottom=False, labelleft=False, length=0)
     return file

@@ -10,6 +10,7 @@ from stages.reporting.tables import Cell, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
+HINT = "scrolls sideways →"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Facts:
-    """The few numbers at the top: (label, cell)."""
+    """A few numbers that a reader sees first, under what they are about: (label, cell)."""
 
+    title: str
     items: list[tuple[str, Cell]]
 
 
@@ -72,9 +74,9 @@ def _markdown(block: Block) -> str:
             return f"## {text}"
         case Text(text, key):
             return f"**{text}**" if key else text
-        case Facts(items):
+        case Facts(title, items):
             rows = [[Cell(label), cell] for label, cell in items]
-            return _markdown(Table(["", ""], rows))
+            return _markdown(Table([title, ""], rows))
         case Table(header, rows, labels):
             rule = ["---"] * labels + ["---:"] * (len(header) - labels)
             lines = [header, rule, *([_plain(cell) for cell in row] for row in rows)]
@@ -114,14 +116,14 @@ def _html(block: Block) -> str:
             return f'<h2 id="{_anchor(text)}">{escape(text)}</h2>'
         case Text(text, key):
             return f'<p class="key">{escape(text)}</p>' if key else f"<p>{escape(text)}</p>"
-        case Facts(items):
+        case Facts(title, items):
             cards = "".join(f"<div>{_number(cell)}<span>{escape(label)}</span></div>" for label, cell in items)
-            return f'<div class="facts">{cards}</div>'
+            return f'<p class="about">{escape(title)}</p>\n<div class="facts">{cards}</div>'
         case Table():
             return _table(block)
         case Figures(items, photos, wide):
             kind = "figures" + " photos" * photos + " wide" * wide
-            return f'<div class="{kind}">' + "".join(_figure(*item) for item in items) + "</div>"
+            return f'<div class="{kind}">' + "".join(_figure(*item, wide) for item in items) + "</div>"
         case Folded(summary, inner):
             body = "\n".join(_html(part) for part in inner)
             return f"<details><summary>{escape(summary)}</summary>\n{body}\n</details>"
@@ -129,12 +131,16 @@ def _html(block: Block) -> str:
             return f"<pre>{escape(text)}</pre>"
 
 
-def _figure(file: Path, caption: str) -> str:
+def _figure(file: Path, caption: str, wide: bool) -> str:
     data = base64.b64encode(file.read_bytes()).decode()
-    source = f"data:{MEDIA[file.suffix]};base64,{data}"
-    image = f'<div class="frame"><img src="{source}" alt="{escape(file.stem)}"></div>'
+    image = f'<img src="data:{MEDIA[file.suffix]};base64,{data}" alt="{escape(file.stem)}">'
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>{image}{below}</figure>"
+    return f"<figure>{_scrolling(image) if wide else image}{below}</figure>"
+
+
+def _scrolling(content: str) -> str:
+    """Let what is wider than the page be scrolled; `HINT` shows only then."""
+    return f'<div class="scroll"><div><p class="hint">{HINT}</p>{content}</div></div>'
 
 
 def _table(table: Table) -> str:
@@ -143,7 +149,7 @@ def _table(table: Table) -> str:
         "<tr>" + "".join(f"<td{_side(i, table)}>{_number(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
         for row in table.rows
     )
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
+    return _scrolling(f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>")
 
 
 def _side(column: int, table: Table) -> str:

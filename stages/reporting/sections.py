@@ -1,5 +1,9 @@
-"""The report's sections, in the order in which they are read; each returns blocks for `page`."""
+"""The report's sections, in the order in which they are read; each returns blocks for `page`.
 
+Their sentences are in prose.md, by name.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +17,9 @@ from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.reporting import faces, figures, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
+from stages.reporting.prose import say
 from stages.reporting.results import FAR_GRID, Contrast, Variant
-from stages.reporting.tables import Cell
+from stages.reporting.tables import Cell, Table
 from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
@@ -40,153 +45,240 @@ class Inputs:
     folder: Path  # of the figures
 
 
-def _what_is_rendered(found: Inputs) -> str:
-    """Say what of this page is rendered, and so no evidence about photographs."""
-    sources = [found.values["generate"], *found.values["sets"].values()]
-    if all(source["backend"] == "embedded" for source in sources):
-        return (
-            "Every face here is rendered by code, in two domains: studio, which the generator draws, and wild, which "
-            "stands for photographs and is rendered too. What is shown says nothing about photographs of real people."
-        )
-    return (
-        "The wild protocols and Syn-LFW are rendered by code, whatever the training sets are: what is scored on them "
-        "says nothing about photographs of real people."
-    )
+def opening(inputs: Inputs) -> list[Block]:
+    """Say what this is, and the few numbers that matter most: of the packing, then of accuracy."""
+    sources = [inputs.values["generate"], *inputs.values["sets"].values()]
+    rendered = "everything" if all(source["backend"] == "embedded" for source in sources) else "protocols"
+    intervals = say("intervals", confidence=100 * inputs.values["evaluate"]["confidence"])
+    accuracy = _accuracy_facts(inputs)
+    return [
+        Text(f"{say(f'rendered {rendered}')} {intervals}", key=True),
+        _packing_facts(inputs),
+        Text(say("facts capacity", allowed=100 * inputs.audit["capacity"]["confused"])),
+        *([Facts(say("facts accuracy"), accuracy)] if accuracy else []),
+    ]
 
 
-def opening(found: Inputs) -> list[Block]:
-    """Say what this is, and the few numbers that matter most."""
-    level = f"{100 * found.values['evaluate']['confidence']:g} %"
-    about = (
-        f"{_what_is_rendered(found)} Ranges are {level} bootstrap intervals: of accuracies over people and "
-        "training seeds, of the audit over identities (always 95 %)."
-    )
-    items = _facts(found)
-    return [Text(about, key=True), *([Facts(items)] if items else [])]
+def _packing_facts(inputs: Inputs) -> Facts:
+    """Return method and alpha, the gap to the bound, and how many identities fit, beside gallery and Gaussian rows."""
+    pack, alpha = inputs.pack, inputs.values["pack"]["alpha"]
+    title = "hyperface" if pack["method"] == "hyperface" else "other"  # the others know no alpha
+    items = [(say("fact gap", **_bound(pack)), Cell(f"{pack['gap_deg']:.2f}°"))]
+    for kind in ("packed", "gallery", "gaussian"):
+        entry = inputs.audit["capacity"][kind]
+        items.append((say(f"fact capacity {kind}", drawn=entry["drawn"]), _fitting(entry)))
+    return Facts(say(f"facts packing {title}", method=pack["method"], alpha=alpha), items)
 
 
-def _facts(found: Inputs) -> list[tuple[str, Cell]]:
+def _fitting(entry: Mapping[str, Any]) -> Cell:
+    """Return how many identities fit; where all that were drawn do, that is a lower bound."""
+    fits = tables.number(entry["identities"], scale=1, places=0)
+    return Cell(f"≥ {fits.text}") if entry["identities"]["value"] == entry["drawn"] else fits
+
+
+def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how far the closest pair stays behind what any arrangement could reach, for the texts that say so."""
+    closest, gap = pack["nearest_deg"]["min"], pack["gap_deg"]
+    return {
+        "identities": pack["identities"],
+        "d": pack["embedding_size"],
+        "closest_deg": closest,
+        "gap_deg": gap,
+        "bound_deg": closest + gap,
+    }
+
+
+def _accuracy_facts(inputs: Inputs) -> list[tuple[str, Cell]]:
     """Return the accuracies of the variants whose gap is asked for, that gap, and what domain mixup gains."""
     facts = {
-        f"mean of the wild protocols, trained on {v.name}, %": tables.number(v.wild_mean["accuracy"])
-        for v in found.variants
-        if v.name in found.shown.gap()
+        say("fact accuracy", variant=v.name): tables.number(v.wild_mean["accuracy"])
+        for v in inputs.variants
+        if v.name in inputs.shown.gap()
     }
-    training = {v.name: v.training for v in found.variants}
-    for asked, c in zip(found.shown.contrasts.values(), found.contrasts, strict=True):
+    training = {v.name: v.training for v in inputs.variants}
+    for asked, c in zip(inputs.shown.contrasts.values(), inputs.contrasts, strict=True):
         of, against = training[asked.of], training[asked.against]
         if asked.on != WILD:
             continue
         if asked.minus:
-            label = f"points by which the gap is wider on wild than on {results.title(asked.minus)}"
-            facts.setdefault(label, tables.difference(c, 1))
+            facts.setdefault(say("fact accuracy gap", protocol=results.title(asked.minus)), tables.difference(c, 1))
         elif of.mix_width and not against.mix_width and of.source == against.source:
-            facts.setdefault("points gained on wild by domain mixup", tables.difference(c, 1))
+            facts.setdefault(say("fact domain mixup"), tables.difference(c, 1))
     return list(facts.items())
 
 
-def accuracies(found: Inputs) -> list[Block]:
+def packing(inputs: Inputs) -> list[Block]:
+    """Show how far apart the packed rows lie, before and after rendering, and what alpha trades."""
+    x_id, x_ref = artifacts.read_rows(DATA / "pack", "x_id")[0], artifacts.read_rows(DATA / "embed", "x_ref")[0]
+    cfg = params.load("pack", Pack)
+    held = cfg.method == "hyperface" and cfg.alpha > 0
+    gallery = say(f"packing gallery {'held' if held else 'free'}", alpha=cfg.alpha)
+    crowded = {"crowded": 100 * inputs.pack["crowded"], "crowded_cosine": cfg.crowded_cosine}
+    drawn = [
+        _nearest(inputs, cfg, x_id, x_ref),
+        (figures.cosines(_cosines(x_id), inputs.folder / "cosines.png"), say("packing cosines")),
+        _front(inputs, cfg),
+        *_course(inputs, cfg),
+    ]
+    return [
+        Heading("Packing"),
+        Text(say("packing bound", **_bound(inputs.pack), **crowded, gallery=gallery)),
+        Figures(drawn),
+        Folded("All figures of the packing", [tables.tree(inputs.pack)]),
+    ]
+
+
+def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> tuple[Path, str]:
+    """Draw the angles to the nearest neighbour, of the gallery, of random rows of it and of the packed rows."""
+    some = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
+    rows = {
+        f"gallery, {len(x_ref):,} rows": x_ref,
+        f"random of it, {len(some):,} rows": x_ref[some],
+        f"packed, {len(x_id):,} rows": x_id,
+    }
+    angles_deg = {name: sphere.angle_deg(sphere.nearest(x)[1]) for name, x in rows.items()}
+    caption = say("packing nearest", method=inputs.pack["method"])
+    return figures.nearest(angles_deg, inputs.folder / "nearest.png"), caption
+
+
+def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return (panel, genuine, impostor) cosines: of the rows asked for, then of the images by each network."""
+    asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")
+    panels = [("asked for", asked, spread.impostor_cosines(x_id))]
+    identity = Shards(DATA / "generate", "plain-*.arrow").column("identity")
+    for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
+        x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
+        if len(x) != len(identity):
+            raise ValueError(
+                f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(identity)}, the images of data/generate"
+            )
+        panels.append((label, *spread.centre_cosines(sphere.unit_rows(x), identity)))
+    return panels
+
+
+def _course(inputs: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
+    """Draw how J fell, where the method has iterations."""
+    points = np.reshape(artifacts.read_json(DATA / "pack" / "course.json"), (-1, 2))
+    if len(points) < 2:
+        return []
+    iterations, objective = points.T
+    caption = say(
+        "packing course",
+        separation=SEPARATION[cfg.separation],
+        alpha=cfg.alpha,
+        start=objective[0],
+        least=objective.min(),
+        iterations=int(iterations[-1]),
+        allowed=cfg.iterations,
+        step=int(iterations[-1] - iterations[-2]),
+        gain=max(objective[:-1].min() - objective[-1], 0),
+    )
+    return [(figures.course(iterations, objective, inputs.folder / "course.png"), caption)]
+
+
+def _front(inputs: Inputs, cfg: Pack) -> tuple[Path, str]:
+    """Draw what alpha trades on the run's gallery, and where the run lies."""
+    front = artifacts.read_mapping(DATA / "pack" / "front.json", "identities", "gallery", "points")
+    ends = {
+        _alpha(point["alpha"]): np.array([point["gallery_term"], point[cfg.separation]]) for point in front["points"]
+    }
+    m, few, pack = inputs.pack["identities"], front["identities"], inputs.pack
+    name = _alpha(cfg.alpha) if cfg.method == "hyperface" and m == few else "this run"
+    bound = pack["bound"] if cfg.separation == "closest" else None  # no other is proven
+    caption = say(
+        "packing front",
+        few=few,
+        gallery=front["gallery"],
+        room=say("packing front room", identities=m) if m > few else "",
+        method=cfg.method,
+        gap="" if bound is None else say("packing front gap", gap_deg=pack["gap_deg"]),
+    )
+    run = figures.Run(name, np.array([pack["gallery_term"], pack["separation"]]), bound)
+    return figures.front(ends, run, SEPARATION[cfg.separation], inputs.folder / "front.png"), caption
+
+
+def _alpha(value: float) -> str:
+    return f"{value:g}".removeprefix("0") or "0"
+
+
+def capacities(inputs: Inputs) -> list[Block]:
+    """Show how many identities fit before one is taken for another."""
+    limit = inputs.audit["capacity"]
+    kinds = [name for name, entry in limit.items() if isinstance(entry, dict)]
+    curves = {name: artifacts.read_array(DATA / "audit" / f"confused-{name}.npy") for name in kinds}
+    rate, allowed = limit["false_match_rate"], limit["confused"]
+    how = say(
+        "capacity",
+        threshold=limit["threshold"],
+        false_match=100 * rate,
+        true_match=100 * limit["true_match_rate"],
+        allowed=100 * allowed,
+    )
+    caps = say("capacity caps", d=limit["unrelated"]["caps"]["d"], inside=100 * (1 - allowed))
+    drawn = figures.capacity(curves, rate, allowed, inputs.folder / "capacity.png")
+    figure = Figures([(drawn, say("capacity curves"))])
+    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Text(caps), figure]
+
+
+def accuracies(inputs: Inputs) -> list[Block]:
     """Show results with intervals per variant, and the widths and depths."""
-    v, colours = found.variants, found.colours
+    v, colours = inputs.variants, inputs.colours
     scored = {"wild": ("Mean of the wild protocols", {x.name: x.wild_mean["accuracy"] for x in v})}
     for p in v[0].names("studio"):
         scored[p] = (f"{results.title(p)} (studio)", {x.name: x.protocols[p]["accuracy"] for x in v})
     drawn = [
-        (figures.accuracy(entries, colours, name, found.folder / f"accuracy-{key}.png"), "")
+        figures.accuracy(entries, colours, name, inputs.folder / f"accuracy-{key}.png")
         for key, (name, entries) in scored.items()
     ]
     more = []
     for name, scale in ((n, 1 if n == "d_prime" else 100) for n in v[0].wild_mean if n != "accuracy"):
         more += [Text(_metric(name)), tables.results(v, colours, name, scale)]
+    captions = [say("results figures"), *[""] * (len(drawn) - 1)]  # one for all
     return [
         Heading("Results"),
-        Text(
-            "Read along a row how one training set does on each protocol: ten-fold verification accuracy in percent on "
-            "unseen people, its interval in grey. Bold appears only from five seeds on, where an interval lies above "
-            "all others of its column."
-        ),
+        Text(say("results")),
         tables.results(v, colours, "accuracy"),
-        Figures(drawn),
-        Text(
-            "Dot: mean over seeds; bar: its interval; ticks: single seeds. Two bars that overlap may still differ: the "
-            "paired differences below decide."
-        ),
+        Figures(list(zip(drawn, captions, strict=True))),
         Folded("True accept rates, area under the curve, d′", more),
         Heading("Width and depth"),
-        Text("Compare rows with equal image counts: more people (width) or more images of each (depth)."),
+        Text(say("width and depth")),
         tables.width_depth(v, colours),
     ]
 
 
 def _metric(name: str) -> str:
-    if name.startswith("tar_at_far_"):
-        return f"True accept rate at a false accept rate of {name.removeprefix('tar_at_far_')}, percent."
-    return {"auc": "Area under the ROC curve, percent.", "d_prime": "d′, standard deviations."}.get(name, name)
+    kind, _, far = name.partition("tar_at_far_")
+    return say("metric tar_at_far", far=far) if far else say(f"metric {kind}")
 
 
-def gap(found: Inputs) -> list[Block]:
+def gap(inputs: Inputs) -> list[Block]:
     """Show the synthetic-to-real gap as SynFace prints it, then the phenomena with paired intervals."""
     blocks: list[Block] = [Heading("Synthetic-to-real gap")]
-    table = tables.gap([v for v in found.variants if v.name in found.shown.gap()], found.colours)
+    table = tables.gap([v for v in inputs.variants if v.name in inputs.shown.gap()], inputs.colours)
     if table.rows:
+        blocks += [Text(say("gap")), table]
+    if inputs.contrasts:
+        drawn = figures.phenomena(inputs.contrasts, inputs.folder / "phenomena.png")
+        kind = "verdicts" if any(c.decides for c in inputs.contrasts) else "intervals"
+        caption = say(f"differences figure {kind}", enough=bootstrap.SEEDS_FOR_A_VERDICT)
         blocks += [
-            Text(
-                "Read down a column: how much is lost by training on the other domain. SynFace's table, with wild in "
-                "the place of photographs. Both protocols show the same people in the same pairs."
-            ),
-            table,
-        ]
-    if found.contrasts:
-        drawn = figures.phenomena(found.contrasts, found.folder / "phenomena.png")
-        caption = (
-            f"From {bootstrap.SEEDS_FOR_A_VERDICT} training seeds on, filled: the interval excludes 0; blue: with the "
-            "expected sign, orange: against it. Grey: none or unclear."
-        )
-        blocks += [
-            Text(results.statement(found.contrasts), key=True),
+            Text(results.statement(inputs.contrasts), key=True),
             Figures([(drawn, caption)], wide=True),
-            Text(
-                "Each difference is taken on the same pairs and the same draws of people, so its interval is narrower "
-                "than two intervals side by side suggest. The column expected has the sign that SynFace suggests."
-            ),
-            tables.phenomena(found.contrasts),
+            Text(say("differences")),
+            tables.phenomena(inputs.contrasts),
         ]
     return blocks
 
 
-def sheet(found: Inputs) -> list[Block]:
+def sheet(inputs: Inputs) -> list[Block]:
     """Show faces of every training set."""
     drawn = []
-    for v in found.variants:
+    for v in inputs.variants:
         table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
-        rows = faces.rows(table, DATA, found.shown.sheet_identities, found.shown.sheet_images, v.training.augment)
-        file = found.folder / f"faces-{v.name}.jpg"
+        rows = faces.rows(table, DATA, inputs.shown.sheet_identities, inputs.shown.sheet_images, v.training.augment)
+        file = inputs.folder / f"faces-{v.name}.jpg"
         drawn.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
-    how = (
-        "Each row is one person of the training set; what varies along it is all that a recogniser can learn to ignore."
-    )
-    return [Heading("Faces"), Text(how), Figures(drawn, photos=True)]
-
-
-def poses(found: Inputs) -> list[Block]:
-    """Show identities at designated poses, drawn by AttrOP."""
-    said = found.audit.get("attributes", {}).get("poses", {})
-    if not said.get("drawn"):
-        return []
-    asked = params.load("generate", Generate).poses
-    rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg))
-    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)}°; pitch {asked.pitch_deg:g}°"
-    drawn = figures.sheet(rows, "poses", about, found.folder / "poses.jpg")
-    yaw, pitch, cosine = (said[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
-    how = (
-        "Each row is one packed identity, moved by gradient descent (AttrOP) until the recogniser sees it and the pose "
-        f"network the pose asked for. {said['drawn']} of {said['asked']} arrived; one that does not is left out. "
-        f"As written, their yaw is {yaw['mean']:.1f} degrees from what was asked (at most {yaw['max']:.1f}), "
-        f"their pitch {pitch['mean']:.1f} (at most {pitch['max']:.1f}), by the network that also guided them. "
-        f"Their cosine to the row is {cosine['recogniser']:.2f}; by the judge, who had no part in it, that to the "
-        f"identity's other images is {cosine['judge']:.2f}."
-    )
-    return [Heading("Designated poses"), Text(how), Figures([(drawn, "")], photos=True)]
+    return [Heading("Faces"), Text(say("faces")), Figures(drawn, photos=True)]
 
 
 def _size(t: Variants) -> str:
@@ -196,214 +288,157 @@ def _size(t: Variants) -> str:
 
 def _remark(t: Variants) -> str:
     if t.identity_mixup:
-        return "Every image mixes its person with another, in a ratio of its own."
+        return say("faces identity mixup")
     if t.mix_width:
-        return f"The last row is mixed in from {tables.domain_of(t.mix)}."
-    return "With the blur and the illumination that training adds." if t.augment else ""
+        return say("faces domain mixup", domain=tables.domain_of(t.mix))
+    return say("faces augmented") if t.augment else ""
 
 
-def identities(found: Inputs) -> list[Block]:
-    """Show cosines before and after rendering and the angles of the packing."""
-    x_id, x_ref = artifacts.read_rows(DATA / "pack", "x_id")[0], artifacts.read_rows(DATA / "embed", "x_ref")[0]
-    cfg = params.load("pack", Pack)
-    some = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
-    angles_deg = {
-        f"gallery, {len(x_ref):,} rows": _nearest_deg(x_ref),
-        f"random of it, {len(some):,} rows": _nearest_deg(x_ref[some]),
-        f"packed, {len(x_id):,} rows": _nearest_deg(x_id),
-    }
-    asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")
-    panels = [("asked for", asked, spread.impostor_cosines(x_id))]
-    shown = Shards(DATA / "generate", "plain-*.arrow").column("identity")
-    for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
-        x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
-        if len(x) != len(shown):
-            raise ValueError(
-                f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(shown)}, the images of data/generate"
-            )
-        panels.append((label, *spread.centre_cosines(sphere.unit_rows(x), shown)))
-    how = (
-        "The further apart blue (genuine) and grey (impostor) lie, the better identities can be told apart; what the "
-        "generator loses shows between the first panel and the second, and the judge had no part in the making."
-    )
-    pairs = (
-        "First panel: perturbed rows to their identity, and packed rows to each other. Below: images to the centre of "
-        "their person's other images, and centres to each other. Heights are scaled to 1."
-    )
-    near = (
-        "Angle to the nearest other row; dashed: the median. Packed by the method "
-        f"{found.pack['method']}, beside as many random rows of the gallery."
-    )
-    drawn = [
-        (figures.cosines(panels, found.folder / "cosines.png"), pairs),
-        (figures.nearest(angles_deg, found.folder / "nearest.png"), near),
-    ]
-    return [
-        Heading("Identities before and after rendering"),
-        Text(how),
-        Figures(drawn),
-        Text(_to_the_bound(found.pack, cfg)),
-        Figures([*_course(found, cfg), _front(found, cfg)]),
-        Folded("Figures of the packing", [tables.tree(found.pack)]),
-    ]
-
-
-def _course(found: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
-    """Draw how J fell, where the method has iterations."""
-    points = np.reshape(artifacts.read_json(DATA / "pack" / "course.json"), (-1, 2))
-    if len(points) < 2:
+def poses(inputs: Inputs) -> list[Block]:
+    """Show identities at designated poses, drawn by AttrOP."""
+    reached = inputs.audit.get("attributes", {}).get("poses", {})
+    if not reached.get("drawn"):
         return []
-    iterations, objective = points.T
-    gain = max(objective[:-1].min() - objective[-1], 0)
-    caption = (
-        f"J, the {SEPARATION[cfg.separation]} plus {cfg.alpha:g} times the mean distance to the gallery, wherever it "
-        f"was computed: from {objective[0]:.3f} at the start to {objective.min():.4f}, in {iterations[-1]:.0f} of at "
-        f"most {cfg.iterations} iterations; the last {iterations[-1] - iterations[-2]:.0f} lowered it by {gain:.5f}."
+    asked = params.load("generate", Generate).poses
+    rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg), faces.POSE_PX)
+    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)}°; pitch {asked.pitch_deg:g}°"
+    drawn = figures.sheet(rows, "poses", about, inputs.folder / "poses.jpg")
+    yaw, pitch, cosine = (reached[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
+    how = say(
+        "poses",
+        drawn=reached["drawn"],
+        asked=reached["asked"],
+        missing=say("poses missing") if reached["drawn"] < reached["asked"] else "",
+        yaw=yaw["mean"],
+        yaw_most=yaw["max"],
+        pitch=pitch["mean"],
+        pitch_most=pitch["max"],
+        **cosine,
     )
-    return [(figures.course(iterations, objective, found.folder / "course.png"), caption)]
+    return [Heading("Designated poses"), Text(how), Figures([(drawn, "")], photos=True)]
 
 
-def _front(found: Inputs, cfg: Pack) -> tuple[Path, str]:
-    """Draw what alpha trades on the run's gallery, and where the run lies."""
-    front = artifacts.read_mapping(DATA / "pack" / "front.json", "identities", "gallery", "points")
-    ends = {
-        _alpha(point["alpha"]): np.array([point["gallery_term"], point[cfg.separation]]) for point in front["points"]
-    }
-    m, few, pack = found.pack["identities"], front["identities"], found.pack
-    name = _alpha(cfg.alpha) if cfg.method == "hyperface" and m == few else "this run"
-    room = f", in the run's proportion and with more room than its {m:,}" if m > few else ""
-    bound = pack["bound"] if cfg.separation == "closest" else None  # no other is proven
-    gap = "" if bound is None else f"; dotted: its {pack['gap_deg']:.2f}° to the bound"
-    caption = (
-        f"Less is better on both axes. Numbers: alpha, of short packings of {few:,} identities beside "
-        f"{front['gallery']:,} gallery rows{room}. Orange: this run, by the method {cfg.method}{gap}."
-    )
-    run = figures.Run(name, np.array([pack["gallery_term"], pack["separation"]]), bound)
-    return figures.front(ends, run, SEPARATION[cfg.separation], found.folder / "front.png"), caption
-
-
-def _alpha(value: float) -> str:
-    return f"{value:g}".removeprefix("0") or "0"
-
-
-def _to_the_bound(pack: dict[str, Any], cfg: Pack) -> str:
-    """Say how far the closest pair stays behind what any arrangement could reach."""
-    closest = pack["nearest_deg"]["min"]
-    return (
-        f"The closest two of the {pack['identities']:,} packed rows are {closest:.2f}° apart, {pack['gap_deg']:.2f}° "
-        f"less than the {closest + pack['gap_deg']:.2f}° that no such number of rows in {pack['embedding_size']} "
-        "dimensions can exceed (Rankin's and Levenshtein's bounds, which know of no gallery; "
-        f"alpha = {cfg.alpha:g} holds the rows near one). {100 * pack['crowded']:.1f} % of them have a neighbour above "
-        f"a cosine of {cfg.crowded_cosine:g}."
-    )
-
-
-def _nearest_deg(x: np.ndarray) -> np.ndarray:
-    return sphere.angle_deg(sphere.nearest(x)[1])
-
-
-def curves(found: Inputs) -> list[Block]:
+def curves(inputs: Inputs) -> list[Block]:
     """Show ROC curves on the mean of the wild protocols and on the studio ones."""
-    first, drawn = found.variants[0], []
+    first, drawn = inputs.variants[0], []
     groups = {"Mean of the wild protocols": first.names(WILD)}
     groups |= {f"{results.title(p)} (studio)": [p] for p in first.names("studio")}
     for name, protocols in groups.items():
         rates = {
             v.name: results.mean_roc([DATA / "evaluate" / v.name / f"{p}.arrow" for p in protocols])
-            for v in found.variants
+            for v in inputs.variants
         }
-        file = found.folder / ("roc-wild.png" if name.startswith("Mean") else f"roc-{protocols[0]}.png")
-        caption = f"Mean over seeds{' and protocols' * (len(protocols) > 1)}, at equal false accept rate."
-        drawn.append((figures.roc(rates, found.colours, name, file), caption))
-    how = (
-        f"Higher is better; the left end, a false accept rate of {FAR_GRID[0]:g}, is where recognition systems work "
-        "and where a few pairs decide."
-    )
-    return [Heading("ROC curves"), Text(how), Figures(drawn)]
+        file = inputs.folder / ("roc-wild.png" if name.startswith("Mean") else f"roc-{protocols[0]}.png")
+        caption = say(f"roc mean of {'protocols' if len(protocols) > 1 else 'seeds'}")
+        drawn.append((figures.roc(rates, inputs.colours, name, file), caption))
+    return [Heading("ROC curves"), Text(say("roc", least=FAR_GRID[0])), Figures(drawn)]
 
 
-def embedding_map(found: Inputs) -> list[Block]:
+def embedding_map(inputs: Inputs) -> list[Block]:
     """Show where images of a few people of each domain lie, by the recogniser that embedded the gallery."""
     shards = {"studio": Shards(DATA / "generate", "plain-*.arrow")}
     if params.load("generate", Generate).mixup.widths():
         shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
-    if "wild" in found.values.get("sets", {}):
+    if "wild" in inputs.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")
     network = params.load("embed", Embed)
     recogniser = recognisers.load(network.recogniser, network.weights, network.card)
-    domains = spread.embed_map(shards, recogniser, found.shown.map_identities, found.shown.map_images)
-    file = figures.embedding_map(domains, found.folder / "map.png")
-    said = ", ".join(f"{name} {shown.distance:.2f} ({shown.people} people)" for name, shown in domains.items())
-    how = (
-        "A wide star is a person whose images differ as much as photographs would; SynFace's point is that synthetic "
-        f"people are too narrow and that mixup widens them. Mean within-identity cosine distance: {said}."
-    )
-    caption = (
-        "Multidimensional scaling of cosine distances, all domains on one plane. A shape is a person (others in each "
-        "domain, but for mixup, which has those of studio), a point an image, tied to the middle of its person."
-    )
-    return [Heading("Map of the embeddings"), Text(how), Figures([(file, caption)], wide=True)]
+    domains = spread.embed_map(shards, recogniser, inputs.shown.map_identities, inputs.shown.map_images)
+    file = figures.embedding_map(domains, inputs.folder / "map.png")
+    people = {name: shown.people for name, shown in domains.items()}
+    how = widths({name: shown.distance for name, shown in domains.items()}, people)
+    return [Heading("Map of the embeddings"), Text(how), Figures([(file, say("map figure"))], wide=True)]
 
 
-def capacities(found: Inputs) -> list[Block]:
-    """Show how many identities fit before one is taken for another."""
-    limit = found.audit["capacity"]
-    kinds = [name for name, entry in limit.items() if isinstance(entry, dict)]
-    curves = {name: artifacts.read_array(DATA / "audit" / f"confused-{name}.npy") for name in kinds}
-    rate, allowed = limit["false_match_rate"], limit["confused"]
-    how = (
-        "The judge compares every image with one enrolled image of each of N identities. The threshold "
-        f"(cosine {limit['threshold']:.2f}) accepts {100 * rate:g} % of pairs of unrelated people and "
-        f"{100 * limit['true_match_rate']:.1f} % of genuine ones. An image is confused when it matches somebody else; "
-        f"the capacity is the largest N at which at most {100 * allowed:g} % of images are. A number equal to those "
-        "drawn is a lower bound."
-    )
-    drawn = figures.capacity(curves, rate, allowed, found.folder / "capacity.png")
-    caption = "Band: 95 % interval over identities. Unrelated: people of the face world as they are sampled."
-    d = limit["unrelated"]["caps"]["d"]
-    room = (
-        "Caps that fit: how many caps, each about an identity's centre and as wide as its spread "
-        f"(which {100 * (1 - allowed):g} % of its images keep to), can lie on the sphere in {d} dimensions with no two "
-        "images of different ones above the threshold: surely the first number, never more than the second (Razeghi, "
-        "arXiv 2604.10641). That is geometry, of the worst case and of directions that no face may reach; the capacity "
-        "counts confusions among faces, and neither bounds the other. No such caps exist (–) where the spread exceeds "
-        "half the threshold's angle."
-    )
-    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Text(room), Figures([(drawn, caption)])]
+def widths(distance: Mapping[str, Mapping[str, float]], people: Mapping[str, int]) -> str:
+    """Say how far images of one person lie apart in each domain, and whether that is what SynFace found.
+
+    distance: {value, low, high} by domain, studio first; the intervals decide.
+    """
+    verdicts, studio = [], distance["studio"]
+    if "wild" in distance:
+        side = {-1: "narrower", 0: "alike", 1: "wider"}[_side(studio, distance["wild"])]
+        verdicts.append(say(f"map {side}"))
+    if "identity mixup" in distance:
+        wider = _side(distance["identity mixup"], studio) > 0
+        verdicts.append(say(f"map mixup {'wider' if wider else 'not wider'}"))
+    each = [say("map distance", domain=name, **entry, people=people[name]) for name, entry in distance.items()]
+    return say("map", verdict=" ".join(verdicts), distances=", ".join(each))
 
 
-def audit(found: Inputs) -> list[Block]:
-    """Show what the second recogniser measured."""
-    how = (
-        "The judge is another network, trained on other people: fidelity and separation should hold in its eyes too, "
-        "and leakage counts only as far as it exceeds the rate that unrelated people give."
-    )
-    shown = {name: entry for name, entry in found.audit.items() if name != "capacity"}  # has its own section
-    return [Heading("Audit"), Text(how), tables.tree(shown)]
+def _side(a: Mapping[str, float], b: Mapping[str, float]) -> int:
+    """Return 1 where the interval of a lies above that of b, -1 where it lies below, 0 where they meet."""
+    return int(a["low"] > b["high"]) - int(a["high"] < b["low"])
 
 
-def external(found: Inputs) -> list[Block]:
+def audit(inputs: Inputs) -> list[Block]:
+    """Show what the second recogniser measured: the answers, then all of it, folded."""
+    rest = {name: entry for name, entry in inputs.audit.items() if name != "capacity"}  # has its own section
+    return [
+        Heading("Audit"),
+        Text(audited(inputs.audit)),
+        audit_summary(inputs.audit),
+        Folded("All figures of the audit", [tables.tree(rest)]),
+    ]
+
+
+def audited(audit: Mapping[str, Any]) -> str:
+    """Say in words what the judge found; the intervals decide whether more images leak than chance would have it."""
+    rate, unrelated = audit["leakage"]["rate"], audit["leakage"]["unrelated_rate"]
+    side = {-1: "less", 0: "alike", 1: "more"}[_side(rate, unrelated)]
+    leakage = say(f"audit leakage {side}", rate=100 * rate["value"], unrelated=100 * unrelated["value"])
+    pairs, kept, images = audit["near_duplicates"]["pairs"], audit["kept"], audit["images"]
+    return say("audit", leakage=leakage, pairs=pairs, kept=kept, images=images)
+
+
+def audit_summary(audit: Mapping[str, Any]) -> Table:
+    """Return the audit's answers, of the packed identities beside those of gallery rows or of unrelated people."""
+    packed, gallery = audit["fidelity"]["packed"], audit["fidelity"]["gallery"]
+    leakage, dimension = audit["leakage"], audit["dimension"]
+    by_judge = packed["judge"], gallery["judge"]
+    rows = {
+        "cosine to the row asked for (recogniser)": (
+            packed["recogniser"]["image"],
+            gallery["recogniser"]["image"],
+            None,
+        ),
+        "cosine to the person's other images": (*(x["to_the_others"] for x in by_judge), None),
+        "the right person comes first, %": (*(x["top1"] for x in by_judge), None),
+        "cosine of two images of one person": (audit["spread"]["judge"], None, None),
+        "cosine to the nearest other person": (audit["separation"]["judge"]["mean"], None, None),
+        "taken for someone of the gallery, %": (leakage["rate"], None, leakage["unrelated_rate"]),
+        "dimensions that the people fill": (dimension["packed"]["judge"], None, dimension["unrelated"]["judge"]),
+    }
+    table = Table(["", "packed", "gallery rows", "unrelated people"])
+    for label, entries in rows.items():
+        table.rows.append([Cell(label), *(_measure(entry, percent="%" in label) for entry in entries)])
+    return table
+
+
+def _measure(entry: Mapping[str, float] | float | None, percent: bool) -> Cell:
+    if entry is None or isinstance(entry, Mapping):
+        return tables.number(entry, scale=100 if percent else 1, places=1 if percent else 2)
+    return Cell(results.digits(entry, 1 if entry > 1 else 2))
+
+
+def external(inputs: Inputs) -> list[Block]:
     """Show the user's own sets, if there are any."""
-    if not found.variants[0].names("external"):
+    names = inputs.variants[0].names("external")
+    if not names:
         return []
-    people = {name: found.variants[0].protocols[name]["identities"] for name in found.variants[0].names("external")}
-    said = ", ".join(f"{name} {count}" for name, count in people.items())
-    how = (
-        "Accuracy in percent on your own sets, raw and, as NAME-centred, after subtracting the mean embedding of other "
-        f"people; where the two differ, the domain is what separates. Few people mean wide intervals ({said} people): "
-        "read them before the numbers. The first rows are what training has to beat."
-    )
-    return [Heading("Your own sets"), Text(how), tables.external(found.variants, found.colours, found.baselines)]
+    people = ", ".join(f"{name} {inputs.variants[0].protocols[name]['identities']}" for name in names)
+    table = tables.external(inputs.variants, inputs.colours, inputs.baselines)
+    return [Heading("Your own sets"), Text(say("external", people=people)), table]
 
 
-def parameters(found: Inputs) -> list[Block]:
+def parameters(inputs: Inputs) -> list[Block]:
     """Print the parameters that made the sets."""
     text = StringIO()
     yaml = YAML()
     yaml.default_flow_style = False
-    yaml.dump({key: found.values[key] for key in ("pack", "generate", "train")}, text)
+    yaml.dump({key: inputs.values[key] for key in ("pack", "generate", "train")}, text)
     return [
         Heading("Parameters"),
-        Text("What these numbers depend on; params.yaml has the rest, with units."),
+        Text(say("parameters")),
         Folded("pack, generate, train", [Verbatim(text.getvalue())]),
     ]

@@ -9,18 +9,19 @@ from sklearn.manifold import MDS
 from stages.common import sphere
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
+from stages.metrics import cluster_means
 
-SEED = 0  # of the map, which has no other meaning than its distances
+SEED = 0  # of the map, which has no other meaning than its distances, and of the intervals of these
 MEASURED = 40  # people behind a mean distance: with the few on the map it would be chance
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Images of a few people on the map: identity (b,), points (b, 2); `distance` is the mean of `people` persons."""
+    """Images of a few people on the map, identity (b,) and points (b, 2), and the mean distance within `people`."""
 
     identity: np.ndarray
     points: np.ndarray
-    distance: float
+    distance: Mapping[str, float]  # value, low, high: a 95 % interval over people
     people: int
 
 
@@ -60,27 +61,27 @@ def pick(identity: np.ndarray, people: int, images: int) -> np.ndarray:
     return np.concatenate([np.flatnonzero(identity == person)[:images] for person in chosen])
 
 
-def within_distance(x: np.ndarray, identity: np.ndarray) -> float:
-    """Return the mean cosine distance, 1 - cos, of two images of one person, persons weighing alike."""
-    means = []
-    for person in np.unique(identity):
-        rows = x[identity == person]
-        means.append(1 - impostor_cosines(rows).mean())
-    return float(np.mean(means))
+def within_distance(x: np.ndarray, identity: np.ndarray) -> np.ndarray:
+    """Return each person's mean cosine distance, 1 - cos, of two images, (people,)."""
+    return np.array([1 - impostor_cosines(x[identity == person]).mean() for person in np.unique(identity)])
 
 
 def embed_map(domains: Mapping[str, Shards], recogniser: Recogniser, people: int, images: int) -> dict[str, Embedded]:
     """Embed a few people's images of each domain and lay all of them out on one plane by their cosine distances."""
-    rows, who, distance, measured = {}, {}, {}, {}
+    rows, who, distance = {}, {}, {}
     for name, shards in domains.items():
         identity = shards.column("identity")
         many = pick(identity, max(MEASURED, people), images)
         x = sphere.unit_rows(recogniser.embed(shards.faces(many), shards.frame_px))
-        distance[name], measured[name] = within_distance(x, identity[many]), len(np.unique(identity[many]))
+        distance[name] = within_distance(x, identity[many])
         few = pick(identity[many], people, images)
         rows[name], who[name] = x[few], identity[many][few]
     points = iter(_plane(list(rows.values())))
-    return {name: Embedded(who[name], next(points), distance[name], measured[name]) for name in domains}
+    return {name: Embedded(who[name], next(points), _mean(each), len(each)) for name, each in distance.items()}
+
+
+def _mean(each: np.ndarray) -> dict[str, float]:
+    return cluster_means.mean(each, np.arange(len(each)), SEED)
 
 
 def _plane(rows: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -166,13 +166,15 @@ def front() -> dict:
 
 def audit_report() -> dict:
     """Return figures in the shape of reports/audit.json."""
-    share = {"value": 0.81, "low": 0.78, "high": 0.84}
-    rows = {"recogniser": {"image": share, "top1": share}, "judge": {"top1": share}}
+    share, chance = {"value": 0.81, "low": 0.78, "high": 0.84}, {"value": 0.05, "low": 0.03, "high": 0.08}
+    rows = {"recogniser": {"image": share, "top1": share}, "judge": {"to_the_others": share, "top1": share}}
+    dimension = {"recogniser": 12.34, "judge": 5.678}
     return {
         "fidelity": {"packed": rows, "gallery": rows},
         "separation": {"judge": {"mean": 0.31, "p95": 0.4, "max": 0.52}},
         "spread": {"recogniser": share, "judge": share},
-        "leakage": {"threshold": 0.44, "false_match_rate": 0.001, "rate": share, "unrelated_rate": share},
+        "dimension": {"packed": dimension, "unrelated": dimension},
+        "leakage": {"threshold": 0.44, "false_match_rate": 0.001, "rate": share, "unrelated_rate": chance},
         "near_duplicates": {"pairs": 3, "rate": 1.2e-7},
         "attributes": {
             "poses": {

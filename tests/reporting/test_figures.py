@@ -115,7 +115,8 @@ def test_the_legend_of_roc_curves_is_in_order_of_height(shown: list[Axes], tmp_p
 
 def test_the_map_ties_a_person_s_images_to_their_middle(shown: list[Axes], tmp_path: Path):
     points = np.array([[0.0, 0], [2, 0], [5, 5], [7, 9]])
-    figures.embedding_map({"studio": Embedded(np.array([0, 0, 1, 1]), points, 0.25, 2)}, tmp_path / "x.png")
+    distance = {"value": 0.25, "low": 0.2, "high": 0.3}
+    figures.embedding_map({"studio": Embedded(np.array([0, 0, 1, 1]), points, distance, 2)}, tmp_path / "x.png")
     drawn = lines(shown[0])
     assert [line[1] for line in drawn] == [[1, 0], [1, 2], [0, 2], [6, 5], [6, 7], [5, 7]]
     assert shown[0].get_title("left") == "studio: distance 0.25"
@@ -125,8 +126,30 @@ def test_what_is_missing_leaves_its_place_on_a_sheet_empty(tmp_path: Path):
     grey = [np.full((16, 16, 3), value, np.uint8) for value in (10, 20, 30)]
     who, index = np.array([0, 0, 4]), np.array([0, 2, 1])
     images.write_shard(tmp_path / "a.arrow", grey, identity=who, index=index, seed=index, domain="x")
-    sheet = faces.grid(images.Shards(tmp_path), 3)
+    sheet = faces.grid(images.Shards(tmp_path), 3, faces.FACE_PX)
     step, middle = faces.FACE_PX + faces.GAP_PX, faces.FACE_PX // 2
     assert sheet.shape == (2 * step - faces.GAP_PX, 3 * step - faces.GAP_PX, 3)
     found = [[sheet[middle + row * step, middle + column * step, 0] for column in range(3)] for row in range(2)]
     assert np.array(found) == pytest.approx(np.array([[10, 255, 20], [255, 30, 255]]), abs=1)
+
+
+def test_two_runs_of_like_numbers_have_the_same_axes(shown: list[Axes], tmp_path: Path):
+    def entry(value: float, half: float = 1) -> dict[str, Any]:
+        ends = {"value": value, "low": value - half, "high": value + half}
+        return {**{key: x / 100 for key, x in ends.items()}, "per_seed": [value / 100]}
+
+    for low, high in ((73, 83), (72, 84)):
+        figures.accuracy({"a": entry(low), "b": entry(high)}, COLOURS, "wild", tmp_path / "x.png")
+        figures.nearest({"one": np.array([float(low), float(high)])}, tmp_path / "x.png")
+    figures.accuracy({"a": entry(74, 0.2)}, COLOURS, "wild", tmp_path / "x.png")
+    assert [ax.get_xlim() for ax in shown[:4]] == [(70, 85), (60, 90)] * 2
+    assert 73 < shown[4].get_xlim()[0] < shown[4].get_xlim()[1] < 75  # else too little of the axis would be used
+
+
+def test_the_map_s_panels_hold_all_points_on_the_same_axes(shown: list[Axes], tmp_path: Path):
+    distance, who = {"value": 0.2, "low": 0.1, "high": 0.3}, np.array([0, 0])
+    near, far = np.array([[0.1, 0.0], [0.2, 0.0]]), np.array([[0.0, -0.53], [0.3, 0.0]])
+    domains = {name: Embedded(who, points, distance, 2) for name, points in (("studio", near), ("wild", far))}
+    figures.embedding_map(domains, tmp_path / "x.png")
+    limits = np.array([(*ax.get_xlim(), *ax.get_ylim()) for ax in shown])
+    assert limits == pytest.approx(np.array([(-0.62, 0.62, -0.62, 0.62)] * 2))

@@ -27,9 +27,9 @@ def test_one_image_of_each_person_is_refused():
         spread.centre_cosines(np.eye(3, dtype=np.float32), np.arange(3))
 
 
-def test_distance_within_persons_weighs_them_alike():
+def test_distance_is_measured_within_each_person():
     x = np.eye(3)[[0, 1, 2, 2, 2, 2]]
-    assert spread.within_distance(x, np.array([5, 5, 6, 6, 6, 6])) == pytest.approx(0.5)
+    assert spread.within_distance(x, np.array([5, 5, 6, 6, 6, 6])) == pytest.approx([1, 0])
 
 
 def test_people_are_spaced_and_have_enough_images():
@@ -50,7 +50,7 @@ def test_the_map_keeps_domains_on_one_plane(tmp_path: Path):
         domains[name] = images.Shards(tmp_path / name)
     found = spread.embed_map(domains, recogniser, 3, 4)
     assert found["tight"].points.shape == (12, 2) and found["tight"].people == 5
-    assert found["tight"].distance == pytest.approx(0, abs=1e-6)
-    assert found["loose"].distance > 1e-4
+    assert [found["tight"].distance[key] for key in ("low", "value", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert 1e-4 < found["loose"].distance["low"] < found["loose"].distance["value"] < found["loose"].distance["high"]
     first = found["tight"].identity == found["tight"].identity[0]
     assert np.ptp(found["tight"].points[first], axis=0) == pytest.approx([0, 0], abs=1e-3)

@@ -1,0 +1,110 @@
+"""What the sections say follows from what the run gave: other numbers, another sentence."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from reporting import project
+
+from stages.reporting import figures, page, prose, sections
+from stages.reporting.page import Facts, Folded, Text
+from stages.reporting.tables import Cell, Table
+from stages.settings.report import Report
+
+
+def of(value: float, half: float = 0.01) -> dict[str, float]:
+    return {"value": value, "low": value - half, "high": value + half}
+
+
+def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = None) -> sections.Inputs:
+    """Return what the opening and the audit draw on, of no training set."""
+    values = {"pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {}}
+    report = Report(sheet_identities=1, sheet_images=1, map_identities=1, map_images=1, contrasts={})
+    pack, audit = {**project.pack_report(), **(pack or {})}, {**project.audit_report(), **(audit or {})}
+    return sections.Inputs([], [], pack, audit, {}, values, report, {}, Path())
+
+
+def packing_facts(**given: Any) -> Facts:
+    (facts,) = [block for block in sections.opening(inputs(**given)) if isinstance(block, Facts)]
+    return facts
+
+
+def test_the_page_opens_with_the_packing():
+    facts = packing_facts()
+    assert facts.title == "Packing by hyperface, alpha 0.25"
+    assert [cell.text for _, cell in facts.items] == ["30.04°", "4", "4", "4"]
+    assert "71.50°" in facts.items[0][0] and "101.54°" in facts.items[0][0]
+    assert [re.findall("packed|gallery|Gaussian", label)[0] for label, _ in facts.items[1:]] == [
+        "packed", "gallery", "Gaussian",
+    ]  # fmt: skip
+
+
+def test_a_method_without_alpha_is_named_without_it():
+    assert packing_facts(pack={"method": "gaussian"}).title == "Packing by gaussian"
+
+
+def test_where_all_that_were_drawn_fit_more_may():
+    capacity = project.audit_report()["capacity"]
+    capacity["packed"] = {**capacity["packed"], "identities": of(6, 0)}
+    assert [cell.text for _, cell in packing_facts(audit={"capacity": capacity}).items[1:]] == ["≥ 6", "4", "4"]
+
+
+@pytest.mark.parametrize(
+    ("studio", "wild", "verdict"),
+    [(0.1, 0.2, "map narrower"), (0.27, 0.24, "map wider"), (0.195, 0.2, "map alike"), (0.205, 0.2, "map alike")],
+)
+def test_the_map_says_too_narrow_only_when_synthetic_people_are(studio: float, wild: float, verdict: str):
+    how = sections.widths({"studio": of(studio), "wild": of(wild)}, {"studio": 40, "wild": 30})
+    assert [name for name, text in prose.texts().items() if name.startswith("map ") and text in how] == [verdict]
+    assert f"studio {studio:.2f}" in how and "40 people" in how and "30 people" in how
+
+
+@pytest.mark.parametrize(("mixup", "verdict"), [(0.6, "wider"), (0.205, "not wider"), (0.1, "not wider")])
+def test_the_map_says_whether_mixup_widens(mixup: float, verdict: str):
+    how = sections.widths({"studio": of(0.2), "identity mixup": of(mixup)}, {"studio": 9, "identity mixup": 9})
+    assert prose.say(f"map mixup {verdict}") in how
+    assert not any(prose.texts()[f"map {side}"] in how for side in ("narrower", "alike", "wider"))  # there is no wild
+
+
+@pytest.mark.parametrize(("leaks", "verdict"), [(0.5, "more"), (0.105, "alike"), (0.01, "less")])
+def test_leakage_is_read_beside_that_of_unrelated_people(leaks: float, verdict: str):
+    leakage = {"rate": of(leaks), "unrelated_rate": of(0.1)}
+    how = sections.audited({**project.audit_report(), "leakage": leakage})
+    assert prose.say(f"audit leakage {verdict}", rate=100 * leaks, unrelated=10) in how
+
+
+def test_the_audit_is_a_summary_and_its_dump_is_folded():
+    _, _, summary, folded = sections.audit(inputs())
+    assert isinstance(summary, Table) and isinstance(folded, Folded) and isinstance(folded.blocks[0], Table)
+    assert len(summary.rows) < len(folded.blocks[0].rows) / 2
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in summary.rows}
+    assert rows["taken for someone of the gallery, %"] == ["81.0", "–", "5.0"]
+    assert rows["cosine to the nearest other person"] == ["0.31", "–", "–"]
+    assert rows["dimensions that the people fill"] == ["5.7", "–", "5.7"]
+
+
+def test_every_text_is_said_and_none_is_missing():
+    calls = [node for node in ast.walk(ast.parse(Path(sections.__file__).read_text())) if isinstance(node, ast.Call)]
+    said = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id == "say"]
+    parts = [name.values if isinstance(name, ast.JoinedStr) else [name] for name in said]
+    patterns = [
+        "".join(re.escape(p.value) if isinstance(p, ast.Constant) and isinstance(p.value, str) else ".+" for p in part)
+        for part in parts
+    ]
+    names = list(prose.texts())
+    assert [name for name in names if not any(re.fullmatch(pattern, name) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not any(re.fullmatch(pattern, name) for name in names)] == []
+
+
+def test_what_may_be_wider_than_the_page_says_that_it_scrolls(tmp_path: Path):
+    file = figures.sheet(np.zeros((96, 96, 3), np.uint8), "a", "b", tmp_path / "x.jpg")
+    table, text = Table(["a"], [[Cell("1")]]), Text("t")
+    for blocks, hints in (
+        ([table, text, Folded("more", [table])], 2),
+        ([page.Figures([(file, "")], wide=True)], 1),
+        ([page.Figures([(file, "")])], 0),
+    ):
+        assert page.html(blocks, "T").count(page.HINT) == hints
