@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.common import artifacts, params, stage
+from stages.common.errors import shown
 from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
@@ -65,7 +66,7 @@ def validate(file: Path) -> int:
 def _entries(section: str, cls: type, values: dict[str, Any], file: Path) -> dict[str, Any]:
     entries = values.get(section)
     if not isinstance(entries, dict) or not entries:
-        raise ValueError(f"{file}: {section}: expected a mapping of names, got {params.shown(entries)}")
+        raise ValueError(f"{file}: {section}: expected a mapping of names, got {shown(entries)}")
     for name in entries:
         params.check_name(f"{file}: {section}", name)
     return {name: params.check(f"{section}.{name}", node, cls, file) for name, node in entries.items()}
@@ -98,7 +99,7 @@ def _check_networks(
         for field, path in (("weights", network.weights), ("card", network.card)):
             if not any(Path(path).is_relative_to(folder) for folder in NETWORKS):
                 raise ValueError(
-                    f"{file}: {key}.{field} = {params.shown(path)}; allowed: below {', '.join(map(str, NETWORKS))}"
+                    f"{file}: {key}.{field} = {shown(path)}; allowed: below {', '.join(map(str, NETWORKS))}"
                 )
 
 
@@ -141,7 +142,7 @@ def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets
         raise ValueError(f"{file}: {key}.fewer = 'skip' with identity_mixup, whose partners must stay; allowed: refuse")
     if variant.width not in generate.mixup.widths():  # of each identity some partners may lie beyond another width
         raise ValueError(
-            f"{file}: {key}.width = {variant.width}: partners are drawn for {params.shown(generate.mixup.widths())}"
+            f"{file}: {key}.width = {variant.width}: partners are drawn for {shown(generate.mixup.widths())}"
             " people; allowed with identity_mixup: one of generate.mixup.identities, which may be a list of widths"
         )
     if variant.depth > generate.mixup.images:
@@ -200,12 +201,12 @@ def find_external(file: Path) -> None:
     for key, path in given.items():
         made = any(Path(path).is_relative_to(folder) for folder in (PRETRAINED, SETS))
         if not (made or os.path.exists(path)):  # a name too long for the disk is no file, either
-            raise ValueError(f"{file}: {key} = {params.shown(path)}: no such file or folder; allowed: one that exists")
+            raise ValueError(f"{file}: {key} = {shown(path)}: no such file or folder; allowed: one that exists")
     for name, entry in values["sets"].items():
         try:
             layouts.check_set(entry["backend"], entry["path"])
         except ValueError as error:
-            raise ValueError(f"{file}: sets.{name}.path = {params.shown(entry['path'])}: {error}") from error
+            raise ValueError(f"{file}: sets.{name}.path = {shown(entry['path'])}: {error}") from error
     if not BENCHMARKS.is_dir():
         raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
     own = layouts.benchmarks(BENCHMARKS)

@@ -6,7 +6,6 @@
 import difflib
 import json
 import re
-import reprlib
 import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,14 +20,12 @@ from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 
+from stages.common.errors import shown
+
 FILE = Path("params.yaml")
 T = TypeVar("T")
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 300_000, 20_000, 20  # of a params.yaml, its aliases resolved
 MAX_IMAGES = 2**31 - 1  # of one set: their numbers are int32
-SHORT = reprlib.Repr()
-SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 60
-SHORT.maxlevel = SHORT.maxdict = SHORT.maxlist = 2
-shown = SHORT.repr  # a value, in as much of a line as a message has for it
 
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stages import evaluate
 from stages.common import params, recognisers
+from stages.common.errors import shown
 from stages.evaluate import Scored
 from stages.settings.baselines import Baselines
 from stages.tools import command
@@ -21,7 +22,7 @@ def main(words: Sequence[str]) -> str:
     name = parser.parse_args(words).name
     networks = params.load("baselines", Baselines).networks
     if name not in networks:
-        raise ValueError(f"score {params.shown(name)}: no network of params.yaml; allowed: {', '.join(networks)}")
+        raise ValueError(f"score {shown(name)}: no network of params.yaml; allowed: {', '.join(networks)}")
     network = networks[name]
     net = recognisers.load(network.recogniser, network.weights, network.card)
     scores, report = Path("data/networks") / name, Path("reports/networks") / f"{name}.json"
