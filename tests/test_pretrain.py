@@ -1,7 +1,8 @@
 """Pretraining: the parts on known answers, and what the committed networks claim."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,51 +20,11 @@ from stages.pretraining import inversion, pose, recognition
 from stages.settings.generate import Generate
 from stages.settings.pretrain import Pretrain
 from stages.settings.world import World
-from stages.training import heads
+from stages.training import heads, transform
 from stages.world import identity
 from stages.world.album import Album, portraits
 
 PRETRAINED = Path(__file__).parent.parent / "data" / "pretrain"
-
-
-def test_the_margin_lowers_the_target_logit_only():
-    x, centres = torch.eye(4)[:2], torch.eye(4)
-    label = torch.tensor([0, 1])
-    for name, recipe in RECIPES.items():
-        plain = nn.functional.cross_entropy(recipe.scale * x @ centres.T, label)
-        assert recognition.margin_softmax(x, centres, label, recipe, 0.0) == pytest.approx(plain.item(), abs=1e-4), name
-        assert recognition.margin_softmax(x, centres, label, recipe, 0.3) > plain
-
-
-def test_jitter_keeps_the_face_in_place_and_depends_on_the_generator_alone():
-    faces = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3)).astype(np.uint8))
-    one, two, other = (recognition.jitter(faces, np.random.default_rng(s)) for s in (0, 0, 1))
-    assert torch.equal(one, two) and not torch.equal(one, other)
-    assert one.min() >= 0 and one.max() <= 255
-
-
-def test_ten_fold_accuracy_is_one_when_scores_separate():
-    same = np.tile([True, False], 100)
-    assert recognition._ten_fold(np.where(same, 0.9, 0.1), same) == 1.0
-    assert recognition._ten_fold(np.full(200, 0.5), same) == pytest.approx(0.5)
-
-
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-def test_the_margin_is_that_of_the_head_of_its_name(recipe: recognition.Recipe):
-    """`stages.heads` has the same two losses, tested on their own."""
-    x, label = torch.randn(16, 8), torch.arange(16) % 5
-    head = heads.load(recipe.loss, 5, 8, recipe.scale, 0.2)
-    found = recognition.margin_softmax(x, head.weight, label, recipe, 0.2)
-    assert found.item() == pytest.approx(head(x, label, label, torch.ones(16)).mean().item(), abs=1e-3)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_ten_fold_accuracy_is_that_of_the_protocols(seed: int):
-    rng = np.random.default_rng(seed)
-    same = rng.random(300) < 0.5
-    score = rng.normal(0, 0.3, 300) + 0.5 * same + np.repeat(rng.normal(0, 0.3, 10), 30)  # folds differ in height
-    expected, _ = verification.ten_fold_accuracy(score, same, np.repeat(np.arange(10), 30))
-    assert recognition._ten_fold(score, same) == pytest.approx(expected, abs=0.01)
 
 
 def test_an_epoch_shows_whole_batches_of_different_faces():
@@ -71,16 +32,64 @@ def test_an_epoch_shows_whole_batches_of_different_faces():
     assert len(one) == len(set(one)) == 192 and not np.array_equal(one, other)
 
 
-def test_jitter_mirrors_half_and_shifts_by_a_pixel_or_two():
+@dataclass
+class Watched:
+    """What network and head saw in a training."""
+
+    recipe: recognition.Recipe
+    head: heads.MarginHead
+    margins: list[float]
+    x: np.ndarray
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def watched(request: pytest.FixtureRequest) -> Watched:
+    """Fit ten batches of one dot, at column 40 and row 32, under 20 names."""
     y, x = np.mgrid[:64, :64]
-    dot = 255 * np.exp(-((x - 40) ** 2 + (y - 32) ** 2) / 18)
-    faces = torch.from_numpy(np.repeat(dot.astype(np.uint8)[None, :, :, None], 600, 0).repeat(3, 3))
-    moved = recognition.jitter(faces, np.random.default_rng(0)).numpy()[..., 0]
-    at_x, at_y = ((moved * axis).sum((1, 2)) / moved.sum((1, 2)) for axis in (x, y))
+    dot = (255 * np.exp(-((x - 40) ** 2 + (y - 32) ** 2) / 18)).astype(np.uint8)
+    faces = np.broadcast_to(dot[..., None], (640, 64, 64, 3))
+    recipe, cfg = RECIPES[request.param], params.load("pretrain", Pretrain, ROOT / "params.yaml")
+    net, found, margins, batches = networks.build(recipe.card()), [], [], []
+    net.register_forward_pre_hook(lambda _, inputs: batches.append(inputs[0].numpy()))
+
+    def load(*args: Any, **kwargs: Any) -> heads.MarginHead:
+        found.append(real(*args, **kwargs))
+        found[0].register_forward_hook(lambda head, *_: margins.append(head.margin))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = heads.load
+        patch.setattr(heads, "load", load)
+        recognition.fit(net, recipe, faces, np.arange(640) % 20, 1, cfg)
+    return Watched(recipe, found[0], margins, np.concatenate(batches))
+
+
+def test_the_head_is_the_recipes_and_its_margin_grows_from_zero(watched: Watched):
+    recipe, head = watched.recipe, watched.head
+    assert type(head).__name__.lower() == recipe.loss and head.scale == recipe.scale
+    assert head.weight.shape == (20, recognition.EMBEDDING_SIZE)
+    grown = np.minimum(1, np.arange(10) / (recognition.WARM_UP * 10))
+    assert watched.margins == pytest.approx(recipe.margin * grown)
+
+
+def test_the_network_sees_half_of_the_faces_mirrored_and_all_moved_by_less_than_a_pixel_or_two(watched: Watched):
+    light = watched.x.mean(1)
+    light = light - light.min((1, 2), keepdims=True)
+    y, x = np.mgrid[:64, :64]
+    at_x, at_y = ((light * axis).sum((1, 2)) / light.sum((1, 2)) for axis in (x, y))
     mirrored = at_x < 31.5
     assert 0.4 < mirrored.mean() < 0.6
     assert np.where(mirrored, 63 - at_x, at_x).mean() == pytest.approx(40, abs=0.2)
-    assert at_y.std() == pytest.approx(64 / 112, rel=0.15)
+    assert at_y.std() == pytest.approx(recognition.JITTER * transform.SHIFT * 64, rel=0.15)
+
+
+def test_unseen_accuracy_is_high_for_a_network_that_knows_faces_and_a_guess_for_one_that_does_not():
+    cfg = replace(params.load("pretrain", Pretrain, ROOT / "params.yaml"), unseen_identities=12, seed=1)
+    recipe = RECIPES["recogniser"]
+    net = networks.load(PRETRAINED / "recogniser.safetensors").net
+    assert recognition.unseen_accuracy(net, recipe, cfg) > 0.95
+    nn.init.zeros_(net.get_parameter("project.weight"))  # now all faces are one
+    assert recognition.unseen_accuracy(net, recipe, cfg) == pytest.approx(0.5, abs=0.02)
 
 
 class Halves(nn.Module):

@@ -432,6 +432,16 @@ def test_jitter_shifts_and_turns_by_its_constants(monkeypatch):
     assert angle.std() == pytest.approx(transform.ANGLE_DEG, rel=0.15)
 
 
+def test_amount_multiplies_every_constant_of_the_jitter(monkeypatch):
+    faces = np.random.default_rng(0).integers(0, 256, (40, 24, 24, 3), np.uint8)
+    some = transform.jittered(faces, np.random.default_rng(0), 0.25)
+    none = transform.jittered(faces, np.random.default_rng(0), 0)
+    assert all(np.array_equal(x, face) or np.array_equal(x, face[:, ::-1]) for x, face in zip(none, faces, strict=True))
+    for name in ("SIDE_LOG", "SHIFT", "ANGLE_DEG"):
+        monkeypatch.setattr(transform, name, 0.25 * getattr(transform, name))
+    assert np.array_equal(some, transform.jittered(faces, np.random.default_rng(0)))
+
+
 def only(monkeypatch: pytest.MonkeyPatch, **kept: float) -> None:
     """Switch off every part of the augmentation that is not named."""
     for name in ("BLUR_SHARE", "GAIN_LOG", "GAMMA_LOG", "SHADING"):

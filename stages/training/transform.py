@@ -12,13 +12,16 @@ BLUR_SHARE, BLUR = 0.5, 1.5 / 64  # share of blurred faces; largest standard dev
 GAIN_LOG, GAMMA_LOG, SHADING = 0.25, 0.25, 0.5
 
 
-def jittered(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return faces (b, s, s, c) uint8, half of them mirrored, all slightly scaled, shifted and rotated."""
+def jittered(faces: np.ndarray, rng: np.random.Generator, amount: float = 1.0) -> np.ndarray:
+    """Return faces (b, s, s, c) uint8, half of them mirrored, all slightly scaled, shifted and rotated.
+
+    `amount` multiplies SIDE_LOG, SHIFT and ANGLE_DEG.
+    """
     b, s = faces.shape[:2]
     mirror = np.where(rng.random(b) < 0.5, -1, 1)
-    side = np.exp(SIDE_LOG * rng.standard_normal(b))
-    shift = SHIFT * s * rng.standard_normal((b, 2))
-    angle = np.radians(ANGLE_DEG) * rng.standard_normal(b)
+    side = np.exp(amount * SIDE_LOG * rng.standard_normal(b))
+    shift = amount * SHIFT * s * rng.standard_normal((b, 2))
+    angle = np.radians(amount * ANGLE_DEG) * rng.standard_normal(b)
     cos, sin = np.cos(angle) / side, np.sin(angle) / side
     turn = np.array([[cos * mirror, -sin], [sin * mirror, cos]]).transpose(2, 0, 1)  # (b, 2, 2)
     centre = np.full(2, (s - 1) / 2)

@@ -9,7 +9,7 @@ from stages.common.errors import ABSENT, InputError
     ("error", "line"),
     [
         (InputError("a.bin", "truncated"), "a.bin: truncated"),
-        (InputError("p.yaml", key="pack.alpha", value=-1, allowed="0 or more"), "p.yaml: pack.alpha = -1; allowed: 0 or more"),
+        (InputError("p.yaml", key="alpha", value=-1, allowed="0 or more"), "p.yaml: alpha = -1; allowed: 0 or more"),
         (InputError("p.yaml", key="pack.alpha", value=None), "p.yaml: pack.alpha = None"),
         (InputError("a.txt", "no pair", key="line 3", allowed="a pair"), "a.txt: line 3: no pair; allowed: a pair"),
     ],
