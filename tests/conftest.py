@@ -1,14 +1,17 @@
-"""Fixtures: the tiny pipeline, run once per test run, whatever the number of workers."""
+"""Fixtures: the tiny pipeline, run once per test run by whatever number of workers, and one stage in a repository."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from filelock import FileLock
+from gpus import Gpus, pretend
+from making import PIPELINE, STAGE, change, start
 from threadpoolctl import threadpool_limits
-from tiny import CHAIN, ROOT, TINY, run_on_what_it_declares, working_in, write_own_benchmark, write_params
+from tiny import CHAIN, ROOT, TINY, git_and_dvc, run_on_what_it_declares, working_in, write_own_benchmark, write_params
 
 # As stages have it: the last bits depend on the number of threads, and workers that share cores only wait for more.
 torch.set_num_threads(1)
@@ -58,3 +61,31 @@ def copy(chain: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(chain, folder)
     with working_in(folder):
         yield folder
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpus]:
+    """Be the second rank of a machine that seems to have two GPUs; says which of them were used."""
+    pretend(monkeypatch)
+    with Gpus() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository in which the stage ran well and git holds the metric."""
+    folder = tmp_path_factory.mktemp("repository")
+    (folder / "make.py").write_text(STAGE)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    (folder / ".gitignore").write_text("/data\n")
+    change(folder, word="first")
+    git_and_dvc(folder)
+    with start(folder, "dvc", "repro") as started:
+        assert started.communicate(timeout=60) and started.returncode == 0
+    subprocess.run("git add -A && git commit -qm made", shell=True, cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def made(repository: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(repository, tmp_path / "made")

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stages.common import devices
 from stages.common.images import Shards
 from stages.foreign import graphs, photographs, pretrained
 from stages.foreign.photographs import TEMPLATE_PX
@@ -128,17 +129,14 @@ def load(world: World) -> Aligner:
 
 
 def _detector(file: Path) -> Any:
-    ort, scrfd = (pretrained.library(name, "align") for name in ("onnxruntime", "insightface.model_zoo.scrfd"))
+    _, scrfd = (pretrained.library(name, "align") for name in ("onnxruntime", "insightface.model_zoo.scrfd"))
     if not file.is_file():
         raise ValueError(
             f"world.detector = '{file}': no such file; allowed: an .onnx detector, or another file for none"
         )
     graphs.loaded(file)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1  # as everything in a stage; more ranks use more cores
-    providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in ort.get_available_providers()]
     try:
-        session = ort.InferenceSession(str(file), options, providers=providers)
+        session = graphs.session(file, devices.providers())
     except Exception as error:  # onnxruntime has an exception class for each of its failures
         raise ValueError(f"{file}: not a readable ONNX file: {' '.join(str(error).split())[:160]}") from error
     if len(session.get_outputs()) not in (9, 15):

@@ -3,7 +3,6 @@
 `examine` reads a graph and runs it once in a process of its own (`bounded`); what it returns is what stages rely on.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from stages.foreign import bounded
 from stages.foreign.bounded import Refused
 
 LOOPS = ("Loop", "Scan", "SequenceMap")  # what they cost is known only when a face is seen
-PIECE = 1 << 20  # bytes hashed at a time
 ARITHMETIC = {"Sub", "Add", "Mul", "Div", "BatchNormalization"}
 PASSING = {
     "Cast", "Clip", "Concat", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze",
@@ -93,16 +91,6 @@ def header(file: Path) -> dict[str, Any]:
     return bounded.ask("stages.foreign.graphs", file, "header")
 
 
-def digest(file: Path, names: Sequence[str]) -> str:
-    """Return the SHA-256 in hex of a graph and of the files beside it, one after the other."""
-    found = hashlib.sha256()
-    for part in (file, *(file.with_name(name) for name in names)):
-        with part.open("rb") as stream:
-            while piece := stream.read(PIECE):
-                found.update(piece)
-    return found.hexdigest()
-
-
 def parsed(file: Path) -> Any:
     """Return a graph's protobuf message, without the weights that lie in other files."""
     return library("onnx").load(str(file), load_external_data=False)
@@ -133,14 +121,14 @@ def messages(message: Any) -> Iterator[Any]:
                 yield from messages(inner)
 
 
-def session(file: Path, devices: Sequence[Any] = ()) -> Any:
-    """Return an onnxruntime session of one thread on the CPU or, before it, on other devices."""
+def session(file: Path, providers: Sequence[Any] = ("CPUExecutionProvider",)) -> Any:
+    """Return an onnxruntime session of one thread, on the CPU or where `devices.providers` says."""
     ort = library("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what it would print is raised, too
-    return ort.InferenceSession(str(file), options, providers=[*devices, "CPUExecutionProvider"])
+    return ort.InferenceSession(str(file), options, providers=list(providers))
 
 
 def rows(result: np.ndarray, faces: int) -> np.ndarray:

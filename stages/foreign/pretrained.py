@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from stages.common import devices
 from stages.foreign import checkpoints
 
 
@@ -22,25 +23,6 @@ def library(name: str, extra: str = "published") -> Any:
         found.utils.logging.set_verbosity_error()  # what they warn of is refused here
         found.utils.logging.disable_progress_bar()
     return found
-
-
-def device() -> torch.device:
-    """Return this rank's GPU where there is one, else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-
-
-def fast_dtype() -> torch.dtype:
-    """Return float16 on a GPU, as the published scripts use, and float32 on the CPU."""
-    return torch.float16 if device().type == "cuda" else torch.float32
-
-
-def mixed_precision() -> torch.autocast:
-    """Return a context in which a CPU multiplies in bfloat16, if it has that in hardware; elsewhere it does nothing."""
-    found = torch.cpu.get_capabilities()
-    bfloat16 = bool(found.get("amx_bf16") or found.get("avx512_bf16"))
-    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16 and device().type == "cpu")
 
 
 def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
@@ -66,4 +48,4 @@ def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     if wrong:
         said = "; ".join(f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items())
         raise ValueError(f"{folder}: not the tensors of this {cls.__name__}: {said}")
-    return net.eval().requires_grad_(False).to(device(), dtype)
+    return net.eval().requires_grad_(False).to(devices.device(), dtype)

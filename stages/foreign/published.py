@@ -1,13 +1,13 @@
 """Networks trained elsewhere: their card, and faces prepared as it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from stages.common import artifacts, params
+from stages.common import artifacts, digests, params
 from stages.common.frames import Frame
 from stages.common.params import Count, Positive, settings
 
@@ -65,9 +65,10 @@ class Card:
                 f"{weights}: embedding_size = {embedding_size}; allowed by its card: {self.embedding_size}"
             )
 
-    def verify(self, weights: str | Path, digest: str) -> None:
-        """Raise ValueError when the card knows another digest of the weights."""
-        if self.sha256 not in (None, digest):
+    def verify(self, weights: str | Path, beside: Iterable[str] = ()) -> None:
+        """Raise ValueError when the card knows another digest of the weights, with the files beside them."""
+        files = (Path(weights), *map(Path(weights).with_name, beside))
+        if self.sha256 is not None and self.sha256 != digests.shared(*files):
             raise ValueError(f"{weights}: sha256 differs from the one in its card; allowed: {self.sha256}")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stages.common import artifacts, ranks, shards
+from stages.common import artifacts, devices, ranks, shards
 from stages.common.shards import Drawn, Provenance
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
@@ -78,7 +78,7 @@ def _pipeline(folder: Path) -> Any:
         named = str(index.get("_class_name"))[:80]
         raise ValueError(f"{file}: _class_name = {named!r}; allowed: an unconditional one such as LDMPipeline")
     try:
-        pipeline = cls(**made).to(pretrained.device())
+        pipeline = cls(**made).to(devices.device())
     except (TypeError, ValueError) as error:
         raise ValueError(f"{file}: not the parts of a {cls.__name__}: {' '.join(str(error).split())}") from error
     pipeline.set_progress_bar_config(disable=True)

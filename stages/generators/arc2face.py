@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.common import ranks, sphere
+from stages.common import devices, ranks, sphere
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
 from stages.settings.generate import Diffusion, Generate
@@ -49,7 +49,7 @@ class Encoder:
     @staticmethod
     def _tokens(tokenizer: Any, text: str) -> Tensor:
         found = tokenizer(text, truncation=True, padding="max_length", max_length=tokenizer.model_max_length)
-        return torch.tensor(found["input_ids"], device=pretrained.device())
+        return torch.tensor(found["input_ids"], device=devices.device())
 
     def rows(self, x: np.ndarray) -> Tensor:
         """Return prompt embeddings (b, 77, h) of unit rows (b, 512)."""
@@ -123,7 +123,7 @@ class Arc2Face:
         rows = np.minimum(np.arange(self.cfg.batch), len(seeds) - 1)  # the last fills the batch
         noise = [torch.Generator().manual_seed(int(seed)) for seed in seeds[rows]]  # on the CPU, whatever the device
         prompt = self.encoder.rows(condition[rows])  # in full precision: all of an identity is in it
-        with pretrained.mixed_precision():
+        with devices.mixed_precision():
             images = self.pipeline(
                 prompt_embeds=prompt,
                 negative_prompt_embeds=self.negative.expand(len(rows), -1, -1),
@@ -146,7 +146,7 @@ def load(cfg: Generate, world: World) -> Arc2Face:
         schedule = diffusers.DPMSolverMultistepScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     except Exception as error:  # the tokenizer's parser is not Python, and raises plain Exceptions
         raise ValueError(f"{folder}: tokenizer or scheduler not readable: {' '.join(str(error).split())}") from error
-    dtype = pretrained.fast_dtype()
+    dtype = devices.published_dtype()
     text_model = pretrained.model(
         transformers.CLIPTextModel, folder / "encoder", dtype
     )  # a subclass gets random weights

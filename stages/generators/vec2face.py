@@ -13,8 +13,8 @@ from scipy import special
 from torch import Tensor, nn
 
 from stages.backbones.vec2face import SIDE_PX, TOKENS, Vec2Face
-from stages.common import artifacts, images
-from stages.foreign import checkpoints, pretrained
+from stages.common import artifacts, devices, images
+from stages.foreign import checkpoints
 from stages.settings.generate import Generate
 from stages.settings.world import World
 
@@ -41,11 +41,11 @@ class Vec2FaceGenerator:
     domain = "vec2face"
 
     def __init__(self, net: Vec2Face, world: World, source: Path) -> None:
-        """Hold the network, read from `source`, on the accelerator where there is one.
+        """Hold the network, read from `source`, on this rank's GPU where there is one.
 
         Its faces are aligned as for ArcFace; `world.photo_frame_px` widens them, as it does photographs.
         """
-        self.device = pretrained.device()
+        self.device = devices.device()
         self.kind = self.device.type
         self.net = net.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         self.size_px, self.source, self.rows_at_once = world.size_px, source, MOVED[self.kind]
@@ -83,7 +83,8 @@ class Vec2FaceGenerator:
         parts, chunk = [], CHUNK[self.kind]
         for start in range(0, len(seeds), chunk):
             rows = np.minimum(np.arange(start, start + chunk), len(seeds) - 1)
-            with torch.inference_mode(), torch.autocast(self.kind, torch.float16, enabled=self.kind == "cuda"):
+            half = torch.autocast(self.kind, devices.published_dtype(), enabled=self.kind == "cuda")
+            with torch.inference_mode(), half:
                 faces = self.draw(torch.from_numpy(condition[rows]), seeds[rows])[: len(seeds) - start]
             parts.append((faces.permute(0, 2, 3, 1) * 255).byte().numpy())  # cut off, not rounded, as officially
         whole = np.concatenate(parts) if parts else np.empty((0, self.size_px, self.size_px, 3), np.uint8)

@@ -5,7 +5,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from stages.common import ranks
-from stages.packing.tiles import TILE, device
+from stages.common.devices import device
+from stages.packing.tiles import TILE
 
 
 class Exchange:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.packing.tiles import device, fast_dtype, tiles
+from stages.common.devices import device, products_dtype
+from stages.packing.tiles import tiles
 
 FLOOR = 0.1  # cosine below which two rows do not disturb each other
 SHARED_FLOOR, BELOW = 0.55, 0.05  # the same where rows share gallery rows: at least, and below a gallery row's nearest
@@ -24,7 +25,7 @@ LEAST_GAIN = 1e-4  # of the total energy: for less an exchange is not worth its 
 
 def select(x_ref: np.ndarray, m: int, seed: int) -> np.ndarray:
     """Return the indices (m,) of distinct rows of the gallery x_ref (n, d), m <= n; the seed breaks ties."""
-    fast = torch.from_numpy(x_ref).to(device()).to(fast_dtype())
+    fast = torch.from_numpy(x_ref).to(device()).to(products_dtype())
     tie = np.random.default_rng(seed).random(len(x_ref), np.float32) * 1e-6
     energy = torch.from_numpy(tie).to(device())  # infinite once picked
     picked: list[Tensor] = []
@@ -41,7 +42,7 @@ def exchange(x_ref: Tensor, x: Tensor, row: Tensor) -> Tensor:
 
     Those that move lie at rows of the gallery x_ref (n, d), which several may share if that disturbs least: m > n.
     """
-    fast, now, row = x_ref.to(fast_dtype()), x.to(fast_dtype()), row.clone()
+    fast, now, row = x_ref.to(products_dtype()), x.to(products_dtype()), row.clone()
     floor = FLOOR if len(row) <= len(fast) else max(SHARED_FLOOR, _nearest(fast) - BELOW)
     there, here = _energies(fast, now, floor), _energies(now, now, floor) - _own(now, floor)  # (n,), (m,)
     total, count = float(here.double().sum()), min(PICKS, len(row) // 4, len(fast))

@@ -12,13 +12,13 @@ import torch
 from tqdm import tqdm
 
 from stages.common import sphere
+from stages.common.devices import device
 from stages.metrics.bounds import lower_bound
 from stages.packing import closed_forms, history, lowdim, median_norms
 from stages.packing.checkpoint import Checkpoint
 from stages.packing.distant_start import select
 from stages.packing.random_start import parted, random_rows
 from stages.packing.solver import Solver, State
-from stages.packing.tiles import device
 from stages.settings.pack import Pack
 
 

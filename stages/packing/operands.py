@@ -9,9 +9,10 @@ product in float32 costs less than these.
 import torch
 from torch import Tensor
 
+from stages.common.devices import products_dtype, splits
 from stages.packing import orbits
 from stages.packing.collectives import Exchange
-from stages.packing.tiles import TILE, fast_dtype, splits
+from stages.packing.tiles import TILE
 
 PAD = 32  # columns between the parts, which keep products aligned: the first two carry the threshold
 
@@ -25,7 +26,7 @@ class Products:
     def __init__(self, r: int, orbit: int, d: int, exchange: Exchange, device: torch.device) -> None:
         """Set the buffers up; `exchange` tells this rank the others' rows."""
         m = r * orbit
-        dtype = fast_dtype(m)
+        dtype = products_dtype(m)
         self.d, self.orbit, self.exchange = d, orbit, exchange
         self.rounded, self.precise = dtype != torch.float32, False
         self.split = self.rounded and splits()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from stages.packing.tiles import fast_dtype
+from stages.common.devices import products_dtype
 
 DECAY, DECAYS = 0.75, 20
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's
@@ -54,7 +54,7 @@ def twin(
     x: Tensor, x_ref: Tensor, alpha: float, reading: str, iterations: int, learning_rate: float, each: Each
 ) -> Tensor:
     """Return what `reference` returns, up to rounding, from the analytic gradient and fast products."""
-    x, fast_ref = x.clone(), x_ref.to(fast_dtype())
+    x, fast_ref = x.clone(), x_ref.to(products_dtype())
     first, second, target = torch.zeros_like(x), torch.zeros_like(x), x
     for step in range(1, iterations + 1):
         if step % GALLERY_EVERY == 1:
@@ -71,7 +71,7 @@ def twin(
 
 def separation_gradient(x: Tensor, reading: str) -> Tensor:
     """Return the (sub)gradient of the separation in space (m, d): of the closest pair, or of every row's nearest."""
-    fast = x.to(fast_dtype())
+    fast = x.to(products_dtype())
     near, other = (fast @ fast.T).fill_diagonal_(-2).max(1)
     if reading == "mean":
         return x[other].index_add_(0, other, x).div_(len(x))

@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from stages.common.devices import products_dtype
 from stages.packing import orbits
 from stages.packing.collectives import Exchange
 from stages.packing.distant_start import exchange
@@ -42,7 +43,7 @@ from stages.packing.history import Course
 from stages.packing.objective import combine
 from stages.packing.operands import Products
 from stages.packing.random_start import parted
-from stages.packing.tiles import fast_dtype, nearest_among, nearest_other, nearest_row, tiles
+from stages.packing.tiles import nearest_among, nearest_other, nearest_row, tiles
 from stages.settings.pack import Pack
 
 FIRST_SLOPE, TAME = 0.1, 13.0  # at least; without a gallery also at least so much times sqrt(d) / m
@@ -104,7 +105,7 @@ class Solver:
         self.rows = -(-self.m // self.orbit)  # that stand for all
         self.exchange = Exchange(self.rows)
         self.products = Products(self.rows, self.orbit, self.d, self.exchange, x_ref.device)
-        self.fast_ref = x_ref.to(fast_dtype()) if self.held else x_ref
+        self.fast_ref = x_ref.to(products_dtype()) if self.held else x_ref
         self.first = max(cfg.alpha, FIRST_SLOPE, 0 if self.held else TAME * self.d**0.5 / self.m)
         patience = cfg.tolerance / TOLERANCE
         self.most_lag = LAG * max(cfg.alpha, 1)  # the gallery pulls by alpha

@@ -3,39 +3,10 @@
 Tiles begin at multiples of TILE whatever the number of ranks, so that a row's numbers do not depend on it.
 """
 
-import os
-from functools import cache
-
 import torch
 from torch import Tensor
 
 TILE = 1024  # rows; a tile of m = 100,000 columns is 200 MB in bfloat16
-FAST_FROM = 513  # rows; with fewer, float32 is quick enough, ends lower, and writes the same bytes on more machines
-
-
-@cache
-def device() -> torch.device:
-    """Return this rank's GPU where there is one, else the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-
-
-@cache
-def fast_dtype(m: int = FAST_FROM) -> torch.dtype:
-    """Return bfloat16 where this device multiplies it in hardware and m rows are many enough to gain, else float32."""
-    if m < FAST_FROM:
-        return torch.float32
-    if device().type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    found = torch.cpu.get_capabilities()
-    return torch.bfloat16 if found.get("avx512_bf16") or found.get("bf16") else torch.float32
-
-
-@cache
-def splits() -> bool:
-    """Return whether three bfloat16 products cost less here than one of float32: on GPUs and where tiles multiply."""
-    return device().type == "cuda" or bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def tiles(m: int) -> list[slice]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stages.backbones.iresnet import SHRINK, Iresnet
-from stages.common import artifacts
+from stages.common import devices
 from stages.foreign import checkpoints, published
 from stages.foreign.published import Card, Published
 
@@ -44,8 +44,8 @@ class Checkpoint(Published):
     """A recogniser on `Iresnet`; a `Recogniser`, and differentiable through `features`."""
 
     def __init__(self, card: Card, net: Iresnet, size: tuple[int, int]) -> None:
-        """Hold a network and its card, on the accelerator where there is one."""
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        """Hold a network and its card, on this rank's GPU where there is one."""
+        self.device = devices.device()
         self.net = net.eval().requires_grad_(False).to(self.device)
         chunk = CHUNK_CUDA if self.device.type == "cuda" else CHUNK
         super().__init__(card, size, net.fc.out_features, chunk, self._forward)
@@ -73,7 +73,7 @@ def load(file: str | Path, card_file: str | Path) -> Checkpoint:
     wrong shape, or when the sizes are not the card's.
     """
     card = published.read(file, card_file)
-    card.verify(file, artifacts.digest(file))
+    card.verify(file)
     tensors = arcface_layout(file, state_dict(file))
     net, size = build(file, tensors, card.size)
     card.check(file, size, net.fc.out_features)

@@ -1,18 +1,17 @@
 """Any ONNX network (N, 3, h, w) -> (N, d): the recognisers of antelopev2 and buffalo, Arc2Face's, one's own.
 
-Runs on onnxruntime: on CUDA where the installed one offers it, else on the CPU with one thread. CoreML is left out: it
-computes in half precision on some machines and in single on others.
+Runs on onnxruntime: on CUDA where the installed one offers it, else on the CPU with one thread.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from stages.common import devices
 from stages.foreign import graphs, published
 from stages.foreign.published import Published
 
 CHUNK, CHUNK_CUDA = 16, 128  # faces a call where the network leaves the batch free
-CUDA = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"})
 
 
 def load(weights: str | Path, card_file: str | Path) -> Published:
@@ -25,15 +24,15 @@ def load(weights: str | Path, card_file: str | Path) -> Published:
     card = published.read(file, card_file)
     graph = graphs.examine(file, card.size)
     card.check(file, (graph.height, graph.width), graph.embedding_size)
-    card.verify(file, graphs.digest(file, graph.beside))
+    card.verify(file, graph.beside)
     if graph.arithmetic and card.normalises and not card.graph_normalises:
         raise ValueError(
             f"{file}: the graph already normalises ({', '.join(graph.arithmetic[:4])}), and so does its card "
             f'{card_file} (mean {card.mean}, std {card.std}); allowed: mean 0 and std 1, or "graph_normalises": true '
             "where both are meant"
         )
-    cuda = CUDA[0] in graphs.library("onnxruntime").get_available_providers()
-    session, kind = graphs.session(file, [CUDA] * cuda), graphs.KINDS[graph.kind]
+    providers = devices.providers()
+    session, kind = graphs.session(file, providers), graphs.KINDS[graph.kind]
 
     def run(x: np.ndarray) -> np.ndarray:
         try:
@@ -41,5 +40,5 @@ def load(weights: str | Path, card_file: str | Path) -> Published:
         except Exception as error:  # onnxruntime's own kinds have no common base but this
             raise ValueError(f"{file}: does not run on faces {x.shape}: {graphs.reason(error)}") from error
 
-    chunk = graph.batch or (CHUNK_CUDA if cuda else CHUNK)
+    chunk = graph.batch or (CHUNK if providers == [devices.CPU] else CHUNK_CUDA)
     return Published(card, (graph.height, graph.width), graph.embedding_size, chunk, run)

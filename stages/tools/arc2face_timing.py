@@ -15,8 +15,7 @@ import numpy as np
 import torch
 
 from stages import generators
-from stages.common import params, sphere
-from stages.foreign import pretrained
+from stages.common import devices, params, sphere
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -36,7 +35,7 @@ def one_by_one(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray, each: int)
         drawn = pipeline(
             prompt_embeds=encoder.rows(row[None]), negative_prompt_embeds=encoder.empty(), num_images_per_prompt=each,
             num_inference_steps=cfg.steps, guidance_scale=cfg.guidance,
-            generator=torch.Generator(pretrained.device()).manual_seed(int(seed)),
+            generator=torch.Generator(devices.device()).manual_seed(int(seed)),
         )  # fmt: skip
         images += drawn.images
     return images
@@ -51,7 +50,7 @@ def in_batches(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray) -> np.ndar
 @torch.inference_mode()
 def difference(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray) -> str:
     """Return the largest difference of the two pictures of a row; on a GPU the published script's noise is another."""
-    if pretrained.device().type == "cuda":
+    if devices.device().type == "cuda":
         return "other noise"
     theirs = np.asarray(one_by_one(generator, x[:1], seeds[:1], 1)[0])
     generator.pipeline.vae.enable_slicing()
@@ -68,7 +67,7 @@ def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Conte
     assert isinstance(loaded, Arc2Face)
     x = sphere.unit_rows(np.random.default_rng(0).standard_normal((images, 512)))
     seeds = np.arange(images)
-    for batch in BATCHES[pretrained.device().type]:
+    for batch in BATCHES[devices.device().type]:
         made = Arc2Face(loaded.pipeline, loaded.encoder, loaded.aligner, replace(cfg.diffusion, batch=batch), 112)
         encoding = seconds(partial(torch.inference_mode()(made.encoder.rows), x[:batch])) * images / batch
         share = encoding / seconds(partial(in_batches, made, x, seeds))

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import torch
 
-from stages.common import artifacts
-from stages.foreign import pretrained
+from stages.common import artifacts, devices
 
 FILE = Path("reports/timing/generate.md")
 CONTESTS = {  # modules with `contests(folder, size, images, steps)`
@@ -63,14 +62,14 @@ class Contest:
 
 def seconds(work: Callable[[], object]) -> float:
     """Return the CPU seconds of a piece of work on one thread or, on a GPU, the seconds until it is done there."""
-    if pretrained.device().type == "cpu":
+    if devices.device().type == "cpu":
         start = time.process_time()
         work()
         return time.process_time() - start
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(devices.device())
     start = time.perf_counter()
     work()
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(devices.device())
     return time.perf_counter() - start
 
 
@@ -79,7 +78,8 @@ def measured(contest: Contest, runs: int) -> list[str]:
     difference = contest.difference()  # warms up, too
     times = [(seconds(contest.theirs), seconds(contest.ours)) for _ in range(runs)]
     theirs, ours = (min(column) / contest.count for column in zip(*times, strict=True))
-    device = torch.cuda.get_device_name() if pretrained.device().type == "cuda" else f"CPU, {platform.machine()}"
+    on = devices.device()
+    device = torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {platform.machine()}"
     return [contest.backend, contest.size, contest.images, device, f"{torch.get_num_threads()}", f"{theirs:.3g}",
             f"{ours:.3g}", f"{theirs / ours:.2f}", difference, contest.note]  # fmt: skip
 

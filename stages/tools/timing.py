@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stages.common import params, sphere
+from stages.common import devices, params, sphere
 from stages.generators import embedded
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -36,6 +36,7 @@ SIZES_PX = (32, 64, 112)
 IMAGES, IMAGES_ON_ACCELERATOR = 64, 1024  # per run
 RUNS = 8
 BACKWARD_IMAGES = 8
+CPU = torch.device("cpu")
 ROWS, REPEATS = 20, 3  # rows that the generator refines at once, as in its stage
 
 
@@ -54,10 +55,10 @@ def _best(work: Callable[[], object], runs: int) -> float:
     return min(times)
 
 
-def photograph_rate(size_px: int, device: str = "cpu") -> float:
+def photograph_rate(size_px: int, device: torch.device = CPU) -> float:
     """Return photographs per second of one process on one thread, rendered on `device`."""
     torch.set_num_threads(1)
-    count = IMAGES if device == "cpu" else IMAGES_ON_ACCELERATOR
+    count = IMAGES if device == CPU else IMAGES_ON_ACCELERATOR
     z, styles, seeds = _wild(count)
     z, styles = z.to(device), styles.to(device)
     render.photograph(z[:1], styles[:1], seeds[:1], "wild", size_px)  # fills the caches
@@ -85,7 +86,8 @@ def world() -> None:
         for size_px in SIZES_PX:
             alone = pool.submit(photograph_rate, size_px).result()
             together = sum(pool.map(photograph_rate, [size_px] * cores))
-            cuda = f"{photograph_rate(size_px, 'cuda'):.0f}" if torch.cuda.is_available() else "none"
+            own = devices.device()
+            cuda = f"{photograph_rate(size_px, own):.0f}" if own != CPU else "none"
             gradient = pool.submit(backward_ms, size_px).result()
             print(f"{size_px:>3} px {alone:>20.0f} {together:>13.0f} {cuda:>12} {gradient:>13.1f}")
 

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from stages import generators
-from stages.common import params, sphere
-from stages.foreign import pretrained
+from stages.common import devices, params, sphere
 from stages.generators.vec2face import CHUNK, Vec2FaceGenerator
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -53,7 +52,7 @@ def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Conte
     assert isinstance(ours, Vec2FaceGenerator) and isinstance(theirs, Vec2FaceGenerator)
     theirs.net.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     x = sphere.unit_rows(np.random.default_rng(0).standard_normal((images, 512)))
-    seeds, chunk = np.arange(images), CHUNK[pretrained.device().type]
+    seeds, chunk = np.arange(images), CHUNK[devices.device().type]
     condition = ours.condition(x, np.full(images, NORM, np.float32), seeds)
     for batch in (1, chunk):
         yield Contest(

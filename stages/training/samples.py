@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, images, tables
+from stages.common import artifacts, digests, images, tables
 from stages.common.frames import Frame
 
 DOMAINS = ("main", "mix")
@@ -81,7 +81,7 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
 def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
     if not file.is_file():
         raise ValueError(f"{file}: no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
-    if artifacts.digest(file) != expected:
+    if digests.shared(file) != expected:
         advice = (
             "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
         )

@@ -207,6 +207,12 @@ def test_the_variables_of_a_job_around_a_stage_are_not_its_own(made: Path, words
     assert "made (" in ran(start(made, *words, **CLUSTER))
 
 
+def test_the_first_rank_to_fail_ends_the_others(tmp_path: Path):
+    fails = "if os.environ['RANK'] == '1':\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    (tmp_path / "half.py").write_text(f"import os, signal, time\n{fails}time.sleep(90)\n")
+    assert lines_of(start(tmp_path, "stages.common.launch", "--ranks", "2", "half")) == ["error: a rank ended with -9"]
+
+
 PORTS = """
 import os
 from pathlib import Path
@@ -231,7 +237,7 @@ stage.run(main)
 # as on a machine with a GPU, where torchrun starts the ranks
 BY_TORCHRUN = """
 import sys, torch
-from stages.tools import launch
+from stages.common import launch
 
 torch.cuda.is_available = lambda: True
 sys.exit(launch.main())

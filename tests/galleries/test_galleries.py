@@ -12,6 +12,7 @@ import detector
 import numpy as np
 import pytest
 import torch
+from gpus import Gpus
 from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages import galleries
@@ -118,6 +119,11 @@ def test_a_diffusion_model_draws_faces_of_their_seeds_alone(model: str, request:
     other = galleries.load(replace(cfg, diffusion=Denoising(steps=3, batch=1)), WORLD).faces(slice(0, 5))[0]
     assert isinstance(other, np.ndarray) and np.abs(other.astype(int) - faces).max() <= 1
     assert not np.array_equal(galleries.load(replace(cfg, seed=1), WORLD).faces(slice(0, 5))[0], faces)
+
+
+def test_a_diffusion_model_is_on_the_gpu_of_the_rank(ldm: Path, gpus: Gpus):
+    galleries.load(replace(CFG, backend="diffusers", path=str(ldm)), WORLD)
+    assert gpus.used == {"cuda:1"}
 
 
 def index(**changed: Any) -> Callable[[Path], object]:

@@ -12,13 +12,13 @@ import detector
 import numpy as np
 import pytest
 import torch
+from gpus import Gpus
 from safetensors.torch import load_file
 from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages import generators
-from stages.common import artifacts, params, sphere
+from stages.common import artifacts, devices, params, sphere
 from stages.common.images import Shards
-from stages.foreign import pretrained
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Diffusion, Generate
 from stages.settings.world import World
@@ -108,7 +108,7 @@ def test_pictures_are_those_of_the_pipeline_given_one_prompt_at_a_time(
 ):
     """As the published script draws: one identity a call, the empty prompt encoded anew, one number as a seed."""
     context = torch.autocast("cpu", torch.bfloat16, enabled=precision == "mixed")
-    monkeypatch.setattr(pretrained, "mixed_precision", lambda: context)
+    monkeypatch.setattr(devices, "mixed_precision", lambda: context)
     pictures = generator.pictures(X, SEEDS)
     for i, row in enumerate(X):
         image = generator.pipeline(
@@ -118,6 +118,11 @@ def test_pictures_are_those_of_the_pipeline_given_one_prompt_at_a_time(
         difference = np.abs(np.asarray(image).astype(int) - pictures[i])
         assert difference.max() <= {"full": 1, "mixed": 8}[precision]
         assert (difference.mean() > 0.05) == (precision == "mixed")  # bfloat16 was there, or was not
+
+
+def test_its_networks_and_its_prompt_are_on_the_gpu_of_the_rank(weights: Path, gpus: Gpus):
+    made = load(weights)
+    assert gpus.used == {"cuda:1"} and made.pipeline.unet.dtype == made.encoder.text_model.dtype == torch.float16
 
 
 def test_few_steps_by_lcm_lora_need_its_file_and_change_the_picture(generator: Arc2Face, weights: Path, copied: Path):

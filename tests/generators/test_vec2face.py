@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gpus import Gpus
 from tiny import ROOT, TINY, run, write_params
 
 from stages import generate
@@ -110,6 +111,14 @@ def test_a_face_depends_on_its_row_and_seed_alone(generator: vec2face.Vec2FaceGe
     assert not np.array_equal(generator.generate(condition[:1], seeds[1:2])[0], faces[0])  # other masks
     assert not np.array_equal(generator.generate(condition[1:2], seeds[:1])[0], faces[0])
     assert generator.generate(condition[:0], seeds[:0]).shape == (0, 32, 32, 3)
+
+
+def test_it_draws_on_the_gpu_of_the_rank(weights: Path, gpus: Gpus):
+    made = loaded(weights)
+    assert gpus.used == {"cuda:1"}
+    gpus.used.clear()
+    made.generate(made.condition(*rows(1), np.arange(1)), np.arange(1))
+    assert gpus.used == {"cuda:1"}
 
 
 def test_perturbation_keeps_the_norm_and_follows_a_row_that_attrop_has_moved(generator: vec2face.Vec2FaceGenerator):

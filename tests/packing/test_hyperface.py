@@ -140,7 +140,7 @@ def test_ends_where_a_long_run_ends(kind: str, alpha: float):
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("kind", "alpha"), LONG)
 def test_bfloat16_products_end_there_too(kind: str, alpha: float, split: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stages.packing.operands.fast_dtype", lambda m: torch.bfloat16)
+    monkeypatch.setattr("stages.packing.operands.products_dtype", lambda m: torch.bfloat16)
     monkeypatch.setattr("stages.packing.operands.splits", lambda: split)
     x_ref, cfg = of_300(kind, alpha)
     reference_value, margin = LONG[kind, alpha]

@@ -25,7 +25,7 @@ def test_loss_is_the_objective(reading: str):
 
 @pytest.mark.parametrize("reading", READINGS)
 def test_gradient_equals_autograd(reading: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(published, "fast_dtype", lambda: torch.float64)
+    monkeypatch.setattr(published, "products_dtype", lambda: torch.float64)
     x = torch.from_numpy(gallery(30)).double().requires_grad_()
     published.loss(x, x.detach(), 0.0, reading).backward()
     assert x.grad is not None

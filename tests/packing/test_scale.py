@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from packing.test_orbits import FREE
 from tiny import ENVIRONMENT
 
 from stages import pack
-from stages.common import artifacts, sphere
+from stages.common import artifacts, devices, sphere
 from stages.packing import checkpoint, front, history, neighbours, tiles
 
 TWO_RANKS = """
@@ -25,8 +24,8 @@ from stages.packing import front, tiles
 from packing.instances import gallery
 from packing.test_hyperface import CFG
 from packing.test_orbits import FREE
-from stages.common import artifacts, ranks
-tiles.TILE, tiles.FAST_FROM = int(sys.argv[1]), 1
+from stages.common import artifacts, devices, ranks
+tiles.TILE, devices.FAST_FROM = int(sys.argv[1]), 1
 import stages.packing.collectives, stages.packing.operands
 stages.packing.collectives.TILE = stages.packing.operands.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
@@ -39,14 +38,12 @@ artifacts.write_json(f"{sys.argv[2]}/front{ranks.rank()}.json", traded)
 
 
 @pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let small problems have many tiles, multiplied in bfloat16 where the processor can."""
-    for module in ("tiles", "exchange", "products"):
+    for module in ("tiles", "collectives", "operands"):
         monkeypatch.setattr(f"stages.packing.{module}.TILE", 32)
-    monkeypatch.setattr(tiles, "FAST_FROM", 1)
-    tiles.fast_dtype.cache_clear()
-    yield 32
-    tiles.fast_dtype.cache_clear()
+    monkeypatch.setattr(devices, "FAST_FROM", 1)
+    return 32
 
 
 def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
