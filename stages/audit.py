@@ -3,7 +3,8 @@
 reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; weights and cards of both networks; unrelated
         people of a set, where params say so; params audit, embed, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
-        data/audit/kept_plain.npy, kept_mixup.npy   which images the filter keeps (images,)
+        data/audit/images.arrow   each plain and mixed image of data/generate: where it is, what is known of it, its row
+                                  in the embeddings, whether the filter keeps it; columns in stages/common/tables.py
         data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high
         data/audit/shards.json   sha256 of the shards audited: what follows depends on the images through it
         reports/audit.json
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from stages.auditing import attributes, faces, measures
+from stages.auditing import attributes, faces, images, measures
 from stages.auditing.faces import Faces, Numbered
-from stages.common import artifacts, params, recognisers, sphere, stage
+from stages.common import artifacts, params, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.settings.audit import Audit
@@ -45,16 +47,15 @@ def fidelities(
     return found
 
 
-def write(raw: dict[str, np.ndarray], keep: np.ndarray, curves: dict[str, np.ndarray]) -> None:
-    """Write data/audit: embeddings, which images are kept, curves of confused probes, the digests of the shards."""
-    audited = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
-    arrays = {**raw, "kept_plain": keep, **{f"confused-{kind}": share for kind, share in curves.items()}}
-    if any(file.name.startswith("mixup") for file in audited):  # these have no centre of their own to be near to
-        arrays["kept_mixup"] = np.ones(len(Shards(GENERATED, "mixup-*.arrow")), bool)
+def write(raw: dict[str, np.ndarray], table: pa.Table, curves: dict[str, np.ndarray]) -> None:
+    """Write data/audit: embeddings, the table of images, curves of confused probes, the digests of the shards."""
+    arrays = {**raw, **{f"confused-{kind}": share for kind, share in curves.items()}}
     with artifacts.output_folder("data/audit") as folder:
         for name, array in arrays.items():
             artifacts.write_array(folder / f"{name}.npy", array)
-        artifacts.write_json(folder / "shards.json", {file.name: artifacts.digest(file) for file in audited})
+        tables.write(folder / "images.arrow", table)
+        audited = sorted(table["shard"].unique().to_pylist())
+        artifacts.write_json(folder / "shards.json", {name: artifacts.digest(GENERATED / name) for name in audited})
 
 
 def main() -> str:
@@ -63,7 +64,7 @@ def main() -> str:
     chosen = {"recogniser": params.load("embed", Embed), "judge": cfg.judge}
     networks = {name: recognisers.load(n.recogniser, n.weights, n.card) for name, n in chosen.items()}
     recogniser, judge = networks.values()
-    people = faces.unrelated_people(cfg, world)
+    table, people = images.drawn(GENERATED), faces.unrelated_people(cfg, world)
     shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")
     raw = {name: faces.embedded(network, shards) for name, network in networks.items()}
     plain = {name: Faces(sphere.unit_rows(x), shards.column("identity")) for name, x in raw.items()}
@@ -92,7 +93,7 @@ def main() -> str:
         "images": len(keep),
         "capacity": capacity,
     }
-    write(raw, keep, curves)
+    write(raw, images.kept(table, keep), curves)
     artifacts.write_json("reports/audit.json", report)
     packed = report["fidelity"]["packed"]
     found = (

@@ -9,7 +9,8 @@ writes  data/generate/plain-*.arrow             k images of each identity, pertu
         data/generate/control-packed-*.arrow    unperturbed images of packed rows
         data/generate/control-gallery-*.arrow   the same of gallery rows, the easiest rows there are
         data/generate/control-gaussian-*.arrow  the same of a Gaussian fitted to the gallery
-        data/generate/perturbation_cosine.npy   (plain images,) cosine of the row asked for to its identity's row
+        data/generate/images.feather            of each plain and mixed image: the cosine of the row asked for to its
+                                                identity's row, or the width it is mixed among
         data/generate/rows.npy                  (identities,) row of data/pack that each identity is
         data/generate/poses-*.arrow             the first identities at designated poses, one image each
         data/generate/attributes.feather        what AttrOP reached of every row that it moved, failures too
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from stages import generators
 from stages.attributes import attrop, record
-from stages.common import artifacts, params, ranks, shards, sphere, stage
+from stages.common import artifacts, params, ranks, shards, sphere, stage, tables
 from stages.common.shards import Drawn, Provenance
 from stages.foreign import alignment
 from stages.generators import Generator
@@ -101,8 +102,15 @@ def conditions(generator: Generator, name: str, rows: Rows, seed: int, folder: P
     return np.concatenate([artifacts.read_array(file) for file in files])
 
 
-def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> np.ndarray:
-    """Draw every identity's images; returns the cosine of each perturbed row to its identity (images,)."""
+def listed(prefix: str, rows: Provenance, width: int | None = None, cosine: np.ndarray | None = None) -> pa.Table:
+    """Return the rows of images.feather for PREFIX-*.arrow: cosines (images,), or the width they are mixed among."""
+    count = len(rows.identity)
+    about = {"identity": rows.identity, "index": rows.index, "cosine": [None] * count if cosine is None else cosine}
+    return tables.of(tables.DRAWN, {"prefix": [prefix] * count, "width": [width] * count, **about})
+
+
+def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> pa.Table:
+    """Draw every identity's images; returns their rows of images.feather."""
     depth = [cfg.images_of(i) for i in range(len(x_id))]
     who = np.repeat(np.arange(len(x_id)), depth)
     index = np.concatenate([np.arange(k) for k in depth])
@@ -115,15 +123,15 @@ def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Ge
         return generators.faces(generator, moved, seeds[part])
 
     shards.draw("plain", rows, faces, folder)
-    return np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32)
+    return listed("plain", rows, cosine=np.einsum("bd,bd->b", x, x_id[who]).astype(np.float32))
 
 
 def mixup(
     generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path, width: int
-) -> None:
+) -> pa.Table:
     """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be.
 
-    Both are among the first `width` identities.
+    Both are among the first `width` identities. Returns their rows of images.feather.
     """
     m, k = min(width, len(x_id)), cfg.mixup.images
     who, index = (grid.ravel() for grid in np.mgrid[:m, :k])
@@ -140,7 +148,9 @@ def mixup(
         between = generator.mixed(parent(who, part), parent(partner, part), ratio[part])
         return generators.faces(generator, between, seeds[part])
 
-    shards.draw("mixup" if width == cfg.mixup.widths()[0] else f"mixup-{width}", rows, faces, folder)
+    prefix = "mixup" if width == cfg.mixup.widths()[0] else f"mixup-{width}"
+    shards.draw(prefix, rows, faces, folder)
+    return listed(prefix, rows, width)
 
 
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
@@ -186,9 +196,8 @@ def main() -> str:
             packed, table = moving.centres(x_id, packed)
             rows, reached = accepted(table)[:needed], [table]
             x_id, packed = x_id[rows], packed[rows]
-        cosine = plain(generator, x_id, packed, cfg, folder)
-        for width in cfg.mixup.widths():
-            mixup(generator, x_id, packed, cfg, folder, width)
+        images = [plain(generator, x_id, packed, cfg, folder)]
+        images += [mixup(generator, x_id, packed, cfg, folder, width) for width in cfg.mixup.widths()]
         control(generator, "packed", packed, cfg, folder)
         for name, (x, native) in controls.items():
             drawn = conditions(generator, name, (x[:few], native[:few]), cfg.seed, folder)
@@ -196,10 +205,11 @@ def main() -> str:
         if moving and cfg.poses.identities:
             reached += [moving.poses(x_id, packed, rows)]
         if ranks.rank() == 0:
-            artifacts.write_array(folder / "perturbation_cosine.npy", cosine)
+            tables.write(folder / "images.feather", pa.concat_tables(images))
             artifacts.write_array(folder / "rows.npy", rows)
             record.write(folder, reached)
         ranks.publish(folder, "data/generate")
+    cosine = images[0]["cosine"].to_numpy()
     expected = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
     fixed, people = alignment.fixed_crops("data/generate"), min(cfg.identities(), len(rows))
     return f"generate: {len(cosine)} images of {people} identities, {expected}{fixed} -> data/generate"

@@ -1,15 +1,21 @@
 """The audit's measures on known answers, and on the chain."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import audited
 import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
 import pytest
-from tiny import TINY, run, write_params
+from tiny import TINY, run, working_in, write_params
 
-from stages.auditing import measures
+from stages.auditing import images, measures
 from stages.auditing.faces import Faces, centres
-from stages.common import artifacts, sphere
+from stages.common import artifacts, catalogue, sphere, tables
 from stages.common.images import Shards
+from stages.common.images import write_shard as write_images
 from stages.common.params import Network
 from stages.settings.audit import Audit, Capacity, Unrelated
 
@@ -169,5 +175,92 @@ def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):
     to_centre = np.einsum("bd,bd->b", x, centres(Faces(x, who), who.max() + 1)[who])
     write_params(copy, {**TINY, "audit.min_centre_cosine": float(np.median(to_centre))})
     run("audit")
-    kept = artifacts.read_array(copy / "data/audit/kept_plain.npy")
+    table = catalogue.audited()
+    plain = table.filter(pc.field("kind") == "plain")
+    kept = plain["kept"].to_numpy()
+    assert kept.tolist() == (to_centre >= np.median(to_centre))[plain["embedding"].to_numpy()].tolist()
     assert 0.3 < kept.mean() < 0.7 and artifacts.read_json(copy / "reports/audit.json")["kept"] == kept.sum()
+    assert all(table.filter(pc.field("kind") == "mixup")["kept"].to_pylist())
+
+
+def test_each_row_of_the_table_is_the_image_that_it_names(chain: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(chain)
+    rows, who = catalogue.audited().to_pylist(), Shards("data/generate", "plain-*.arrow").column("identity")
+    assert len(rows) == len(who) + 30 and sum(row["kind"] == "plain" for row in rows) == len(who)
+    for row in rows:
+        shard = Shards("data/generate", row["shard"])
+        assert all(shard.column(name)[row["row"]] == row[name] for name in ("identity", "index", "partner", "ratio"))
+        assert row["shard"].startswith(row["kind"]) and (row["embedding"] is None) == (row["kind"] == "mixup")
+        assert row["embedding"] is None or who[row["embedding"]] == row["identity"]
+
+
+DRAWN = {"plain": [(2, 0), (0, 1), (1, 0), (0, 0)], "mixup": [(1, 0), (0, 0)], "mixup-1": [(0, 0)]}  # in no order
+
+
+@pytest.fixture
+def generated(tmp_path: Path) -> Iterator[Path]:
+    """Work in a folder with shards of two images each and, in yet another order, what is known of them."""
+    with working_in(tmp_path):
+        for prefix, keys in DRAWN.items():
+            for number in range(0, len(keys), 2):
+                write_shard(f"{prefix}-{number // 2:05d}", keys[number : number + 2])
+        list_images(lambda rows: rows.iloc[::-1])
+        yield audited.GENERATED
+
+
+def write_shard(name: str, keys: list[tuple[int, int]]) -> None:
+    identity, index = np.array(keys).T
+    blank = [np.zeros((16, 16, 3), np.uint8)] * len(keys)
+    about = {"identity": identity, "index": index, "seed": identity, "domain": "x"}
+    write_images(audited.GENERATED / f"{name}.arrow", blank, **about)
+
+
+def list_images(change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Write images.feather of all images, as `change` has it."""
+    widths = {"plain": None, "mixup": 3, "mixup-1": 1}
+    parts = [audited.listed(prefix, width).to_pandas() for prefix, width in widths.items()]
+    rows = change(pd.concat(parts, ignore_index=True)).to_dict("series")
+    tables.write(audited.GENERATED / "images.feather", tables.of(tables.DRAWN, rows))
+
+
+def test_what_is_known_of_an_image_is_found_by_its_key(generated: Path):
+    rows = images.drawn(generated).to_pylist()
+    for prefix, keys in DRAWN.items():
+        for number, (identity, index) in enumerate(keys):
+            place = {"shard": f"{prefix}-{number // 2:05d}.arrow", "row": number % 2}
+            (row,) = [row for row in rows if place.items() <= row.items()]
+            assert (row["identity"], row["index"]) == (identity, index)
+            if prefix == "plain":
+                assert row["cosine"] == audited.told(np.array(identity), np.array(index))
+                assert (row["kind"], row["width"], row["embedding"]) == ("plain", None, number)
+            else:
+                width = {"mixup": 3, "mixup-1": 1}[prefix]
+                assert (row["kind"], row["width"], row["embedding"]) == ("mixup", width, None)
+    assert len(rows) == sum(map(len, DRAWN.values()))
+
+
+LACKS = [
+    (lambda rows: rows[1:], "images.feather: image 0 of identity 2 .plain. is missing; run `dvc repro generate`"),
+    (lambda rows: rows[:-1], "images.feather: image 0 of identity 0 .mixup-1. is missing; run `dvc repro generate`"),
+    (lambda rows: pd.concat([rows, rows[1:2]]), "images.feather: plain: image 1 of identity 0 is there twice"),
+]
+
+
+@pytest.mark.parametrize(("change", "error"), LACKS, ids=["plain", "all of a width", "twice"])
+def test_an_image_that_is_not_listed_once_is_refused(generated: Path, change: Any, error: str):
+    list_images(change)
+    with pytest.raises(ValueError, match=f"^data/generate/{error}[^\n]*$"):
+        images.drawn(generated)
+
+
+SHARDS = [
+    ([(0, 0)], "plain-[?]{5}.arrow: image 0 of identity 1 .plain. is missing; run `dvc repro generate`"),
+    ([(1, 0), (0, 0), (2, 0)], "plain-[?]{5}.arrow: image 0 of identity 2 is there twice"),
+]
+
+
+@pytest.mark.parametrize(("keys", "error"), SHARDS, ids=["missing", "twice"])
+def test_an_image_that_is_not_drawn_once_is_refused(generated: Path, keys: list[tuple[int, int]], error: str):
+    write_shard("plain-00001", keys)
+    with pytest.raises(ValueError, match=f"^data/generate/{error}[^\n]*$"):
+        images.drawn(generated)

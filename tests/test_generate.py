@@ -8,7 +8,7 @@ import pytest
 from tiny import ROOT, TINY, run, write_params
 
 from stages import generate
-from stages.common import artifacts, images, params, shards, sphere
+from stages.common import artifacts, images, params, shards, sphere, tables
 from stages.common.images import Shards
 from stages.generators import embedded
 from stages.settings.generate import Generate, Noise
@@ -61,8 +61,24 @@ def test_images_have_the_depths_that_were_asked_for(chain: Path):
     mixup = Shards(chain / "data/generate", "mixup-*.arrow")
     assert (mixup.column("identity") != mixup.column("partner")).all() and len(mixup) == 30
     assert (plain.column("ratio") == 1).all() and set(plain.table["domain"].to_pylist()) == {"studio"}
-    cosine = artifacts.read_array(chain / "data/generate/perturbation_cosine.npy")
-    assert len(cosine) == len(plain) and 0.6 < cosine.mean() < 0.98
+
+
+def test_the_cosine_of_an_image_is_that_of_its_own_row_and_mixed_ones_know_their_width(
+    chain: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(chain)
+    table = tables.read("data/generate/images.feather", tables.DRAWN, nullable=("width", "cosine"))
+    said = {(row["prefix"], row["identity"], row["index"]): (row["cosine"], row["width"]) for row in table.to_pylist()}
+    plain, mixed = (Shards("data/generate", f"{prefix}-*.arrow") for prefix in ("plain", "mixup"))
+    who, index, seed = (plain.column(name) for name in ("identity", "index", "seed"))
+    x = artifacts.read_rows("data/pack", "x_id")[0][who]
+    moved = generate.perturb(x, seed, generate.noise_scale(params.load("generate", Generate), index, x.shape[1]))
+    cosine = np.einsum("bd,bd->b", x, moved)
+    assert 0.6 < cosine.min() < cosine.max() < 0.98
+    assert said == {
+        **{("plain", i, j): (pytest.approx(c), None) for i, j, c in zip(who, index, cosine, strict=True)},
+        **{("mixup", i, j): (None, 10) for i, j in zip(mixed.column("identity"), mixed.column("index"), strict=True)},
+    }
 
 
 def test_an_image_does_not_depend_on_the_images_around_it(chain: Path, monkeypatch: pytest.MonkeyPatch):

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import audited
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -13,7 +15,9 @@ from tiny import TINY, run, working_in, write_params
 
 from stages import variants
 from stages.common import artifacts, images
+from stages.common.catalogue import AUDITED, KEY
 from stages.common.images import Shards, write_shard
+from stages.formats import index_within
 from stages.settings.variants import Variants
 
 PLAIN = Variants(
@@ -24,11 +28,12 @@ PLAIN = Variants(
 def write_set(name: str, who: list[int], prefix: str = "faces", **more: Any) -> None:
     """Write a set of two shards of blank faces of these people."""
     identity, half = np.array(who), len(who) // 2
+    index = index_within(identity)
     for shard, part in (("00000", slice(half)), ("00001", slice(half, None))):
         images.write_shard(
             f"data/{name}/{prefix}-{shard}.arrow",
             [np.zeros((16, 16, 3), np.uint8)] * len(identity[part]),
-            identity=identity[part], index=identity[part], seed=identity[part], domain="x",
+            identity=identity[part], index=index[part], seed=identity[part], domain="x",
             **{key: column[part] for key, column in more.items()},
         )  # fmt: skip
 
@@ -81,7 +86,7 @@ def test_each_width_is_mixed_from_the_images_that_were_drawn_for_it(copy: Path):
     run("generate")
     drawn = {file.name: file.read_bytes() for file in sorted(Path("data/generate").glob("mixup-*"))}
     assert [data for name, data in drawn.items() if name.count("-") == 1] == before  # the first width's stay
-    artifacts.write_array("data/audit/kept_mixup.npy", np.ones(len(Shards("data/generate", "mixup-*.arrow")), bool))
+    audited.judge()
     for name, width, prefix in (("identity-mixup", 10, "mixup-0"), ("narrow", 4, "mixup-4-0")):
         run(f"variants {name}")
         table = manifest(copy, name)
@@ -94,8 +99,8 @@ def test_mixed_identities_come_from_the_mixed_images_and_keep_their_share(tmp_pa
     who = [0, 0, 1, 1, 2, 2, 2]
     ratio = (np.arange(7) / 10).astype(np.float32)
     write_set("generate", who, prefix="mixup", partner=np.array([1, 2, 0, 2, 0, 1, 1]), ratio=ratio)
-    kept = np.array([True] * 4 + [False] + [True] * 2)
-    artifacts.write_array("data/audit/kept_mixup.npy", kept)
+    audited.write({"mixup": 3})
+    audited.revise(lambda images: images.assign(kept=(images["identity"] != 2) | (images["index"] != 0)))
     found = variants.manifest(replace(PLAIN, source="audit", identity_mixup=True), "x")
     assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and found["label_b"].to_pylist() == [1, 2, 0, 2, 1, 1]
     assert found["weight"].to_pylist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.5, 0.6])
@@ -142,18 +147,34 @@ def test_domain_mixup_adds_its_people_as_classes_of_their_own(chain: Path):
 
 
 def test_the_audit_filter_is_obeyed_and_a_shortage_is_refused(copy: Path):
-    file = copy / "data/audit/kept_plain.npy"
-    kept = artifacts.read_array(file)
-    kept[0] = False  # identity 0 has six images; the wide variant takes two
-    artifacts.write_array(file, kept)
-    run("variants wide")
+    audited.revise(lambda images: images.assign(kept=images[KEY].any(axis=1)))  # all but the first of identity 0
+    run("variants wide")  # identity 0 has six images; the wide variant takes two
     table = manifest(copy, "wide")
     rows = [r for r, s in zip(table["row"].to_pylist(), table["label_a"].to_pylist(), strict=True) if s == 0]
     assert rows == [1, 2]
     with pytest.raises(ValueError, match="variants.deep: identity 0 has 5 images left; allowed: at least depth = 6"):
         run("variants deep")
-    artifacts.write_array(file, kept[:-1])
-    with pytest.raises(ValueError, match="data/audit: speaks of"):
+
+
+def test_images_are_found_by_their_keys_in_whatever_order_the_audit_lists_them(copy: Path):
+    before = [manifest(copy, name) for name in ("deep", "identity-mixup")]
+    audited.revise(lambda images: images.sample(frac=1, random_state=0))
+    for name, table in zip(("deep", "identity-mixup"), before, strict=True):
+        run(f"variants {name}")
+        assert manifest(copy, name).equals(table)
+
+
+def test_an_image_that_is_listed_twice_is_refused(copy: Path):
+    audited.revise(lambda images: pd.concat([images, images[images["kind"] == "plain"].iloc[[7]]]))
+    with pytest.raises(ValueError, match=f"^{AUDITED}: image 1 of identity 1 is there twice; allowed: once$"):
+        run("variants base")
+    run("variants identity-mixup")
+
+
+def test_a_shard_that_the_audit_does_not_name_is_refused(copy: Path):
+    digests = artifacts.read_json("data/audit/shards.json")
+    artifacts.write_json("data/audit/shards.json", {k: v for k, v in digests.items() if k != "plain-00000.arrow"})
+    with pytest.raises(ValueError, match=r"^data/audit/shards.json: plain-00000.arrow is missing"):
         run("variants base")
 
 

@@ -22,6 +22,30 @@ MANIFEST = pa.schema(
         ("domain", pa.string()),  # main, or mix: joins by domain mixup
     ]
 )
+DRAWN = pa.schema(  # data/generate/images.feather: a row for each plain or mixed image
+    [
+        ("prefix", pa.dictionary(pa.int8(), pa.string())),  # the image is in data/generate/PREFIX-NUMBER.arrow
+        ("identity", pa.int32()),
+        ("index", pa.int32()),
+        ("width", pa.int32()),  # it is mixed among the first so many identities; null: it is plain
+        ("cosine", pa.float32()),  # of the perturbed row to its identity's; null: it is mixed
+    ]
+)
+IMAGES = pa.schema(  # data/audit/images.arrow: a row for each image of data/generate that may be chosen
+    [
+        ("kind", pa.dictionary(pa.int8(), pa.string())),  # plain | mixup
+        ("width", pa.int32()),  # as in DRAWN, with `cosine`
+        ("identity", pa.int32()),
+        ("index", pa.int32()),
+        ("partner", pa.int32()),
+        ("ratio", pa.float32()),
+        ("shard", pa.dictionary(pa.int32(), pa.string())),  # the image is data/generate/SHARD, row ROW
+        ("row", pa.int32()),
+        ("cosine", pa.float32()),
+        ("embedding", pa.int32()),  # row of recogniser.npy and judge.npy; null: mixed images have none
+        ("kept", pa.bool_()),
+    ]
+)
 PAIRS = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
 FILE = b"ARROW1\0\0"  # how a file begins; a stream follows, then a footer
 END = b"\xff\xff\xff\xff\0\0\0\0"  # how a stream ends
@@ -46,7 +70,7 @@ def write(file: str | Path, table: pa.Table) -> None:
         pa.OSFile(str(fresh), "wb") as sink,
         pa.ipc.new_file(sink, table.schema) as writer,
     ):
-        writer.write_table(table)
+        writer.write_table(table.unify_dictionaries())  # a file holds one dictionary per column
 
 
 def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[str] = ()) -> pa.Table:
@@ -60,7 +84,7 @@ def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[s
         found = artifacts.brief(table.schema.names)
         raise ValueError(f"{file}: columns {found}; allowed: {artifacts.brief(schema.names)}, as written")
     for field, column in zip(table.schema, table.columns, strict=True):
-        if not (pa.types.is_primitive(field.type) or field.type in (pa.string(), pa.binary())):
+        if schema is None and not (pa.types.is_primitive(field.type) or field.type in (pa.string(), pa.binary())):
             raise ValueError(f"{file}: {field.name}: {artifacts.brief(field.type)}; allowed: numbers, text or bytes")
         check(column, f"{file}: {field.name}")
         if column.null_count and field.name not in nullable:

@@ -12,7 +12,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
-from stages.common import artifacts, params, recognisers, sphere
+from stages.common import artifacts, catalogue, params, recognisers, sphere
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.reporting import faces, figures, results, spread, tables
@@ -143,16 +143,15 @@ def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> 
 
 def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return (panel, genuine, impostor) cosines: of the rows asked for, then of the images by each network."""
-    asked = artifacts.read_array(DATA / "generate" / "perturbation_cosine.npy")
-    panels = [("asked for", asked, spread.impostor_cosines(x_id))]
-    identity = Shards(DATA / "generate", "plain-*.arrow").column("identity")
+    images = catalogue.audited()
+    plain = images.filter(images["embedding"].is_valid())
+    panels = [("asked for", plain["cosine"].to_numpy(), spread.impostor_cosines(x_id))]
     for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
         x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
-        if len(x) != len(identity):
-            raise ValueError(
-                f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(identity)}, the images of data/generate"
-            )
-        panels.append((label, *spread.centre_cosines(sphere.unit_rows(x), identity)))
+        if len(x) != len(plain):
+            raise ValueError(f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(plain)}, as {catalogue.AUDITED} has")
+        x = sphere.unit_rows(x)[plain["embedding"].to_numpy()]
+        panels.append((label, *spread.centre_cosines(x, plain["identity"].to_numpy())))
     return panels
 
 

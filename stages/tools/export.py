@@ -79,7 +79,8 @@ def chosen(source: Path, size_px: int | None) -> Faces:
         raise ValueError(f"{source}: no images; allowed: {SOURCES}")
     name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
     rows = variants.rows_of(name)
-    return Chosen([f"{rows.set}/{shard}" for shard in rows.shard], rows.row, rows.identity, size_px)
+    files = [f"{folder}/{shard}" for folder, shard in zip(rows["set"], rows["shard"], strict=True)]
+    return Chosen(files, rows["row"].to_numpy(), rows["identity"].to_numpy(), size_px)
 
 
 def _files(file: Path, manifest: pa.Table) -> list[str]:

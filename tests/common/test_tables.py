@@ -51,6 +51,22 @@ def test_text_outside_its_column_is_refused(tmp_path: Path, names: pa.Array):
     assert "\n" not in str(error.value)
 
 
+NUMBERED = pa.schema([("name", pa.dictionary(pa.int8(), pa.string()))])
+
+
+def test_words_come_back_from_parts_that_number_them_otherwise(tmp_path: Path):
+    parts = [tables.of(NUMBERED, {"name": names}) for names in (["anna", "bert"], ["carl", "anna"])]
+    tables.write(tmp_path / "a.arrow", pa.concat_tables(parts))
+    assert tables.read(tmp_path / "a.arrow", NUMBERED)["name"].to_pylist() == ["anna", "bert", "carl", "anna"]
+
+
+def test_the_number_of_no_word_is_refused(tmp_path: Path):
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 2, 0], pa.int8()), ["anna", "bert"], safe=False)
+    file = write(tmp_path / "a.arrow", pa.table([column], NUMBERED))
+    with pytest.raises(ValueError, match="a.arrow: name: corrupt"):
+        tables.read(file, NUMBERED)
+
+
 def test_a_missing_value_is_refused_where_none_may_be(tmp_path: Path):
     file = write(tmp_path / "a.arrow", pa.table({"name": ["anna"], "row": [None]}, FLAT))
     assert tables.read(file, FLAT, nullable=("row",))["row"].to_pylist() == [None]

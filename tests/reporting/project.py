@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import audited
 import numpy as np
 import pyarrow as pa
 import torch
 from ruamel.yaml import YAML
-from tiny import ROOT
+from tiny import ROOT, working_in
 
 from stages.backbones.compact import Compact
 from stages.common import artifacts, images, networks, sphere, tables
@@ -130,15 +131,16 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
     artifacts.write_json(root / "data" / "pack" / "front.json", front())
     artifacts.write_rows(root / "data" / "embed", "x_ref", x_ref, np.ones(gallery))
     identity = shards.column("identity")
+    raw = {}
     for name, spread in (("recogniser", 0.1), ("judge", 0.2)):
         x = 3 * (x_id[identity] + spread * rng.standard_normal((len(identity), D)))
-        artifacts.write_array(root / "data" / "audit" / f"{name}.npy", x.astype(np.float32))
+        raw[name] = x.astype(np.float32)
+    with working_in(root):
+        audited.write({"plain": None, "mixup": values["generate"]["mixup"]["identities"]}, **raw)
     for name in CONTROL:
         share = np.sort(rng.uniform(0, 0.1, 5))
         curve = np.column_stack([share, 0.8 * share, 1.2 * share])
         artifacts.write_array(root / "data" / "audit" / f"confused-{name}.npy", curve)
-    asked = rng.uniform(0.85, 1, len(identity)).astype(np.float32)
-    artifacts.write_array(root / "data" / "generate" / "perturbation_cosine.npy", asked)
     card = {"architecture": "compact", "widths": [16] * 4, "embedding_size": D, "size_px": 16, "colour": "rgb"}
     torch.manual_seed(0)
     networks.save(root / "data" / "pretrain" / "recogniser.safetensors", Compact([16] * 4, D, 16, 3), card)

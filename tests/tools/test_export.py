@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import audited
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from formats.faces import Some
 from tiny import working_in, write_params
 
 from stages import variants
-from stages.common import artifacts, images, tables
+from stages.common import images, tables
 from stages.common.images import Shards, decode
 from stages.foreign import photographs
 from stages.formats import benchmark_pairs, lmdb, parquet, rec, webdataset
@@ -28,8 +29,8 @@ def project(tmp_path: Path):
     ingest.write_shards(tmp_path / "data/sets/some", Some())
     ingest.write_shards(generated, Some())
     (generated / "faces-00000.arrow").rename(generated / "plain-00000.arrow")
-    artifacts.write_array(tmp_path / "data/audit/kept_plain.npy", np.arange(6) != 1)
     with working_in(tmp_path):
+        audited.write({"plain": None}, np.arange(6) != 1)
         cfg = variants.params.load("variants.base", variants.Variants)
         tables.write("data/variants/base/manifest.arrow", variants.manifest(cfg, "base"))
         yield tmp_path
