@@ -3,18 +3,19 @@
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
         data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
         data/variants/NAME, embed's weights and card, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
-writes  reports/report.md, reports/index.html, reports/metrics.json, reports/figures/
+writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/
 """
 
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
-from stages.reporting import figures, page, results, sections
-from stages.reporting.results import TWIN, Variant
+from stages.reporting import figures, frame, page, results, sections
+from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
 from stages.settings.evaluate import Evaluate
 from stages.settings.report import Report
@@ -22,6 +23,13 @@ from stages.settings.variants import Variants
 
 REPORTS = Path("reports")
 TITLE = "Facesphere: synthetic training sets compared"
+SCORED = {  # protocol, metric and column of what metrics.json holds of a variant
+    "wild_accuracy": (WILD, "accuracy", "value"),
+    "wild_accuracy_low": (WILD, "accuracy", "low"),
+    "wild_accuracy_high": (WILD, "accuracy", "high"),
+    "wild_tar_at_far_0.01": (WILD, "tar_at_far_0.01", "value"),
+    "syn_lfw_accuracy": (TWIN[1], "accuracy", "value"),
+}
 SECTIONS = (
     sections.opening,
     sections.packing,
@@ -47,12 +55,13 @@ def read(folder: Path) -> Inputs:
     shown = params.load("report", Report)
     shown.check_variants(names, params.FILE)
     shown.check_protocols(variants[0].protocols, params.FILE)
+    baselines = frame.baselines(artifacts.read_mapping(REPORTS / "baselines.json"))
     return Inputs(
         variants=variants,
         contrasts=results.contrasts(variants, shown.contrasts.values(), params.load("evaluate", Evaluate).confidence),
         pack=artifacts.read_mapping(REPORTS / "pack.json"),
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
-        baselines=artifacts.read_mapping(REPORTS / "baselines.json"),
+        measured=frame.of({v.name: v.scored for v in variants} | baselines),
         values=values,
         shown=shown,
         colours=figures.palette(names),
@@ -64,7 +73,7 @@ def metrics(found: Inputs) -> dict[str, Any]:
     """Return the few numbers that `dvc metrics diff` compares."""
     packed, audit = found.audit["fidelity"]["packed"], found.audit
     return {
-        **{v.name: _scored(v) for v in found.variants},
+        **{v.name: _scored(found.measured, v.name) for v in found.variants},
         "pack": {key: found.pack[key] for key in ("objective", "separation", "gallery_term")},
         "audit": {
             "fidelity": packed["recogniser"]["image"]["value"],
@@ -76,11 +85,12 @@ def metrics(found: Inputs) -> dict[str, Any]:
     }
 
 
-def _scored(v: Variant) -> dict[str, float]:
-    wild, tar, twin = v.wild_mean["accuracy"], v.wild_mean.get("tar_at_far_0.01"), v.protocols.get(TWIN[1])
-    row = {"wild_accuracy": wild["value"], "wild_accuracy_low": wild["low"], "wild_accuracy_high": wild["high"]}
-    row |= {"wild_tar_at_far_0.01": tar["value"]} if tar else {}
-    return row | ({"syn_lfw_accuracy": twin["accuracy"]["value"]} if twin else {})
+def _scored(measured: pd.DataFrame, variant: str) -> dict[str, float]:
+    return {
+        name: float(measured.at[(variant, *key), end])
+        for name, (*key, end) in SCORED.items()
+        if (variant, *key) in measured.index
+    }
 
 
 def main() -> str:
@@ -90,6 +100,7 @@ def main() -> str:
         sections_done = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
         blocks = [block for section in sections_done for block in section(found)]
         texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
+    frame.write(found.measured)
     artifacts.write_json(REPORTS / "metrics.json", metrics(found))
     for name, text in texts.items():
         with artifacts.output_file(REPORTS / name) as fresh:

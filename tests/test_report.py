@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from reporting import project
 from ruamel.yaml import YAML
@@ -19,7 +20,7 @@ from stages.common import artifacts
 from stages.common.images import Shards
 from stages.reporting import faces, figures, prose, sections
 
-OUTPUTS = ("index.html", "report.md", "metrics.json")
+OUTPUTS = ("index.html", "report.md", "metrics.json", "results.csv")
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +118,25 @@ def test_results_are_those_of_evaluate(made: Path):
             )
 
 
+def test_the_table_of_results_holds_all_that_was_measured(made: Path):
+    table = pd.read_csv(made / "reports/results.csv")
+    assert list(table) == ["variant", "protocol", "metric", "value", "low", "high", "seeds", "domain"]
+    assert list(table["variant"].unique()) == [*project.VARIANTS, "baselines/pixels", "baselines/untrained"]
+    assert list(table["protocol"].unique()) == ["lfw", "cfp-fp", "syn-lfw", "home", "home-centred", "wild"]
+    for name in project.VARIANTS:
+        report = artifacts.read_json(made / f"reports/evaluate/{name}.json")
+        for protocol, scored in {**report["protocols"], "wild": report["wild_mean"]}.items():
+            rows = table[(table["variant"] == name) & (table["protocol"] == protocol)].set_index("metric")
+            entries = {metric: entry for metric, entry in scored.items() if isinstance(entry, dict)}
+            assert list(rows.index) == list(entries) and len(entries) > 3
+            assert rows[["value", "low", "high"]].to_numpy().tolist() == [
+                [entry[key] for key in ("value", "low", "high")] for entry in entries.values()
+            ]
+            assert set(rows["seeds"]) == {len(report["seeds"])}
+    pixels = table[table["variant"] == "baselines/pixels"]
+    assert pixels["value"].tolist() == [0.81, 0.81] and set(pixels["seeds"]) == {1}
+
+
 def test_the_closest_pair_stands_beside_its_bound(made: Path):
     text = (made / "reports/report.md").read_text().partition("## Packing")[2].partition("![nearest]")[0]
     assert re.findall(r"\d+\.\d+", text) == ["71.50", "101.54", "30.04", "0.5", "25.0", "0.5"]
@@ -164,7 +184,8 @@ def test_the_same_inputs_give_the_same_bytes(made: Path, copy: Path):
     shutil.rmtree("reports/figures")
     report.main()
     files = [*OUTPUTS, *(f"figures/{file.name}" for file in (made / "reports/figures").iterdir())]
-    assert sorted(f.name for f in Path("reports/figures").iterdir()) == sorted(Path(f).name for f in files[3:])
+    drawn = [Path(f).name for f in files[len(OUTPUTS) :]]
+    assert sorted(f.name for f in Path("reports/figures").iterdir()) == sorted(drawn)
     assert [f for f in files if (made / "reports" / f).read_bytes() != Path("reports", f).read_bytes()] == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -91,15 +92,17 @@ def _steady(ax: Axes, **steps: float) -> None:
             getattr(ax, f"set_{axis}lim")(step * np.floor(low / step), step * np.ceil(high / step))
 
 
-def accuracy(found: Mapping[str, Mapping[str, Any]], colours: Mapping[str, str], name: str, file: Path) -> Path:
-    """Draw each variant's accuracy, a {value, low, high, per_seed}, with its interval and its seeds."""
-    with _drawing(file, 5.2, 1.1 + 0.3 * len(found)) as (ax,):
-        for row, (variant, entry) in enumerate(found.items()):
-            value, low, high = (100 * entry[key] for key in ("value", "low", "high"))
+def accuracy(
+    measured: pd.DataFrame, per_seed: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str, file: Path
+) -> Path:
+    """Draw each variant's accuracy, a row of value, low and high, with its interval and its seeds (s,)."""
+    percent = 100 * measured[["value", "low", "high"]]
+    with _drawing(file, 5.2, 1.1 + 0.3 * len(percent)) as (ax,):
+        for row, (variant, value, low, high) in enumerate(percent.itertuples()):
             _interval(ax, row, value, (low, high), colours[variant])
-            ax.plot([100 * x for x in entry["per_seed"]], [row] * len(entry["per_seed"]), "|", c=INK, ms=5, alpha=0.45)
+            ax.plot(100 * per_seed[variant], [row] * len(per_seed[variant]), "|", c=INK, ms=5, alpha=0.45)
             ax.annotate(f"{value:.1f}", (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=8)
-        _rows(ax, list(found))
+        _rows(ax, list(percent.index))
         _steady(ax, x=5)
         ax.set_xlabel("accuracy, %")
         ax.set_title(name)

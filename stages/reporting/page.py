@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from stages.reporting.markdown import table as markdown_table
 from stages.reporting.tables import Cell, Table
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -78,9 +79,7 @@ def _markdown(block: Block) -> str:
             rows = [[Cell(label), cell] for label, cell in items]
             return _markdown(Table([title, ""], rows))
         case Table(header, rows, labels):
-            rule = ["---"] * labels + ["---:"] * (len(header) - labels)
-            lines = [header, rule, *([_plain(cell) for cell in row] for row in rows)]
-            return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            return markdown_table(header, [[_plain(cell) for cell in row] for row in rows], labels)
         case Figures(items):
             return "\n\n".join(f"![{file.stem}](figures/{file.name})\n\n{caption}".strip() for file, caption in items)
         case Folded(summary, inner):
@@ -92,7 +91,7 @@ def _markdown(block: Block) -> str:
 
 def _plain(cell: Cell) -> str:
     text = f"**{cell.text}**" if cell.strong else cell.text
-    return (f"{text} [{cell.interval}]" if cell.interval else text).replace("|", "\\|")
+    return f"{text} [{cell.interval}]" if cell.interval else text
 
 
 def html(blocks: Sequence[Block], title: str) -> str:

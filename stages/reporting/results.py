@@ -10,6 +10,7 @@ import numpy as np
 from stages.common import artifacts, tables
 from stages.metrics import bootstrap, verification
 from stages.metrics.bootstrap import Difference, Estimate
+from stages.reporting import frame
 from stages.settings.report import WILD, Question
 from stages.settings.variants import Variants
 
@@ -49,10 +50,14 @@ class Variant:
 
     name: str
     training: Variants
-    seeds: list[int]
     protocols: dict[str, dict[str, Any]]
     wild_mean: dict[str, Any]
     replicates: dict[str, np.ndarray]
+
+    @property
+    def scored(self) -> dict[str, dict[str, Any]]:
+        """Return what was scored on each protocol and on the mean of the wild ones."""
+        return frame.with_mean(self.protocols, self.wild_mean)
 
     def names(self, domain: str) -> list[str]:
         """Return the protocols of a domain, in the order in which they were evaluated."""
@@ -69,12 +74,12 @@ class Variant:
 def load(name: str, training: Variants) -> Variant:
     """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
     file = REPORTS / f"{name}.json"
-    found = artifacts.read_mapping(file, "seeds", "protocols", "wild_mean")
+    found = artifacts.read_mapping(file, "protocols", "wild_mean")
     rows = artifacts.read_array(SCORES / name / "replicates.npy")  # (protocols, r)
     if rows.ndim != 2 or len(rows) != len(found["protocols"]):
         raise ValueError(f"{SCORES / name}/replicates.npy: shape {rows.shape}; allowed: {len(found['protocols'])} rows")
     replicates = dict(zip(found["protocols"], rows, strict=True))
-    return Variant(name, training, found["seeds"], found["protocols"], found["wild_mean"], replicates)
+    return Variant(name, training, found["protocols"], found["wild_mean"], replicates)
 
 
 def check(variants: Sequence[Variant]) -> None:

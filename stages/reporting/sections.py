@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from stages.common import artifacts, catalogue, params, recognisers, sphere
 from stages.common.images import Shards
 from stages.metrics import bootstrap
-from stages.reporting import faces, figures, results, spread, tables
+from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.prose import say
 from stages.reporting.results import FAR_GRID, Contrast, Variant
@@ -38,7 +39,7 @@ class Inputs:
     contrasts: list[Contrast]
     pack: dict[str, Any]
     audit: dict[str, Any]
-    baselines: dict[str, Any]  # by name, then by protocol
+    measured: pd.DataFrame  # the table of results; see `frame`
     values: dict[str, Any]  # of params.yaml
     shown: Report
     colours: dict[str, str]
@@ -91,7 +92,7 @@ def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
 def _accuracy_facts(inputs: Inputs) -> list[tuple[str, Cell]]:
     """Return the accuracies of the variants whose gap is asked for, that gap, and what domain mixup gains."""
     facts = {
-        say("fact accuracy", variant=v.name): tables.number(v.wild_mean["accuracy"])
+        say("fact accuracy", variant=v.name): tables.number(frame.entry(inputs.measured, v.name, WILD))
         for v in inputs.variants
         if v.name in inputs.shown.gap()
     }
@@ -221,27 +222,25 @@ def capacities(inputs: Inputs) -> list[Block]:
 
 def accuracies(inputs: Inputs) -> list[Block]:
     """Show results with intervals per variant, and the widths and depths."""
-    v, colours = inputs.variants, inputs.colours
-    scored = {"wild": ("Mean of the wild protocols", {x.name: x.wild_mean["accuracy"] for x in v})}
-    for p in v[0].names("studio"):
-        scored[p] = (f"{results.title(p)} (studio)", {x.name: x.protocols[p]["accuracy"] for x in v})
-    drawn = [
-        figures.accuracy(entries, colours, name, inputs.folder / f"accuracy-{key}.png")
-        for key, (name, entries) in scored.items()
-    ]
+    v, measured, colours = inputs.variants, inputs.measured, inputs.colours
+    drawn = []
+    for p in (WILD, *frame.names(measured, "studio")):
+        name = "Mean of the wild protocols" if p == WILD else f"{results.title(p)} (studio)"
+        scored, per_seed = frame.column(measured, colours, p), {x.name: x.accuracy(p).per_seed[:, 0] for x in v}
+        drawn.append(figures.accuracy(scored, per_seed, colours, name, inputs.folder / f"accuracy-{p}.png"))
     more = []
-    for name, scale in ((n, 1 if n == "d_prime" else 100) for n in v[0].wild_mean if n != "accuracy"):
-        more += [Text(_metric(name)), tables.results(v, colours, name, scale)]
+    for name in (n for n in frame.level(measured, "metric") if n != "accuracy"):
+        more += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name == "d_prime" else 100)]
     captions = [say("results figures"), *[""] * (len(drawn) - 1)]  # one for all
     return [
         Heading("Results"),
         Text(say("results")),
-        tables.results(v, colours, "accuracy"),
+        tables.results(measured, colours, "accuracy"),
         Figures(list(zip(drawn, captions, strict=True))),
         Folded("True accept rates, area under the curve, d′", more),
         Heading("Width and depth"),
         Text(say("width and depth")),
-        tables.width_depth(v, colours),
+        tables.width_depth(v, measured, colours),
     ]
 
 
@@ -253,7 +252,8 @@ def _metric(name: str) -> str:
 def gap(inputs: Inputs) -> list[Block]:
     """Show the synthetic-to-real gap as SynFace prints it, then the phenomena with paired intervals."""
     blocks: list[Block] = [Heading("Synthetic-to-real gap")]
-    table = tables.gap([v for v in inputs.variants if v.name in inputs.shown.gap()], inputs.colours)
+    asked = [v for v in inputs.variants if v.name in inputs.shown.gap()]
+    table = tables.gap(asked, inputs.measured, inputs.colours)
     if table.rows:
         blocks += [Text(say("gap")), table]
     if inputs.contrasts:
@@ -426,7 +426,7 @@ def external(inputs: Inputs) -> list[Block]:
     if not names:
         return []
     people = ", ".join(f"{name} {inputs.variants[0].protocols[name]['identities']}" for name in names)
-    table = tables.external(inputs.variants, inputs.colours, inputs.baselines)
+    table = tables.external(inputs.measured, inputs.colours)
     return [Heading("Your own sets"), Text(say("external", people=people)), table]
 
 

@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from stages.metrics import bootstrap
+from stages.reporting import frame
 from stages.reporting.results import TWIN, WILD, Contrast, Variant, digits, minus_sign, title
 
 BASELINES = {
@@ -48,47 +52,46 @@ def difference(c: Contrast, places: int) -> Cell:
     return number({"value": c.found.value, "low": c.found.low, "high": c.found.high}, places=places)
 
 
-def results(variants: Sequence[Variant], colours: Mapping[str, str], metric: str, scale: float = 100) -> Table:
+def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, scale: float = 100) -> Table:
     """Return one metric of every variant on the wild protocols, their mean, and the studio ones."""
-    wild, studio = variants[0].names(WILD), variants[0].names("studio")
-    table = Table(["training set", *map(title, [*wild, WILD, *studio])])
-    columns = [[v.protocols[name][metric] for v in variants] for name in wild]
-    columns.append([v.wild_mean[metric] for v in variants])
-    columns += [[v.protocols[name][metric] for v in variants] for name in studio]
-    enough = min(len(v.seeds) for v in variants) >= bootstrap.SEEDS_FOR_A_VERDICT
-    best = [_clear_winner(column) if enough else -1 for column in columns]
-    for i, v in enumerate(variants):
+    protocols = [*frame.names(measured, WILD), WILD, *frame.names(measured, "studio")]
+    best = {name: _clear_winner(frame.column(measured, colours, name, metric)) for name in protocols}
+    table = Table(["training set", *map(title, protocols)])
+    for variant, colour in colours.items():
         cells = [
-            number(column[i], scale=scale, places=1 if scale == 100 else 2, strong=i == winner)
-            for column, winner in zip(columns, best, strict=True)
+            number(
+                frame.entry(measured, variant, name, metric),
+                scale=scale,
+                places=1 if scale == 100 else 2,
+                strong=variant == best[name],
+            )
+            for name in protocols
         ]
-        table.rows.append([Cell(v.name, colour=colours[v.name]), *cells])
+        table.rows.append([Cell(variant, colour=colour), *cells])
     return table
 
 
-def _clear_winner(column: Sequence[Mapping[str, Any] | None]) -> int:
-    """Return the place of the entry whose interval lies above all others, -1 when there is none."""
-    if None in column or len(column) < 2:
-        return -1
-    entries = [entry for entry in column if entry is not None]
-    top = max(range(len(entries)), key=lambda i: entries[i]["value"])
-    others = [entry["high"] for i, entry in enumerate(entries) if i != top]
-    return top if entries[top]["low"] > max(others) else -1
+def _clear_winner(scored: pd.DataFrame) -> str | None:
+    """Return the variant whose interval lies above all others, None when there is none or too few seeds to say so."""
+    value, low, high, seeds = (scored[name].to_numpy() for name in (*frame.ENDS, "seeds"))
+    if len(scored) < 2 or not (seeds >= bootstrap.SEEDS_FOR_A_VERDICT).all():  # NaN: one was not measured
+        return None
+    top = int(value.argmax())
+    return str(scored.index[top]) if low[top] > np.delete(high, top).max() else None
 
 
-def width_depth(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
+def width_depth(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[str, str]) -> Table:
     """Return the unmixed variants by width and depth, as SynFace's rows (a) to (i)."""
     table = Table(["training set", "domain", "width", "depth", "images", "LFW", title(WILD), "Syn-LFW"], labels=2)
     plain = [v for v in variants if not (v.training.identity_mixup or v.training.augment or v.training.mix_width)]
     for v in sorted(plain, key=lambda v: (domain_of(v.training.source), v.training.width)):
         sizes = [v.training.width, v.training.depth, v.training.width * v.training.depth]
-        found = [v.protocols.get(TWIN[0]), {"accuracy": v.wild_mean["accuracy"]}, v.protocols.get(TWIN[1])]
         table.rows.append(
             [
                 Cell(v.name, colour=colours[v.name]),
                 Cell(domain_of(v.training.source)),
                 *(Cell(f"{size:,}") for size in sizes),
-                *(number(entry and entry["accuracy"]) for entry in found),
+                *(number(frame.entry(measured, v.name, protocol)) for protocol in (TWIN[0], WILD, TWIN[1])),
             ]
         )
     return table
@@ -99,14 +102,13 @@ def domain_of(source: str) -> str:
     return "studio" if source == "audit" else source.removeprefix("sets/")
 
 
-def gap(variants: Sequence[Variant], colours: Mapping[str, str]) -> Table:
+def gap(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[str, str]) -> Table:
     """Return SynFace's table of the domain gap: trained on one domain (rows), tested on one (columns)."""
-    lfw, syn_lfw = TWIN
     table = Table(["trained on", "LFW (wild)", "Syn-LFW (studio)"])
     for v in variants:
         if set(TWIN) <= set(v.protocols):
             name = Cell(f"{domain_of(v.training.source)} ({v.name})", colour=colours[v.name])
-            table.rows.append([name, *(number(v.protocols[p]["accuracy"]) for p in (lfw, syn_lfw))])
+            table.rows.append([name, *(number(frame.entry(measured, v.name, protocol)) for protocol in TWIN)])
     return table
 
 
@@ -179,15 +181,13 @@ def _leaf(leaf: Any) -> Cell:
             return Cell(", ".join(_leaf(item).text for item in leaf))
 
 
-def external(
-    variants: Sequence[Variant], colours: Mapping[str, str], baselines: Mapping[str, Mapping[str, Any]]
-) -> Table:
+def external(measured: pd.DataFrame, colours: Mapping[str, str]) -> Table:
     """Return the accuracy on the user's own sets, raw and centred, of what must be beaten and of the variants."""
-    names = variants[0].names("external")
-    table = Table(["embedded by", *map(title, names)])
-    for name, scored in baselines.items():
-        table.rows.append([Cell(BASELINES.get(name, name)), *(number(scored[p]["accuracy"]) for p in names)])
-    for v in variants:
-        cells = [number(v.protocols[name]["accuracy"]) for name in names]
-        table.rows.append([Cell(v.name, colour=colours[v.name]), *cells])
+    protocols = frame.names(measured, "external")
+    baselines = [name for name in frame.level(measured, "variant") if name.startswith(frame.BASELINES)]
+    table = Table(["embedded by", *map(title, protocols)])
+    for name in [*baselines, *colours]:
+        label = name.removeprefix(frame.BASELINES)
+        cell = Cell(name, colour=colours[name]) if name in colours else Cell(BASELINES.get(label, label))
+        table.rows.append([cell, *(number(frame.entry(measured, name, protocol)) for protocol in protocols)])
     return table

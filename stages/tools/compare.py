@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from rich import box
 from rich import table as rich_table
@@ -26,18 +27,19 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
-from stages.reporting import figures, page
+from stages.reporting import figures, frame, page
 from stages.reporting.page import Block, Figures, Folded, Heading, Text
-from stages.reporting.results import Contrast
+from stages.reporting.results import WILD, Contrast
 from stages.reporting.tables import Cell, Table
 from stages.settings.evaluate import Evaluate
-from stages.tools.revisions import WILD_MEAN, WORKSPACE, Revision, resolve
+from stages.tools.revisions import WORKSPACE, Revision, resolve
 
 PAGE, REPORT, PLOT = (Path(f"reports/compare.{kind}") for kind in ("html", "md", "png"))
 PAIR_COLUMNS = ("a", "b", "same", "fold", "identity_a", "identity_b")
 HEADING = "Paired differences"
 CAPTION = "Dot: the difference; bar: its interval. Blue: higher; orange: lower; hollow: no verdict."
 NONE = "-"
+WILD_MEAN = "wild mean"
 LONGEST = 40  # characters of a parameter's value
 NARROW = 44  # characters that fit beside each other on a telephone
 
@@ -113,27 +115,24 @@ def number_sheet(revisions: Sequence[Revision]) -> Sheet:
 
 def metric_sheets(revisions: Sequence[Revision]) -> Iterator[Sheet]:
     """Yield one sheet per metric with all variants and protocols, and a brief one of the wild mean."""
-    keys = list(dict.fromkeys((v, p) for r in revisions for v, protocols in r.variants.items() for p in protocols))
-    variants = list(dict.fromkeys(v for v, _ in keys))
-    keys.sort(key=lambda key: (variants.index(key[0]), key[1] == WILD_MEAN))
-    found = [r.variants.get(v, {}).get(p, {}) for r in revisions for v, p in keys]
-    metrics = list(dict.fromkeys(m for report in found for m, value in report.items() if _is_metric(value)))
-    names = [r.name for r in revisions]
+    together = pd.concat([r.results for r in revisions])
+    variants, names = frame.level(together, "variant"), [r.name for r in revisions]
+    keys = sorted(together.index.droplevel("metric").unique(), key=lambda key: (variants.index(key[0]), key[1] == WILD))
     mean = Table(["variant", "metric", *names], labels=2)
-    for metric in metrics:
+    for metric in frame.level(together, "metric"):
         table = Table(["variant", "protocol", *names], labels=2)
         for v, p in keys:
-            cells = [shown(metric, r.variants.get(v, {}).get(p, {}).get(metric)) for r in revisions]
-            table.rows.append([Cell(v), Cell(p), *cells])
-            if p == WILD_MEAN and metric != "accuracy":
+            cells = [shown(metric, frame.entry(r.results, v, p, metric)) for r in revisions]
+            table.rows.append([Cell(v), Cell(_named(p)), *cells])
+            if p == WILD and metric != "accuracy":
                 mean.rows.append([Cell(v), Cell(title(metric)), *cells])
         yield Sheet(title(metric), table, brief=metric == "accuracy")
     mean.rows.sort(key=lambda row: variants.index(row[0].text))
     yield Sheet(f"Other metrics, {WILD_MEAN}", mean)
 
 
-def _is_metric(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"value", "low", "high"} <= set(value)
+def _named(protocol: str) -> str:
+    return WILD_MEAN if protocol == WILD else protocol
 
 
 def title(metric: str) -> str:
@@ -172,7 +171,7 @@ class Comparison:
 
     def same(self, other: Revision, variant: str) -> bool:
         """Say whether a variant scored in `other` what it scored in the first revision."""
-        return other.variants.get(variant) == self.revisions[0].variants[variant]
+        return other.scored(variant).equals(self.revisions[0].scored(variant))
 
     def contrast(self, other: str, variant: str, protocol: str, metric: str) -> Contrast | None:
         """Return `other` minus the first revision; None when the pairs or the metric are missing."""
@@ -181,15 +180,15 @@ class Comparison:
             return None
         found = bootstrap.paired_difference(a, b, metric, self.settings.confidence)
         name = variant if len(self.estimates) == 1 else f"{other}: {variant}"
-        made = Contrast(name, protocol, found, 1, min(len(a.per_seed), len(b.per_seed)))
+        made = Contrast(name, _named(protocol), found, 1, min(len(a.per_seed), len(b.per_seed)))
         return made if np.isfinite(found.value) else None
 
     def rows(self, metric: str, brief: bool = False) -> list[tuple[str, str, list[Contrast | None]]]:
         """Return (variant, protocol, a difference per other revision); `brief` shows wild protocols by their mean."""
         keys = dict.fromkeys(key for estimates in self.estimates.values() for key in estimates)
         if brief:
-            reports = self.revisions[0].variants
-            keys = [(v, p) for v, p in keys if reports[v][p].get("domain") != "wild"]
+            wild = frame.names(self.revisions[0].results, WILD)
+            keys = [(v, p) for v, p in keys if p not in wild]
         made = [(v, p, [self.contrast(other, v, p, metric) for other in self.estimates]) for v, p in keys]
         return [row for row in made if any(row[2])]
 
@@ -203,7 +202,7 @@ class Comparison:
                 _difference(metric, one) if one else Cell("equal" if self.same(other, variant) else NONE)
                 for other, one in zip(others, made, strict=True)
             ]
-            table.rows.append([Cell(variant), Cell(protocol), *cells])
+            table.rows.append([Cell(variant), Cell(_named(protocol)), *cells])
         heading = f"{title(metric).replace('%', 'points')}: {', '.join(names)} minus {first.name}, same pairs"
         return Sheet(heading, table, brief=False)
 
@@ -249,11 +248,8 @@ def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estima
 
 def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
     """Return the estimates of what both scored, unless it is equal, and a line for each obstacle."""
-    shared = {
-        v: _shared(first, other, v)
-        for v in first.variants
-        if other.variants.get(v, first.variants[v]) != first.variants[v]
-    }
+    shared = {v: _shared(first, other, v) for v in first.variants if not first.scored(v).equals(other.scored(v))}
+    wild = frame.names(first.results, WILD)
     keys = [(v, p) for v, protocols in shared.items() for p in protocols]
     result, missing, differ = {}, {first.name: [], other.name: []}, []
     for variant, protocol in tqdm(keys, "resample", mininterval=1, delay=5, ncols=80, file=sys.stdout, leave=False):
@@ -268,10 +264,10 @@ def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tupl
             continue
         result[variant, protocol] = estimate(a, settings), estimate(b, settings)
     for variant, protocols in shared.items():
-        wild = [p for p in protocols if first.variants[variant][p].get("domain") == "wild"]
-        if wild and all((variant, p) in result for p in wild):
-            both = [result[variant, p] for p in wild]
-            result[variant, WILD_MEAN] = bootstrap.mean([a for a, _ in both]), bootstrap.mean([b for _, b in both])
+        scored = [p for p in protocols if p in wild]
+        if scored and all((variant, p) in result for p in scored):
+            both = [result[variant, p] for p in scored]
+            result[variant, WILD] = bootstrap.mean([a for a, _ in both]), bootstrap.mean([b for _, b in both])
     lines = [_missing(name, files) for name, files in missing.items() if files]
     lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(differ)}"] if differ else []
     order = list(shared)
@@ -279,8 +275,8 @@ def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tupl
 
 
 def _shared(first: Revision, other: Revision, variant: str) -> list[str]:
-    a, b = first.variants[variant], other.variants[variant]
-    return [protocol for protocol in a if protocol in b and protocol != WILD_MEAN]
+    a, b = (frame.level(revision.scored(variant), "protocol") for revision in (first, other))
+    return [protocol for protocol in a if protocol in b and protocol != WILD]
 
 
 def _missing(name: str, files: Sequence[str]) -> str:
@@ -335,7 +331,7 @@ def verdicts(seeds: Sequence[int]) -> str:
 
 def main() -> str:
     """Compare the revisions named on the command line."""
-    if not sys.argv[1:]:
+    if not sys.argv[1:] or "" in sys.argv:
         raise ValueError("stages.tools.compare: expected revisions; allowed: commits, branches, tags, experiments")
     made = compare([resolve(name) for name in sys.argv[1:]])
     metrics = bootstrap.names(made.settings.fars)

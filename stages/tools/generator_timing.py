@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from stages.common import artifacts, devices
+from stages.reporting import markdown
 
 FILE = Path("reports/timing/generate.md")
 CONTESTS = {  # modules with `contests(folder, size, images, steps)`
@@ -97,8 +98,7 @@ def written(rows: list[list[str]]) -> str:
         [re.split(r" \| ", line.strip("| \n")) for line in FILE.read_text().splitlines()[8:]] if FILE.exists() else []
     )
     kept = {tuple(row[:5]): row for row in [*known, *rows]}
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *sorted(kept.values())]
-    return INTRODUCTION + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{INTRODUCTION}{markdown.table(COLUMNS, sorted(kept.values()))}\n"
 
 
 def main(backends: list[str], size: str, images: int, steps: int, runs: int, write: bool) -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scipy.stats import gmean
 
 from stages.common import artifacts
+from stages.reporting import markdown
 from stages.tools.packing_cells import Cell
 from stages.tools.packing_runs import ITERATIONS, RATES, Comparison, compared
 
@@ -131,14 +132,18 @@ def write(instances: Sequence[Cell], folder: Path) -> None:
     results = {"summary": sums, "large": _read(folder / "large"), "cost": _read(folder / "cost"), "cells": found}
     artifacts.write_json(FOLDER / "pack.json", results)
     first = group(in_order[0]).removesuffix(", alpha 0")
-    blocks = [INTRODUCTION, "## The figures and what is asked of them\n", *_table(SUMMARY, map(_sum, sums)), ""]
+    blocks = [INTRODUCTION, "## The figures and what is asked of them\n", markdown.table(SUMMARY, map(_sum, sums)), ""]
     for title, is_first in ((f"Every cell of {first}", True), ("Every other cell", False)):
         some = [row for row in found if group(row).startswith(first) == is_first]
-        blocks += [f"## {title}, the worst first\n", *_table(COLUMNS, map(cells, some)), ""]
-    blocks += ["## Chosen on the tuning galleries\n", *_table(CHOSEN, _choices(in_order)), ""]
+        blocks += [f"## {title}, the worst first\n", markdown.table(COLUMNS, map(cells, some)), ""]
+    blocks += ["## Chosen on the tuning galleries\n", markdown.table(CHOSEN, _choices(in_order)), ""]
     points = [row for row in in_order if row["instance"] == "world" and row["reading"] == "closest"]
     if points:
-        blocks += ["## The front in the face world, reading `closest`\n", *_table(FRONT, map(_point, points)), ""]
+        blocks += [
+            "## The front in the face world, reading `closest`\n",
+            markdown.table(FRONT, map(_point, points)),
+            "",
+        ]
         draw_front(points, FOLDER / "front.png")
     blocks += extras(folder)
     with artifacts.output_file(FOLDER / "pack.md") as fresh:
@@ -194,15 +199,6 @@ def _read(folder: Path) -> list[Row]:
     return [artifacts.read_json(file) for file in sorted(folder.glob("*.json"))]
 
 
-def _table(header: list[str], rows: Iterable[list[str]]) -> list[str]:
-    return [line(header), "|" + " --- |" * len(header), *map(line, rows)]
-
-
-def line(words: list[str]) -> str:
-    """Return a line of a table."""
-    return f"| {' | '.join(words)} |"
-
-
 def extras(folder: Path) -> list[str]:
     """Return the tables of large packings and of what an iteration costs, as far as the folder holds them."""
     return [*_large(folder), *_costs(folder)]
@@ -216,7 +212,7 @@ def _large(folder: Path) -> list[str]:
         asked = [f"{row['figure']} at most {row['asked']:g}", "yes" if row["holds"] else "no"]
         size = [f"{row[name]:g}" for name in ("m", "n", "d", "alpha")]
         lines.append([*size, *numbers, f"{row['cores']}", f"{row['CPU s']:.0f}", *asked])
-    return ["## Large packings, reading `closest`\n", *_table(header, lines), ""] if lines else []
+    return ["## Large packings, reading `closest`\n", markdown.table(header, lines), ""] if lines else []
 
 
 def _costs(folder: Path) -> list[str]:
@@ -239,7 +235,7 @@ def _costs(folder: Path) -> list[str]:
     ]
     header = ["m", "early, s per iteration", "model", "late, s per iteration", "model", "peak GB"]
     return [
-        "## Cost of an iteration\n", *_table(header, lines), "",
+        "## Cost of an iteration\n", markdown.table(header, lines), "",
         "Models at d = 512, fitted at the first size and the last:\n", *models,
     ]  # fmt: skip
 

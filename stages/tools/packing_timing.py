@@ -29,6 +29,7 @@ from stages.common import scratch
 from stages.metrics.bounds import lower_bound
 from stages.packing import hyperface
 from stages.packing.solver import Solver
+from stages.reporting import markdown
 from stages.tools import packing_tables as tables
 from stages.tools.packing_cells import ALPHAS, TUNING_SEEDS, Cell, Drawn, drawn, rows, world
 from stages.tools.packing_runs import CFG, compared, kept, measure, scores
@@ -95,11 +96,11 @@ def main(
         kept(folder, "large", case.name, partial(pack_large, case))
     if save:
         tables.write(cells, folder)
-    print("\n".join([*tables.extras(folder), tables.line(["cell", *tables.COLUMNS])]), flush=True)
+    print("\n".join([*tables.extras(folder), markdown.line(["cell", *tables.COLUMNS])]), flush=True)
     for place in places:
         measure(cells[place], folder, without)
         for one in compared(cells[place], folder):
-            print(tables.line([f"{place}", *tables.cells(tables.row_of(one))]), flush=True)
+            print(markdown.line([f"{place}", *tables.cells(tables.row_of(one))]), flush=True)
         if save:
             tables.write(cells, folder)
 

@@ -1,14 +1,21 @@
 """Insert measured figures into README.md: `python -m stages.tools.readme`.
 
-The table of results is written from reports/metrics.json, what is said of packing from reports/timing/pack.json, each
+The table of results is written from reports/results.csv, what is said of packing from reports/timing/pack.json, each
 between two markers, and never typed.
 """
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from stages.common import artifacts, params
+from stages.reporting import frame, markdown
+from stages.reporting.results import TWIN, WILD
 from stages.tools import command
+
+SHOWN = ((WILD, "accuracy"), (WILD, "tar_at_far_0.01"), (TWIN[1], "accuracy"))
+RULE = ("---", "--:")
 
 MARKERS = {
     "results": ("<!-- results: written by stages.tools.readme -->", "<!-- end of results -->"),
@@ -16,24 +23,15 @@ MARKERS = {
 }
 
 
-def table(metrics: dict[str, dict[str, float]], names: list[str]) -> str:
+def table(measured: pd.DataFrame, names: list[str]) -> str:
     """Return the results of the variants `names` as a Markdown table."""
-    lines = [
-        "| training set | wild accuracy, % | interval | TAR at FAR 1 %, % | Syn-LFW, % |",
-        "|---|--:|--:|--:|--:|",
-    ]
+    percent = (100 * measured[["value", "low", "high"]]).map("{:.1f}".format)
+    rows = []
     for name in names:
-        row = metrics[name]
-        low, high = 100 * row["wild_accuracy_low"], 100 * row["wild_accuracy_high"]
-        cells = [
-            f"`{name}`",
-            f"{100 * row['wild_accuracy']:.1f}",
-            f"{low:.1f} to {high:.1f}",
-            f"{100 * row['wild_tar_at_far_0.01']:.1f}",
-            f"{100 * row['syn_lfw_accuracy']:.1f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        wild, tar, twin = (percent.loc[(name, *key)] for key in SHOWN)
+        rows.append([f"`{name}`", wild.value, f"{wild.low} to {wild.high}", tar.value, twin.value])
+    header = ["training set", "wild accuracy, %", "interval", "TAR at FAR 1 %, %", "Syn-LFW, %"]
+    return markdown.table(header, rows, 1, RULE)
 
 
 def packing(found: dict[str, list[dict[str, Any]]]) -> str:
@@ -43,14 +41,14 @@ def packing(found: dict[str, list[dict[str, Any]]]) -> str:
     """
     sums = {(row["figure"], row["cells"]): row for row in found["summary"] if not row["cells"].endswith("alpha 0")}
     groups = list(dict.fromkeys(group for _, group in sums))
-    lines = [f"| geometric mean (worst) | {' | '.join(groups)} | asked |", "|---|" + "--:|" * (len(groups) + 1)]
+    rows = []
     for figure in dict.fromkeys(figure for figure, _ in sums):
         alike = [sums.get((figure, group)) for group in groups]
         asked = next(row["asked"] for row in alike if row)
         cells = [_mean_and_worst(row) if row else "" for row in alike]
-        lines.append(f"| {figure} | {' | '.join(cells)} | {asked:g} |")
-    lines += ["", " ".join([_worst(found["cells"]), *map(_large, found["large"])])]
-    return "\n".join(lines)
+        rows.append([figure, *cells, f"{asked:g}"])
+    summary = markdown.table(["geometric mean (worst)", *groups, "asked"], rows, 1, RULE)
+    return "\n".join([summary, "", " ".join([_worst(found["cells"]), *map(_large, found["large"])])])
 
 
 def _mean_and_worst(row: dict[str, Any]) -> str:
@@ -89,8 +87,8 @@ def main(words: list[str]) -> None:
     """Update README.md."""
     command.parser("readme", __doc__).parse_args(words)
     readme = Path("README.md")
-    results = table(artifacts.read_json("reports/metrics.json"), list(params.read()["variants"]))
-    text = insert(readme.read_text(), "results", results)
+    written = table(frame.read(), list(params.read()["variants"]))
+    text = insert(readme.read_text(), "results", written)
     text = insert(text, "packing", packing(artifacts.read_json("reports/timing/pack.json")))
     with artifacts.output_file(readme) as fresh:
         fresh.write_text(text)

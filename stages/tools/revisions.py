@@ -1,19 +1,23 @@
-"""States of this repository, read from git and from DVC's cache or remote; nothing is checked out."""
+"""States of this repository, read through DVC from git and from its cache or remote; nothing is checked out."""
 
 import json
-import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.scm import RevError
+from dvc_data.index import DataIndexDirError, StorageError
 from ruamel.yaml import YAML
 
+from stages.reporting import frame
+
 NUMBERS = ("reports/metrics.json", "reports/pack.json", "reports/audit.json")
-WILD_MEAN = "wild mean"
 WORKSPACE = "workspace"
 
 
@@ -23,12 +27,11 @@ class Revision:
 
     name: str
     commit: str | None
+    files: DVCFileSystem
 
     def text(self, path: str) -> str | None:
-        """Return the text of a file that git holds, None when this state has no such file."""
-        if self.commit is None:
-            return Path(path).read_text() if Path(path).is_file() else None
-        return _git("show", f"{self.commit}:./{path}")
+        """Return the text of a file, None when this state has no such file."""
+        return str(self.files.read_text(f"/{path}")) if self.files.isfile(f"/{path}") else None
 
     def json(self, path: str) -> Any:
         """Return a JSON file's value, None when there is no such file; raises ValueError when it is broken."""
@@ -39,19 +42,24 @@ class Revision:
             raise ValueError(f"{path} at {self.name}: not valid JSON: {error}") from error
 
     @cached_property
-    def variants(self) -> dict[str, dict[str, Any]]:
-        """Return {variant: {protocol: report}} with the mean over wild protocols as the last protocol."""
+    def results(self) -> pd.DataFrame:
+        """Return the table of results, made from the reports of each variant: an old commit has no results.csv."""
         folder = "reports/evaluate"
-        if self.commit is None:
-            files = sorted(path.as_posix() for path in Path(folder).glob("*.json"))
-        else:
-            listed = _git("ls-tree", "--name-only", self.commit, f"./{folder}/") or ""
-            files = [file for file in listed.splitlines() if file.endswith(".json")]
+        files = sorted(map(str, self.files.glob(f"/{folder}/*.json")))
         reports = {Path(file).stem: self.json(file) for file in files}
         try:
-            return {name: {**r["protocols"], WILD_MEAN: r["wild_mean"]} for name, r in reports.items()}
+            return frame.of({name: frame.with_mean(r["protocols"], r["wild_mean"]) for name, r in reports.items()})
         except (KeyError, TypeError) as error:
             raise ValueError(f"{folder} at {self.name}: not written by stages.evaluate; {error!r}") from error
+
+    @property
+    def variants(self) -> list[str]:
+        """Return the names of the variants."""
+        return frame.level(self.results, "variant")
+
+    def scored(self, variant: str) -> pd.DataFrame:
+        """Return the rows of a variant, none where it has none."""
+        return self.results.reindex([variant], level="variant")
 
     @cached_property
     def params(self) -> dict[str, Any]:
@@ -67,24 +75,15 @@ class Revision:
     @cached_property
     def benchmarks(self) -> str | None:
         """Return the hash of data/benchmarks in dvc.lock."""
-        lock = YAML(typ="safe").load(self.text("dvc.lock") or "") or {}
-        outs = [out for one in lock.get("stages", {}).values() for out in one.get("outs", [])]
-        return next((out.get("md5") for out in outs if out["path"] == "data/benchmarks"), None)
-
-    @cached_property
-    def _files(self) -> Any:
-        from dvc.api import DVCFileSystem
-
-        return DVCFileSystem(rev=self.commit)
+        folder = "/data/benchmarks"
+        found = self.files.info(folder) if self.files.exists(folder) else {}
+        return found.get("dvc_info", {}).get("md5")
 
     def scores(self, variant: str, protocol: str) -> pa.Table | None:
         """Return the scores of every pair, None when neither the cache nor a remote holds them."""
-        from dvc.exceptions import DvcException
-        from dvc_data.index import DataIndexDirError, StorageError
-
         path = f"data/evaluate/{variant}/{protocol}.arrow"
         try:
-            content = Path(path).read_bytes() if self.commit is None else self._files.read_bytes(f"/{path}")
+            content = self.files.read_bytes(f"/{path}")
         except (OSError, DvcException, DataIndexDirError, StorageError):
             return None
         try:
@@ -93,30 +92,18 @@ class Revision:
             raise ValueError(f"{path} at {self.name}: truncated or not an Arrow IPC file") from error
 
 
-def _git(*arguments: str) -> str | None:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
-
-
 def resolve(name: str) -> Revision:
-    """Return the revision called `name`; raises ValueError when there is none or experiments share the name."""
-    if name == WORKSPACE:
-        return Revision(name, None)
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    if commit is not None:
-        commit = commit.split()[-1]
-        return Revision(name[:10] if commit.startswith(name.lower()) else name, commit)
-    refs = (
-        line.split()
-        for line in (_git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps") or "").splitlines()
-    )
-    found = {
-        commit for ref, commit in refs if re.fullmatch(rf"refs/exps/[0-9a-f]{{2}}/[0-9a-f]+/{re.escape(name)}", ref)
-    }
-    if len(found) != 1:
-        what = "several experiments have this name, give a commit" if found else "no commit, branch, tag or experiment"
-        raise ValueError(f"{name}: {what}; allowed: what `git log --all` and `dvc exp show` list, or {WORKSPACE}")
-    return Revision(name, found.pop())
+    """Return the revision called `name`; raises ValueError when DVC knows none or cannot read its dvc.yaml."""
+    files = DVCFileSystem(rev=None if name == WORKSPACE else name)
+    try:
+        commit = None if name == WORKSPACE else files.repo.get_rev()
+        _ = files.repo.index.stages
+    except (RevError, AttributeError) as error:  # the latter where it names a file
+        what = f"what `git log --all` and `dvc exp show` list, or {WORKSPACE}"
+        raise ValueError(f"{name}: no commit, branch or tag, and no single experiment; allowed: {what}") from error
+    except DvcException as error:
+        raise ValueError(f"{name}: {error}") from error
+    return Revision(name[:10] if commit and commit.startswith(name.lower()) else name, commit, files)
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
@@ -35,8 +36,9 @@ def lines(ax: Axes) -> list[tuple[Any, list, list]]:
 
 
 def test_an_accuracy_is_a_dot_on_its_interval_with_its_seeds(shown: list[Axes], tmp_path: Path):
-    entry = {"value": 0.8, "low": 0.7, "high": 0.85, "per_seed": [0.79, 0.81]}
-    figures.accuracy({"a": entry, "b": {**entry, "value": 0.75}}, COLOURS, "LFW", tmp_path / "x.png")
+    measured = pd.DataFrame({"value": [0.8, 0.75], "low": 0.7, "high": 0.85}, index=["a", "b"])
+    per_seed = dict.fromkeys("ab", np.array([0.79, 0.81]))
+    figures.accuracy(measured, per_seed, COLOURS, "LFW", tmp_path / "x.png")
     bar, dot, seeds, *_ = lines(shown[0])
     assert bar[1:] == ([pytest.approx(70), pytest.approx(85)], [0, 0]) and dot[1:] == ([pytest.approx(80)], [0])
     assert bar[0] == dot[0] == "#ff0000" and seeds[1] == pytest.approx([79, 81])
@@ -134,14 +136,16 @@ def test_what_is_missing_leaves_its_place_on_a_sheet_empty(tmp_path: Path):
 
 
 def test_two_runs_of_like_numbers_have_the_same_axes(shown: list[Axes], tmp_path: Path):
-    def entry(value: float, half: float = 1) -> dict[str, Any]:
-        ends = {"value": value, "low": value - half, "high": value + half}
-        return {**{key: x / 100 for key, x in ends.items()}, "per_seed": [value / 100]}
+    def draw(half: float, **percent: float) -> None:
+        value = pd.Series(percent)
+        measured = pd.DataFrame({"value": value, "low": value - half, "high": value + half}) / 100
+        per_seed = {name: np.array([x / 100]) for name, x in percent.items()}
+        figures.accuracy(measured, per_seed, COLOURS, "wild", tmp_path / "x.png")
 
     for low, high in ((73, 83), (72, 84)):
-        figures.accuracy({"a": entry(low), "b": entry(high)}, COLOURS, "wild", tmp_path / "x.png")
+        draw(1, a=low, b=high)
         figures.nearest({"one": np.array([float(low), float(high)])}, tmp_path / "x.png")
-    figures.accuracy({"a": entry(74, 0.2)}, COLOURS, "wild", tmp_path / "x.png")
+    draw(0.2, a=74)
     assert [ax.get_xlim() for ax in shown[:4]] == [(70, 85), (60, 90)] * 2
     assert 73 < shown[4].get_xlim()[0] < shown[4].get_xlim()[1] < 75  # else too little of the axis would be used
 

@@ -26,7 +26,7 @@ def variant(name: str, accuracy: dict[str, float], seeds: int = 5, spread: float
         domain = "studio" if protocol == TWIN[1] else "wild"
         protocols[protocol] = {"domain": domain, "accuracy": {"per_seed": [value] * seeds}}
         replicates[protocol] = value + spread * (people + 0.1 * own)
-    return Variant(name, PLAIN, list(range(seeds)), protocols, {}, replicates)
+    return Variant(name, PLAIN, protocols, {}, replicates)
 
 
 def trio(seeds: int = 5, more: dict[str, float] | None = None) -> list[Variant]:

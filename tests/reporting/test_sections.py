@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reporting import project
 
-from stages.reporting import figures, page, prose, sections
+from stages.reporting import figures, frame, page, prose, sections
 from stages.reporting.page import Facts, Folded, Text
 from stages.reporting.tables import Cell, Table
 from stages.settings.report import Report
@@ -24,7 +24,7 @@ def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = No
     values = {"pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {}}
     report = Report(sheet_identities=1, sheet_images=1, map_identities=1, map_images=1, contrasts={})
     pack, audit = {**project.pack_report(), **(pack or {})}, {**project.audit_report(), **(audit or {})}
-    return sections.Inputs([], [], pack, audit, {}, values, report, {}, Path())
+    return sections.Inputs([], [], pack, audit, frame.of({}), values, report, {}, Path())
 
 
 def packing_facts(**given: Any) -> Facts:

@@ -1,14 +1,16 @@
 """Tables, the page and the sheet of faces."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from reporting import project
 
 from stages.common import images
-from stages.reporting import faces, page, tables
+from stages.reporting import faces, frame, page, tables
 from stages.reporting.page import Figures, Folded, Heading, Text
 from stages.reporting.results import Variant
 from stages.reporting.tables import Cell, Table
@@ -18,9 +20,13 @@ PLAIN = Variants(**project.PLAIN)
 
 
 def scored(name: str, low: float, high: float, seeds: int = 5, **more: object) -> Variant:
-    entry = {"accuracy": {"value": (low + high) / 2, "low": low, "high": high}}
+    entry = {"accuracy": {"value": (low + high) / 2, "low": low, "high": high, "per_seed": [0.7] * seeds}}
     protocols = {"lfw": {"domain": "wild", **entry}, "syn-lfw": {"domain": "studio", **entry}}
-    return Variant(name, Variants(**{**project.PLAIN, **more}), list(range(seeds)), protocols, entry, {})
+    return Variant(name, Variants(**{**project.PLAIN, **more}), protocols, entry, {})
+
+
+def measured(variants: Sequence[Variant]) -> pd.DataFrame:
+    return frame.of({v.name: v.scored for v in variants})
 
 
 @pytest.mark.parametrize(
@@ -30,13 +36,13 @@ def scored(name: str, low: float, high: float, seeds: int = 5, **more: object) -
 )
 def test_bold_needs_an_interval_above_all_others_and_five_seeds(low: float, seeds: int, bold: bool):
     variants = [scored("a", 0.6, 0.8), scored("b", low, 0.9, seeds), scored("c", 0.5, 0.7)]
-    rows = tables.results(variants, dict.fromkeys("abc", "#000"), "accuracy").rows
+    rows = tables.results(measured(variants), dict.fromkeys("abc", "#000"), "accuracy").rows
     assert [row[1].strong for row in rows] == [False, bold, False]
 
 
 def test_width_and_depth_leaves_out_what_is_mixed():
     variants = [scored("a", 0.6, 0.8, width=9), scored("b", 0.6, 0.8), scored("c", 0.6, 0.8, mix_width=1)]
-    rows = tables.width_depth(variants, dict.fromkeys("abc", "#000")).rows
+    rows = tables.width_depth(variants, measured(variants), dict.fromkeys("abc", "#000")).rows
     assert [[cell.text for cell in row[:5]] for row in rows] == [
         ["b", "studio", "6", "4", "24"],
         ["a", "studio", "9", "4", "36"],

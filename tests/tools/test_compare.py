@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.common import artifacts
+from stages.reporting import frame
 from stages.tools import compare
 
 ROOT = Path(__file__).parents[2]
@@ -202,7 +203,8 @@ def test_a_tool_and_the_stage_draw_the_same_people(made: Path, monkeypatch: pyte
     table = revision.scores("base", "two")
     assert table is not None
     estimate = compare.estimate(table, compare.settings_of(revision))
-    reported = revision.variants["base"]["two"]["auc"]
+    reported = frame.entry(revision.results, "base", "two", "auc")
+    assert reported is not None
     assert np.quantile(estimate.replicates[:, 2], 0.025) == pytest.approx(reported["low"], rel=1e-5)
 
 
@@ -234,7 +236,7 @@ def test_missing_scores_leave_the_tables_and_one_line(
     assert "base/one, base/two" in printed and len(_section(written, "Accuracy, %")) == 3
 
 
-@pytest.mark.parametrize("names", [["nowhere"], ["--all"], ["narrow", "nowhere"], []])
+@pytest.mark.parametrize("names", [["nowhere"], ["--all"], ["HEAD:dvc.yaml"], ["narrow", "nowhere"], [""], []])
 def test_an_unknown_revision_is_one_line(made: Path, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     command = [sys.executable, "-m", "stages.tools.compare", *names]

@@ -1,13 +1,16 @@
-"""The sheets of `compare` on revisions that are a folder of reports, without git or DVC."""
+"""The sheets of `compare` on revisions that are a folder of reports, without git or DVC's cache."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from dvc.api import DVCFileSystem
 from rich.console import Console
 
 from stages.common import artifacts
 from stages.metrics.bootstrap import Estimate
+from stages.reporting import frame
 from stages.reporting.page import Text
 from stages.reporting.tables import Cell, Table
 from stages.settings.evaluate import Evaluate
@@ -15,8 +18,12 @@ from stages.tools import compare, revisions
 from stages.tools.compare import Revision, Sheet
 
 
-def entry(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.05, "high": value + 0.1}
+def entry(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.1, "per_seed": [value] * 3}
+
+
+def named(name: str) -> Revision:
+    return Revision(name, None, DVCFileSystem())
 
 
 def words(sheet: Sheet) -> list[list[str]]:
@@ -29,7 +36,7 @@ def revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Revision:
     monkeypatch.chdir(tmp_path)
     for name, value in (("base", 0.5), ("wild", 0.75)):
         protocols = {"syn-lfw": {"domain": "studio", "accuracy": entry(value + 0.125), "d_prime": entry(2)}}
-        mean = {"accuracy": entry(value), "d_prime": entry(1.5), "per_seed": [1, 2]}
+        mean = {"accuracy": entry(value), "d_prime": entry(1.5)}
         artifacts.write_json(f"reports/evaluate/{name}.json", {"protocols": protocols, "wild_mean": mean})
     artifacts.write_json("reports/pack.json", {"gap": 0.5, "nearest": {"min": 3}, "method": "code", "ok": True})
     return compare.resolve("workspace")
@@ -56,12 +63,23 @@ def test_each_metric_has_a_sheet_with_the_mean_as_the_last_protocol(revision: Re
     ]
     assert [row[2].text for row in accuracy.table.rows] == ["62.5", "50.0", "87.5", "75.0"]
     assert accuracy.brief and not d_prime.brief
+    other = named("other")
+    vars(other)["results"] = frame.of({"base": {"home": {"domain": "external", "accuracy": entry(0.5)}}})
+    accuracy, *_ = compare.metric_sheets([revision, other])
+    assert [row[1].text for row in accuracy.table.rows] == ["syn-lfw", "home", "wild mean", "syn-lfw", "wild mean"]
     assert mean.table.rows == [[Cell(name), Cell("d'"), Cell("1.50", "1.45, 1.60")] for name in ("base", "wild")]
+
+
+def test_a_pipeline_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text("stages: {pack: {cmd: x, deps: ['${missing}']}}")
+    with pytest.raises(ValueError, match=r"^workspace: [^\n]*'dvc.yaml'[^\n]*'missing'$"):
+        compare.resolve("workspace")
 
 
 def test_numbers_that_are_equal_are_counted_and_left_out(revision: Revision):
     assert words(compare.number_sheet([revision])) == [["pack.gap", "0.5"], ["pack.nearest.min", "3"]]
-    other = Revision("other", None)
+    other = named("other")
     vars(other)["numbers"] = {"pack.gap": 0.5, "pack.nearest.min": 4, "pack.new": 1e-7}
     sheet = compare.number_sheet([revision, other])
     assert words(sheet) == [["pack.nearest.min", "3", "4"], ["pack.new", "-", "1e-07"]]
@@ -69,7 +87,7 @@ def test_numbers_that_are_equal_are_counted_and_left_out(revision: Revision):
 
 
 def test_parameters_that_differ_are_found_in_sections_and_lists():
-    first, other = Revision("first", None), Revision("other", None)
+    first, other = named("first"), named("other")
     sizes = [{"width": 3, "depth": 4}, {"width": 5, "depth": 6}]
     vars(first)["params"] = {"pack": {"alpha": 0.5, "seed": 0}, "sizes": sizes, "seeds": [0]}
     more = [sizes[0], {"width": 5, "depth": 7}]
@@ -91,8 +109,8 @@ def test_a_verdict_needs_five_seeds():
 @pytest.mark.parametrize(("seeds", "bold"), [(4, [False, False]), (5, [True, False])])
 def test_bold_needs_five_seeds_and_an_interval_without_zero(seeds: int, bold: list[bool]):
     settings = Evaluate(fars=[0.1], confidence=0.9, replicates=20, seed=0)
-    first, other = Revision("first", None), Revision("other", None)
-    vars(first)["variants"], vars(other)["variants"] = {"base": {}}, {}
+    first, other = named("first"), named("other")
+    vars(first)["results"] = vars(other)["results"] = frame.of({})
 
     def scored(low: float, high: float) -> Estimate:
         replicates = np.linspace(low, high, 20)[:, None]

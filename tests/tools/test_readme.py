@@ -3,13 +3,12 @@
 import json
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 from tiny import ROOT
 
-from stages.common import params
 from stages.tools import readme
+from stages.tools.revisions import resolve
 
 
 def committed(file: str) -> str:
@@ -19,11 +18,10 @@ def committed(file: str) -> str:
     return shown.stdout.decode()
 
 
-def test_the_table_of_the_readme_is_the_committed_one(tmp_path: Path):
-    (tmp_path / "params.yaml").write_text(committed("params.yaml"))
-    names = list(params.read(tmp_path / "params.yaml")["variants"])
-    text = committed("README.md")
-    assert readme.insert(text, "results", readme.table(json.loads(committed("reports/metrics.json")), names)) == text
+def test_the_table_of_the_readme_is_the_committed_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    text, head = committed("README.md"), resolve("HEAD")
+    assert readme.insert(text, "results", readme.table(head.results, list(head.params["variants"]))) == text
 
 
 def test_what_the_readme_says_of_packing_is_what_was_measured():
