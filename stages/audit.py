@@ -1,6 +1,6 @@
 """Measure the generated images with the recogniser they were made for and with a judge that was not.
 
-reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; weights and cards of both networks; unrelated
+reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; both networks; unrelated
         people of a set, where params say so; params audit, embed, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
         data/audit/images.arrow   each plain and mixed image of data/generate: where it is, what is known of it, its row
@@ -21,8 +21,8 @@ from stages.auditing.faces import Faces, Numbered
 from stages.common import artifacts, params, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
+from stages.common.params import Network
 from stages.settings.audit import Audit
-from stages.settings.embed import Embed
 from stages.settings.world import World
 
 GENERATED = Path("data/generate")
@@ -61,8 +61,8 @@ def write(raw: dict[str, np.ndarray], table: pa.Table, curves: dict[str, np.ndar
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("audit", Audit), params.load("world", World)
-    chosen = {"recogniser": params.load("embed", Embed), "judge": cfg.judge}
-    networks = {name: recognisers.load(n.recogniser, n.weights, n.card) for name, n in chosen.items()}
+    chosen = {"recogniser": params.load("embed", Network), "judge": cfg.judge}
+    networks = {name: recognisers.load(network) for name, network in chosen.items()}
     recogniser, judge = networks.values()
     table, people = images.drawn(GENERATED), faces.unrelated_people(cfg, world)
     shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")

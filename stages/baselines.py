@@ -22,7 +22,7 @@ from stages.settings.evaluate import Evaluate
 
 BLANK = 1e-4  # gives the row of a blank face a direction, too
 STATISTICS = 512  # faces from which an untrained network takes its batch statistics
-UNTRAINED = Path("data/pretrain/recogniser.safetensors")  # whose card says what network has random weights
+UNTRAINED = Path("data/pretrain/recogniser")  # whose card says what network has random weights
 
 
 class Pixels:
@@ -77,7 +77,7 @@ def main() -> str:
     baselines: dict[str, tuple[Sequence[Recogniser], Sequence[int]]] = {
         "pixels": ([Pixels(cfg.side_px)], [0]),
         "untrained": ([untrained(card, seed, faces) for seed in cfg.seeds], cfg.seeds),
-        **{name: ([recognisers.load(n.recogniser, n.weights, n.card)], [0]) for name, n in cfg.networks.items()},
+        **{name: ([recognisers.load(network)], [0]) for name, network in cfg.networks.items()},
     }
     with artifacts.output_folder("data/baselines") as folder:
         report = {}

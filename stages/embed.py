@@ -1,6 +1,6 @@
 """Embed the initial faces.
 
-reads   data/gallery/   n faces; params embed: the recogniser, its weights and its card
+reads   data/gallery/   n faces; params embed: the recogniser
 writes  data/embed/x_ref.npy (n, d) unit rows, x_ref_norms.npy (n,) their native norms
 """
 
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params, recognisers, sphere, stage
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
-from stages.settings.embed import Embed
+from stages.common.params import Network
 
 PART = 128  # faces between two steps of the progress bar, a multiple of every recogniser's chunk
 
@@ -28,8 +28,7 @@ def embed(shards: Shards, recogniser: Recogniser) -> tuple[np.ndarray, np.ndarra
 
 def main() -> str:
     """Run the stage."""
-    cfg = params.load("embed", Embed)
-    recogniser = recognisers.load(cfg.recogniser, cfg.weights, cfg.card)
+    recogniser = recognisers.load(params.load("embed", Network))
     x_ref, norms = embed(Shards("data/gallery"), recogniser)
     with artifacts.output_folder("data/embed") as folder:
         artifacts.write_rows(folder, "x_ref", x_ref, norms)

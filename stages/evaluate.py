@@ -1,6 +1,6 @@
 """Measure how well the recognisers of one variant verify unseen people: `python -m stages.evaluate NAME`.
 
-reads    data/train/NAME/seed-SEED.safetensors   one recogniser per training seed
+reads    data/train/NAME/seed-SEED/              one recogniser per training seed
          data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
 writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
          data/evaluate/NAME/replicates.npy        (protocols, r) accuracy in each bootstrap replicate
@@ -17,6 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stages.common import artifacts, networks, params, stage, tables
+from stages.common.errors import InputError
 from stages.common.networks import Recogniser
 from stages.metrics import bootstrap, scoring
 from stages.metrics.scoring import Measured, Protocol
@@ -40,11 +41,10 @@ class Scored:
 
 def trained(name: str) -> Scored:
     """Return the recognisers that were trained on a variant; raises ValueError when there are none."""
-    files = {int(file.stem.removeprefix("seed-")): file for file in (TRAINED / name).glob("seed-*.safetensors")}
-    if not files:
-        raise ValueError(f"{TRAINED / name}: no seed-SEED.safetensors; allowed: a variant that was trained")
-    seeds = sorted(files)
-    nets = [networks.load(files[seed]) for seed in seeds]
+    seeds = sorted(int(folder.name.removeprefix("seed-")) for folder in (TRAINED / name).glob("seed-*"))
+    if not seeds:
+        raise InputError(TRAINED / name, "no seed-SEED in it", allowed="a variant that was trained")
+    nets = [networks.load(TRAINED / name / f"seed-{seed}") for seed in seeds]
     return Scored(name, nets, seeds, SCORES / name, REPORTS / f"{name}.json")
 
 

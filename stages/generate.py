@@ -24,10 +24,10 @@ import pyarrow as pa
 from stages import generators
 from stages.attributes import attrop, record
 from stages.common import artifacts, params, ranks, shards, sphere, stage, tables
+from stages.common.params import Network
 from stages.common.shards import Drawn, Provenance
 from stages.foreign import alignment
 from stages.generators import Generator
-from stages.settings.embed import Embed
 from stages.settings.generate import Generate, Noise
 from stages.settings.world import World
 
@@ -177,7 +177,7 @@ def accepted(reached: pa.Table) -> np.ndarray:
 
 def main() -> str:
     """Run the stage."""
-    cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Embed)
+    cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Network)
     x_id, norms = artifacts.read_rows("data/pack", "x_id")
     needed = max(cfg.identities(), *cfg.mixup.widths(), cfg.control.identities)
     if not cfg.attributes.centres:  # else the rows beyond take the place of those that fail

@@ -1,11 +1,11 @@
 """Train the networks that the embedded backends stand on: recogniser, judge, inverter and pose.
 
 reads   params pretrain
-writes  data/pretrain/recogniser.safetensors  faces to rows; what packing, generation and audit work in
-        data/pretrain/judge.safetensors       a second opinion: other people, network, loss, colours and seed
-        data/pretrain/inverter.safetensors    rows to identity parameters of the face world
-        data/pretrain/pose.safetensors        faces to yaw and pitch, for AttrOP
-        each with a JSON card; committed to git, so that a clean clone does not train for 20 minutes
+writes  data/pretrain/recogniser  faces to rows; what packing, generation and audit work in
+        data/pretrain/judge       a second opinion: other people, network, loss, colours and seed
+        data/pretrain/inverter    rows to identity parameters of the face world
+        data/pretrain/pose        faces to yaw and pitch, for AttrOP
+        each a folder of weights and card; committed to git, so that a clean clone does not train for 20 minutes
 """
 
 from pathlib import Path
@@ -33,19 +33,19 @@ def main() -> str:
     with ranks.kept("pretrain") as folder:
 
         def train(name: str) -> None:
-            file = folder / f"{name}.safetensors"
-            if (folder / f"{name}.json").exists():
+            network = folder / name
+            if network.exists():
                 return
             if name == "pose":
-                pose.train(cfg, file)
+                pose.train(cfg, network)
             else:
-                recognition.train(RECIPES[name], cfg, file)
+                recognition.train(RECIPES[name], cfg, network)
 
         ranks.share([*RECIPES, "pose"], train, "train")
         inversion.train(cfg, folder)
-        accuracy = {name: artifacts.read_json(folder / f"{name}.json")["unseen_accuracy"] for name in RECIPES}
-        fit = artifacts.read_json(folder / "inverter.json")["cosine"]
-        yaw_error_deg = artifacts.read_json(folder / "pose.json")["unseen"]["wild"]["yaw_error_deg"]
+        accuracy = {name: artifacts.read_json(folder / name / artifacts.CARD)["unseen_accuracy"] for name in RECIPES}
+        fit = artifacts.read_json(folder / "inverter" / artifacts.CARD)["cosine"]
+        yaw_error_deg = artifacts.read_json(folder / "pose" / artifacts.CARD)["unseen"]["wild"]["yaw_error_deg"]
         ranks.publish(folder, Path("data/pretrain"))
     found = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())
     fits = f"inverter cosine {fit:.3f}, yaw to {yaw_error_deg:.1f} degrees"

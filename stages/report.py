@@ -2,7 +2,7 @@
 
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
         data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
-        data/variants/NAME, embed's weights and card, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
+        data/variants/NAME, embed's network, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
 writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/
 """
 

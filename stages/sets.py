@@ -32,7 +32,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     Returns what is to be said of files that were passed over. Raises ValueError when the set is missing or broken,
     holds fewer people than asked for or an unreadable image.
     """
-    faces = training_sets.READERS[cfg.backend](Path(cfg.path))
+    faces = training_sets.READERS[cfg.backend](params.below_data(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
     if people < cfg.identities:
         raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {cfg.path} holds {people} people")

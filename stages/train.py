@@ -3,7 +3,8 @@
 torchrun --nproc-per-node=auto -m stages.train NAME
 
 reads   data/variants/NAME/manifest.arrow and the image shards it lists
-writes  data/train/NAME/seed-<s>.safetensors with a JSON card each; loss.json, the mean loss by tenths of the training
+writes  data/train/NAME/seed-SEED/   a network each
+        data/train/NAME/loss.json    the mean loss by tenths of the training
 """
 
 import sys
@@ -33,8 +34,8 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
                  ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
 
     def work(seed: int) -> None:
-        weights, loss = folder / f"seed-{seed}.safetensors", loss_file(folder, seed)
-        if weights.exists() and loss.exists():
+        network, loss = folder / f"seed-{seed}", loss_file(folder, seed)
+        if network.exists() and loss.exists():
             return
         with steps_file(folder, seed).open("wb", buffering=0) as steps:
 
@@ -47,7 +48,7 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
         seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
         if samples.frame_px != images.FRAME_PX:
             seen["frame_px"] = samples.frame_px
-        networks.save(weights, net, {**cfg.card(), **seen})
+        networks.save(network, net, {**cfg.card(), **seen})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 
     with shown:

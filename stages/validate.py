@@ -5,17 +5,17 @@ writes  data/validate  a constant
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from stages.common import artifacts, params, stage
-from stages.common.errors import shown
+from stages.common.errors import InputError, shown
+from stages.common.params import NONE, Network
 from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.embed import Embed
 from stages.settings.evaluate import Evaluate
 from stages.settings.gallery import Gallery
 from stages.settings.generate import Generate
@@ -29,7 +29,7 @@ from stages.settings.world import World
 from stages.validation import networks
 
 SECTIONS = {
-    "world": World, "pretrain": Pretrain, "gallery": Gallery, "embed": Embed, "pack": Pack, "generate": Generate,
+    "world": World, "pretrain": Pretrain, "gallery": Gallery, "embed": Network, "pack": Pack, "generate": Generate,
     "audit": Audit, "benchmarks": Benchmarks, "baselines": Baselines, "train": Train, "evaluate": Evaluate,
     "report": Report,
 }  # fmt: skip
@@ -37,20 +37,22 @@ DICTS = {"sets": Sets, "variants": Variants}
 DIFFERENTIABLE, WITH_GRADIENTS = ("embedded", "vec2face"), ("embedded", "iresnet")  # generators and recognisers
 BENCHMARKS = Path("data/external/benchmarks")
 EMBEDDED = ("lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw")  # protocols, here without torch
-SETS, PRETRAINED = Path("data/sets"), Path("data/pretrain")  # stages make these
-NETWORKS = (Path("data/external/weights"), PRETRAINED, Path("stages/recognisers/cards"))  # what `baselines` depends on
+PATHS = ("path", "network", "weights", "detector")  # keys of paths below data
+MADE = (NONE, "pretrain", "sets")  # how those begin that a stage makes, or git holds
+NETWORKS = ("external/weights", "pretrain")  # what `baselines` depends on
 
 
 def validate(file: Path) -> int:
     """Check every section of a params.yaml by itself and against the others; returns the number of values.
 
-    Raises ValueError with one line that names file, key, value and what is allowed.
+    Raises InputError with one line that names file, key, value and what is allowed.
     """
     values = params.read(file)
     known = [*SECTIONS, *DICTS]
     for name in values:
         if name not in known:
-            raise ValueError(f"{file}: {params.joined([name])} is not a known section; {params.nearest(name, known)}")
+            key = params.joined([name])
+            raise InputError(file, f"not a known section; {params.nearest(name, known)}", key=key)
     sections: dict[str, Any] = {name: params.load(name, cls, file) for name, cls in SECTIONS.items()}
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
@@ -66,9 +68,9 @@ def validate(file: Path) -> int:
 def _entries(section: str, cls: type, values: dict[str, Any], file: Path) -> dict[str, Any]:
     entries = values.get(section)
     if not isinstance(entries, dict) or not entries:
-        raise ValueError(f"{file}: {section}: expected a mapping of names, got {shown(entries)}")
+        raise InputError(file, key=section, value=entries, allowed="a mapping of names")
     for name in entries:
-        params.check_name(f"{file}: {section}", name)
+        params.check_name(section, name, file)
     return {name: params.check(f"{section}.{name}", node, cls, file) for name, node in entries.items()}
 
 
@@ -84,92 +86,96 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
         limits.append(("pack.identities", pack.identities, "gallery.identities", gallery.identities))
     for key, value, bound, most in limits:
         if value > most:
-            raise ValueError(f"{file}: {key} = {value} identities; allowed: at most {bound} = {most}")
+            raise InputError(file, "too many identities", key=key, value=value, allowed=f"at most {bound} = {most}")
 
 
 def _check_networks(
-    file: Path, variants: list[str], embed: Embed, audit: Audit, baselines: Baselines, **_: Any
+    file: Path, variants: list[str], embed: Network, audit: Audit, baselines: Baselines, **_: Any
 ) -> None:
-    if audit.judge.weights == embed.weights:
-        raise ValueError(f"{file}: audit.judge.weights = {embed.weights!r}, embed's own; allowed: another network")
-    for name, network in baselines.networks.items():
+    if audit.judge.network == embed.network:
+        key, allowed = "audit.judge.network", "another network than embed's"
+        raise InputError(file, key=key, value=embed.network, allowed=allowed)
+    for name, found in baselines.networks.items():
         key = f"baselines.networks.{name}"
         if name in ("pixels", "untrained", *variants):
-            raise ValueError(f"{file}: {key}: a baseline or a variant has that name; allowed: another name")
-        for field, path in (("weights", network.weights), ("card", network.card)):
-            if not any(Path(path).is_relative_to(folder) for folder in NETWORKS):
-                raise ValueError(
-                    f"{file}: {key}.{field} = {shown(path)}; allowed: below {', '.join(map(str, NETWORKS))}"
-                )
+            raise InputError(file, "a baseline or a variant has that name", key=key, allowed="another name")
+        if not any(Path(found.network).is_relative_to(folder) for folder in NETWORKS):
+            allowed = f"a folder below {' or '.join(NETWORKS)}"
+            raise InputError(file, key=f"{key}.network", value=found.network, allowed=allowed)
 
 
 def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
-    path, people = Path(audit.unrelated.path), audit.calibration_identities
+    path, people = audit.unrelated.path, audit.calibration_identities
     if audit.unrelated.backend == "embedded":
         return
-    if path.parent != SETS or path.name not in sets:
-        allowed = ", ".join(str(SETS / name) for name in sets)
-        raise ValueError(f"{file}: audit.unrelated.path = {str(path)!r}; allowed for a set: {allowed}")
-    if people > sets[path.name].identities:
-        most = sets[path.name].identities
-        raise ValueError(f"{file}: audit.calibration_identities = {people}; allowed: at most {most}, those of {path}")
+    _check_source(file, "audit.unrelated.path", path, [f"sets/{name}" for name in sets])
+    if people > (most := sets[path.removeprefix("sets/")].identities):
+        allowed = f"at most {most}, those of {path}"
+        raise InputError(file, key="audit.calibration_identities", value=people, allowed=allowed)
 
 
-def _check_gradients(file: Path, generate: Generate, embed: Embed) -> None:
+def _check_gradients(file: Path, generate: Generate, embed: Network) -> None:
     if not generate.needs_gradients():
         return
-    networks = {"embed": embed, "generate.attributes.quality": generate.attributes.quality}
-    given = {"generate.backend": (generate.backend, DIFFERENTIABLE)}
-    given |= {f"{key}.recogniser": (found.recogniser, WITH_GRADIENTS) for key, found in networks.items()}
-    for key, (backend, able) in given.items():
+    asked = [
+        ("generate.backend", generate.backend, DIFFERENTIABLE),
+        ("embed.recogniser", embed.recogniser, WITH_GRADIENTS),
+        ("generate.attributes.quality.recogniser", generate.attributes.quality.recogniser, WITH_GRADIENTS),
+    ]
+    for key, backend, able in asked:
         if backend not in able:
-            raise ValueError(
-                f"{file}: {key} = {backend!r} has no gradients for AttrOP; allowed: {', '.join(able)}, or "
-                "generate.attributes.centres = false and generate.poses.identities = 0"
-            )
+            allowed = f"{', '.join(able)}, or generate.attributes.centres = false and generate.poses.identities = 0"
+            raise InputError(file, "no gradients for AttrOP", key=key, value=backend, allowed=allowed)
 
 
 def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:
-    _check_taken(file, key, "source", variant.source, variant.width, variant.depth, sets, generate)
-    _check_source(file, key, "mix", variant.mix, sets)
-    if variant.mix_width:
-        _check_taken(file, key, "mix", variant.mix, variant.mix_width, variant.mix_depth, sets, generate)
-    if not variant.identity_mixup:
-        return
-    if variant.source != "audit":
-        raise ValueError(f"{file}: {key}.identity_mixup = true with source {variant.source!r}; allowed: audit")
-    if variant.fewer == "skip":
-        raise ValueError(f"{file}: {key}.fewer = 'skip' with identity_mixup, whose partners must stay; allowed: refuse")
-    if variant.width not in generate.mixup.widths():  # of each identity some partners may lie beyond another width
-        raise ValueError(
-            f"{file}: {key}.width = {variant.width}: partners are drawn for {shown(generate.mixup.widths())}"
-            " people; allowed with identity_mixup: one of generate.mixup.identities, which may be a list of widths"
-        )
-    if variant.depth > generate.mixup.images:
-        most = generate.mixup.images
-        raise ValueError(f"{file}: {key}.depth = {variant.depth}; allowed: at most generate.mixup.images = {most}")
-
-
-def _check_taken(
-    file: Path, key: str, role: str, source: str, width: int, depth: int, sets: dict[str, Sets], generate: Generate
-) -> None:
-    prefix = "" if role == "source" else "mix_"
-    if source == "audit":
-        people, images = generate.identities(), generate.images_of(width - 1)
+    _check_source(file, f"{key}.source", variant.source, ["audit", *(f"sets/{name}" for name in sets)])
+    if variant.source == "audit":
+        people, images = generate.identities(), generate.images_of(variant.width - 1)
     else:
-        _check_source(file, key, role, source, sets)
-        found = sets[source.removeprefix("sets/")]
-        people, images = found.identities, found.images
-    if width > people:
-        raise ValueError(f"{file}: {key}.{prefix}width = {width}; allowed: at most the {people} identities of {source}")
-    if not 1 <= depth <= images:
-        raise ValueError(f"{file}: {key}.{prefix}depth = {depth}; allowed: 1 to {images}, what {source} has")
+        people, images = _size(sets, variant.source)
+    _check_taken(file, f"{key}.", variant.source, (variant.width, people), (variant.depth, images))
+    if variant.mix != NONE:
+        _check_source(file, f"{key}.mix", variant.mix, [f"sets/{name}" for name in sets])
+        people, images = _size(sets, variant.mix)
+        _check_taken(file, f"{key}.mix_", variant.mix, (variant.mix_width, people), (variant.mix_depth, images))
+    if variant.identity_mixup:
+        _check_mixed(file, key, variant, generate)
 
 
-def _check_source(file: Path, key: str, role: str, source: str, sets: dict[str, Sets]) -> None:
-    allowed = ["audit", *(f"sets/{name}" for name in sets)]
-    if source not in allowed:
-        raise ValueError(f"{file}: {key}.{role} = {source!r}; allowed: {', '.join(allowed)}")
+def _size(sets: dict[str, Sets], source: str) -> tuple[int, int]:
+    found = sets[source.removeprefix("sets/")]
+    return found.identities, found.images
+
+
+def _check_mixed(file: Path, key: str, variant: Variants, generate: Generate) -> None:
+    if variant.source != "audit":
+        raise InputError(file, "identity_mixup", key=f"{key}.source", value=variant.source, allowed="audit")
+    if variant.fewer == "skip":
+        problem = "identity_mixup, whose partners must stay"
+        raise InputError(file, problem, key=f"{key}.fewer", value="skip", allowed="refuse")
+    widths = generate.mixup.widths()
+    if variant.width not in widths:  # of each identity some partners may lie beyond another width
+        problem, allowed = (
+            f"identity_mixup, of which there are {shown(widths)} people",
+            "one of generate.mixup.identities",
+        )
+        raise InputError(file, problem, key=f"{key}.width", value=variant.width, allowed=allowed)
+    if variant.depth > (most := generate.mixup.images):
+        allowed = f"at most generate.mixup.images = {most}"
+        raise InputError(file, key=f"{key}.depth", value=variant.depth, allowed=allowed)
+
+
+def _check_taken(file: Path, key: str, source: str, width: tuple[int, int], depth: tuple[int, int]) -> None:
+    """Refuse more people, or images of each, than the source has; width, depth: what is asked for, and what it has."""
+    for name, (asked, most) in (("width", width), ("depth", depth)):
+        if not 1 <= asked <= most:
+            raise InputError(file, key=f"{key}{name}", value=asked, allowed=f"1 to {most}, what {source} has")
+
+
+def _check_source(file: Path, key: str, source: str, known: list[str]) -> None:
+    if source not in known:
+        raise InputError(file, key=key, value=source, allowed=", ".join(known))
 
 
 def _leaves(node: Any) -> int:
@@ -179,40 +185,35 @@ def _leaves(node: Any) -> int:
 
 
 def find_external(file: Path) -> None:
-    """Raise ValueError when something of the user's that a stage depends on is missing.
+    """Raise InputError when something of the user's that a stage depends on is missing.
 
     DVC would say so, too, but only after it has removed the outputs of that stage.
     """
     values = params.read(file)
-    judge, unrelated, networks = values["audit"]["judge"], values["audit"]["unrelated"], values["baselines"]["networks"]
-    given = {f"sets.{name}.path": entry["path"] for name, entry in values["sets"].items()}
-    for section, key in (
-        ("world", "detector"),
-        ("gallery", "path"),
-        ("embed", "weights"),
-        ("embed", "card"),
-        ("generate", "weights"),
-    ):
-        given[f"{section}.{key}"] = values[section][key]
-    named = {"audit.judge": judge, "generate.attributes.quality": values["generate"]["attributes"]["quality"]}
-    for key, network in {**named, **{f"baselines.networks.{n}": x for n, x in networks.items()}}.items():
-        given |= {f"{key}.{field}": network[field] for field in ("weights", "card")}
-    given["audit.unrelated.path"] = unrelated["path"]
-    for key, path in given.items():
-        made = any(Path(path).is_relative_to(folder) for folder in (PRETRAINED, SETS))
-        if not (made or os.path.exists(path)):  # a name too long for the disk is no file, either
-            raise ValueError(f"{file}: {key} = {shown(path)}: no such file or folder; allowed: one that exists")
+    for key, path in _paths(values):
+        there = path.split("/")[0] in MADE or os.path.exists(params.below_data(path))  # False of too long a name, too
+        if not there:
+            raise InputError(file, "no such file or folder below data", key=key, value=path, allowed="one that exists")
     for name, entry in values["sets"].items():
         try:
-            layouts.check_set(entry["backend"], entry["path"])
+            layouts.check_set(entry["backend"], params.below_data(entry["path"]))
         except ValueError as error:
-            raise ValueError(f"{file}: sets.{name}.path = {shown(entry['path'])}: {error}") from error
+            raise InputError(file, str(error), key=f"sets.{name}.path", value=entry["path"]) from error
     if not BENCHMARKS.is_dir():
-        raise ValueError(f"{BENCHMARKS}: no such folder; allowed: a folder of benchmarks, empty where there are none")
+        raise InputError(BENCHMARKS, "no such folder", allowed="a folder of benchmarks, empty where there are none")
     own = layouts.benchmarks(BENCHMARKS)
     for path in own.values():
         layouts.benchmark(path)
     params.load("report", Report, file).check_protocols(_protocols(own), file)
+
+
+def _paths(node: dict[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every path of params.yaml with its key."""
+    for name, value in node.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{key}{name}.")
+        elif name in PATHS:
+            yield f"{key}{name}", value
 
 
 def _protocols(own: Iterable[str]) -> list[str]:

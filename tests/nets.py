@@ -107,6 +107,7 @@ def write_onnx(
 
     outputs: which of the graph's values go out: rows (N, d), again (N, d), norm (N, 1), map (N, 8, s / 4, s / 4).
     """
+    file.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     shapes = {"kernel": (8, channels, 8, 8), "gain": (8, d), "offset": (d,)}
     weights = {name: rng.normal(size=shape).astype(np.float32) / 8 for name, shape in shapes.items()}

@@ -19,10 +19,10 @@ from stages.common.images import write_shard as write_images
 from stages.common.params import Network
 from stages.settings.audit import Audit, Capacity, Unrelated
 
-JUDGE = {name: f"data/pretrain/judge.{end}" for name, end in (("weights", "safetensors"), ("card", "json"))}
 CFG = Audit(
     min_centre_cosine=-1.0, false_match_rate=0.01, duplicate_cosine=0.98, calibration_identities=9,
-    judge=Network(recogniser="embedded", **JUDGE), unrelated=Unrelated(backend="embedded", path="-"),
+    judge=Network(recogniser="embedded", network="pretrain/judge"),
+    unrelated=Unrelated(backend="embedded", path="none"),
     capacity=Capacity(false_match_rate=0.01, confused=0.05), seed=0,
 )  # fmt: skip
 

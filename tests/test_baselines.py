@@ -69,7 +69,7 @@ def test_without_sets_of_the_user_nothing_is_scored(copy: Path):
     assert set(map(len, artifacts.read_json(copy / "reports/baselines.json").values())) == {0}
 
 
-@pytest.mark.parametrize("missing", ["data/benchmarks/index.json", "data/pretrain/judge.safetensors"])
+@pytest.mark.parametrize("missing", ["data/benchmarks/index.json", "data/pretrain/judge/weights.safetensors"])
 def test_what_is_missing_is_named_and_the_earlier_report_stays(copy: Path, missing: str):
     before = (copy / "reports/baselines.json").read_bytes()
     (copy / missing).unlink()

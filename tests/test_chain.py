@@ -114,7 +114,7 @@ def test_a_comment_in_a_stage_runs_that_stage_and_a_new_alpha_what_depends_on_it
     }  # fmt: skip
     assert changed(folder) == {"evaluate@base", "report"}
     other = {name for name, content in contents(folder).items() if before[name] != content}
-    assert {"data/pack/x_id.npy", "reports/pack.json", "data/train/base/seed-0.safetensors"} <= other
+    assert {"data/pack/x_id.npy", "reports/pack.json", "data/train/base/seed-0/weights.safetensors"} <= other
     assert not [name for name in other if "wild" in name]
 
 

@@ -32,6 +32,6 @@ def test_embedding_a_truncated_gallery_is_refused_and_loses_nothing(copy: Path):
 
 
 def test_embedding_without_weights_says_which_file(copy: Path):
-    (copy / "data/pretrain/recogniser.safetensors").unlink()
-    with pytest.raises(ValueError, match="data/pretrain/recogniser.safetensors: no such file"):
+    (copy / "data/pretrain/recogniser/weights.safetensors").unlink()
+    with pytest.raises(ValueError, match="data/pretrain/recogniser/weights.safetensors: no such file"):
         run("embed")

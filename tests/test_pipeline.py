@@ -1,6 +1,7 @@
 """dvc.yaml, params.yaml, the settings and the imports tell one story."""
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -173,7 +174,9 @@ def test_a_stage_names_the_sections_that_it_reads(stage: str):
 
 @pytest.mark.parametrize("stage", sorted(set(STAGES) - {"validate"}))
 def test_a_stage_depends_on_the_settings_of_the_sections_that_it_reads(stage: str):
-    assert sections_read(stage) <= {file.stem for file in run_by(stage) if file.parent.name == "settings"}
+    read = {**validate.SECTIONS, **validate.DICTS}
+    modules = [read[name].__module__ for name in sections_read(stage)]
+    assert {ROOT / f"{module.replace('.', '/')}.py" for module in modules} <= run_by(stage)
 
 
 # DVC's own dependency pygtrie warns about itself
@@ -186,10 +189,15 @@ def test_every_stage_waits_for_validate():
 
 @pytest.mark.parametrize("section", sorted(PARAMS))
 def test_the_settings_have_the_keys_of_the_section(section: str):
+    """All those that have no default, and in a section that is no mapping of names the others, too."""
     cls = {**validate.SECTIONS, **validate.DICTS}[section]
-    entries = PARAMS[section].values() if section in validate.DICTS else [PARAMS[section]]
-    for entry in entries:
-        assert set(entry) == set(cls.__dataclass_fields__)
+    fields = {field.name: field.default is dataclasses.MISSING for field in dataclasses.fields(cls)}
+    if section not in validate.DICTS:
+        assert set(PARAMS[section]) == set(fields)
+        return
+    for entry in PARAMS[section].values():
+        assert {name for name, needed in fields.items() if needed} <= set(entry) <= set(fields)
+        assert not [name for name, value in entry.items() if cls.__dataclass_fields__[name].default == value]
 
 
 def downstream(*starts: str) -> set[str]:

@@ -108,7 +108,8 @@ def test_a_mirrored_head_looks_to_the_other_side_and_not_down():
     y, x = np.mgrid[-1:1:16j, -1:1:16j]
     faces = 128 + pose_deg[:, :1, None] * x + 2 * pose_deg[:, 1:, None] * y
     faces = np.repeat(faces.round().astype(np.uint8)[..., None], 3, 3)
-    cfg = replace(params.load("pretrain", Pretrain, ROOT / "params.yaml"), pose_epochs=40)
+    cfg = params.load("pretrain", Pretrain, ROOT / "params.yaml")
+    cfg = replace(cfg, epochs=replace(cfg.epochs, pose=40))
     torch.manual_seed(0)
     net = Halves()
     pose.fit(net, faces, pose_deg, cfg)
@@ -132,7 +133,8 @@ def test_the_inverter_fits_and_is_judged_on_people_it_has_not_seen():
     x = torch.from_numpy(sphere.unit_rows(rng.standard_normal((400, 8))))
     z = 3 * x[:, :4]
     z[380:] *= -1  # the last twentieth, held out, are others
-    cfg = replace(params.load("pretrain", Pretrain, ROOT / "params.yaml"), inverter_epochs=20)
+    cfg = params.load("pretrain", Pretrain, ROOT / "params.yaml")
+    cfg = replace(cfg, epochs=replace(cfg.epochs, inverter=20))
     net, cosine = inversion.fit(x, z, cfg)
     found = nn.functional.cosine_similarity(net(x), z).detach()
     assert found[:380].mean() > 0.9 and cosine == pytest.approx(found[380:].mean().item(), abs=1e-4)
@@ -146,7 +148,7 @@ def people() -> Album:
 
 @pytest.mark.parametrize("name", ["recogniser", "judge"])
 def test_the_committed_networks_know_people_of_this_world(name: str, people: Album):
-    net = networks.load(PRETRAINED / f"{name}.safetensors")
+    net = networks.load(PRETRAINED / name)
     x = sphere.unit_rows(net.embed(people.faces(slice(None), recognition.SIZE_PX)))
     same = people.rows.identity[:, None] == people.rows.identity
     above = np.triu(np.ones_like(same), 1)
@@ -162,7 +164,7 @@ def test_the_committed_inverter_finds_people_from_their_rows():
     x = sphere.unit_rows(generator.recogniser.embed(album.faces(slice(None), recognition.SIZE_PX)))
     z = identity.bounded(album.z)
     cosine = nn.functional.cosine_similarity(generator.invert(x), z)
-    assert cosine.mean() > 0.8 * artifacts.read_json(PRETRAINED / "inverter.json")["cosine"]
+    assert cosine.mean() > 0.8 * artifacts.read_json(PRETRAINED / "inverter" / artifacts.CARD)["cosine"]
     others = nn.functional.cosine_similarity(generator.invert(x), z.roll(1, 0))
     assert cosine.mean() > others.mean() + 0.2
 
@@ -189,8 +191,7 @@ def test_the_two_recognisers_share_nothing():
 
 @pytest.mark.parametrize("name", ["recogniser", "judge", "inverter"])
 def test_the_committed_networks_are_small_and_as_good_as_they_must_be(name: str):
-    file = PRETRAINED / f"{name}.safetensors"
-    assert file.stat().st_size < 3e6
-    tensors, card = artifacts.read_weights(file)
+    assert (PRETRAINED / name / artifacts.WEIGHTS).stat().st_size < 3e6
+    tensors, card = artifacts.read_weights(PRETRAINED / name)
     assert tensors and card["population"] == {"recogniser": "pretrain"}.get(name, name)
     assert name == "inverter" or card["unseen_accuracy"] >= 0.94

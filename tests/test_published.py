@@ -16,18 +16,20 @@ from torch import nn
 
 from stages import benchmarks
 from stages.common import artifacts, params
+from stages.common.errors import InputError
 from stages.protocols import external
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
+from stages.tools import score as score_tool
 from stages.world.album import portraits
 
 SIDE_PX, PEOPLE, EACH, FOLDS = 32, 20, 4, 10
-WEIGHTS, CARD = "data/external/weights/toy.onnx", "data/external/weights/toy.json"
-TOY = {"recogniser": "onnx", "weights": WEIGHTS, "card": CARD}
-JUDGE = {"recogniser": "iresnet", "weights": "data/external/weights/judge.ckpt", "card": CARD}
+WEIGHTS = "data/external/weights/toy/toy.onnx"
+TOY = {"recogniser": "onnx", "network": "external/weights/toy"}
+JUDGE = {"recogniser": "iresnet", "network": "external/weights/judge"}
 OVERRIDES = {
     **TINY, "world.size_px": SIDE_PX, "world.photo_frame_px": 112,
-    "embed": TOY, "audit.judge": JUDGE, "audit.unrelated": {"backend": "set", "path": "data/sets/wild"},
+    "embed": TOY, "audit.judge": JUDGE, "audit.unrelated": {"backend": "set", "path": "sets/wild"},
     "generate.poses.identities": 0, "audit.calibration_identities": 10,
     "baselines.networks": {"toy": TOY, "random": JUDGE},
 }  # fmt: skip
@@ -85,9 +87,12 @@ def made(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     shutil.copytree(chain, folder)
     with working_in(folder):
         write_params(folder, OVERRIDES)
+        for name in ("toy", "judge"):
+            (folder / "data/external/weights" / name).mkdir()
+            nets.write_card(folder / f"data/external/weights/{name}/card.json", colour="bgr")
         nets.export(trained(), Path(WEIGHTS), SIDE_PX)
-        nets.write_card(Path(CARD), colour="bgr")
-        torch.save({"state_dict": {f"model.{k}": v for k, v in nets.adaface().items()}}, JUDGE["weights"])
+        tensors = {f"model.{k}": v for k, v in nets.adaface().items()}
+        torch.save({"state_dict": tensors}, "data/external/weights/judge/judge.ckpt")
         write_benchmark(external.ROOT / "toy")
         cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
         own = external.read(external.found()["toy"])
@@ -95,7 +100,7 @@ def made(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         index = artifacts.read_json("data/benchmarks/index.json")
         few = [protocol for protocol in index["protocols"] if protocol["name"] in ("lfw", "own")]  # saves time
         artifacts.write_json("data/benchmarks/index.json", {"protocols": [*few, entry]})
-        with pytest.raises(ValueError, match="rows of size 20; allowed by generate.backend = 'embedded' .*: 128"):
+        with pytest.raises(ValueError, match="rows of 20; allowed: a network of 128, which generate.backend embedded"):
             run("validate")
         yield folder
 
@@ -157,7 +162,7 @@ def test_its_known_accuracy_comes_out_of_baselines_and_of_score():
     assert scored["toy"]["toy"]["accuracy"]["value"] == pytest.approx(known, abs=1e-6)
     assert scored["toy"]["toy"]["accuracy"]["low"] < known < scored["toy"]["toy"]["accuracy"]["high"]
     assert scored["random"]["toy"]["accuracy"]["value"] < known
-    assert "reports/networks/toy.json" in run("tools.score toy")
+    assert "reports/networks/toy.json" in score_tool.main(["toy"])
     protocols = artifacts.read_json("reports/networks/toy.json")["protocols"]
     for name in ("toy", "toy-centred", "own"):
         assert {key: protocols[name][key] for key in scored["toy"][name]} == scored["toy"][name]
@@ -178,27 +183,22 @@ def test_the_audit_takes_rows_of_its_size_another_judge_and_people_of_a_set():
 
 
 def test_a_set_with_too_few_people_or_rows_of_another_size_is_one_line(made: Path):
-    with pytest.raises(ValueError, match="calibration_identities = 11; allowed: at most 10, those of data/sets/wild"):
+    with pytest.raises(ValueError, match="calibration_identities = 11; allowed: at most 10, those of sets/wild"):
         write_params(made, {**OVERRIDES, "audit.calibration_identities": 11})
         run("validate")
     write_params(made, {**OVERRIDES, "sets.wild.identities": 11, "audit.calibration_identities": 11})
-    with pytest.raises(ValueError, match="at most 10, the people of data/sets/wild who have two images"):
+    with pytest.raises(ValueError, match="at most 10, the people of sets/wild who have two images"):
         run("audit")
-    write_params(made, OVERRIDES | {"embed": TINY_EMBED})
+    write_params(made, OVERRIDES | {"embed": {"recogniser": "embedded", "network": "pretrain/recogniser"}})
     with pytest.raises(ValueError, match="embedding size 20; allowed: 128"):
         run("audit")
     write_params(made, OVERRIDES)
 
 
-TINY_EMBED = {
-    "recogniser": "embedded", "weights": "data/pretrain/recogniser.safetensors", "card": "data/pretrain/recogniser.json"
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("key", ["embed", "audit.judge", "baselines.networks.toy"])
 def test_a_network_that_is_not_there_is_named_before_anything_runs(made: Path, key: str):
-    missing = {**TOY, "weights": "data/external/weights/none.onnx"}
-    write_params(made, {**OVERRIDES, key: missing})
-    with pytest.raises(ValueError, match=f"{key}.weights = 'data/external/weights/none.onnx': no such file or folder"):
+    write_params(made, {**OVERRIDES, key: {**TOY, "network": "external/weights/nobody"}})
+    with pytest.raises(InputError) as error:
         run("validate")
+    assert (error.value.key, error.value.value) == (f"{key}.network", "external/weights/nobody")
     write_params(made, OVERRIDES)

@@ -10,7 +10,7 @@ from tiny import TINY, run, write_params
 
 from stages.common.images import Shards
 
-OWN = {"backend": "folder", "path": "data/external/sets/own", "identities": 2, "images": 2, "seed": 0}
+OWN = {"backend": "folder", "path": "external/sets/own", "identities": 2, "images": 2, "seed": 0}
 
 
 def own_set(folder: Path) -> None:
@@ -40,8 +40,8 @@ def test_a_folder_of_ones_own_is_read_in_the_order_of_names(copy: Path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"path": "data/external/sets/none"}, "data/external/sets/none: no folder of images in it"),
-        ({"identities": 9}, "sets.own.identities = 9; data/external/sets/own holds 3 people"),
+        ({"path": "external/sets/none"}, "data/external/sets/none: no folder of images in it"),
+        ({"identities": 9}, "sets.own.identities = 9; external/sets/own holds 3 people"),
     ],
 )
 def test_a_folder_that_is_not_there_or_too_small_is_refused(copy: Path, change: dict, said: str):
@@ -58,7 +58,7 @@ def test_a_broken_image_and_an_unknown_set_are_refused(copy: Path):
     (copy / "data/external/sets/own/bert/0.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match="bert/0.png: not a readable image"):
         run("sets own")
-    with pytest.raises(ValueError, match="params.yaml: sets.other is missing"):
+    with pytest.raises(ValueError, match="params.yaml: sets.other: missing"):
         run("sets other")
     with pytest.raises(ValueError, match="expected one argument"):
         run("sets")

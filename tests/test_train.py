@@ -109,15 +109,15 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
     assert "2 seeds" in line
     out = Path("data/train/base")
     assert sorted(file.name for file in out.iterdir()) == [
-        "loss.json", "seed-0.json", "seed-0.safetensors", "seed-1.json", "seed-1.safetensors",
+        "loss.json", "seed-0", "seed-1",
     ]  # fmt: skip
     for seed, losses in json.loads((out / "loss.json").read_text()).items():
         assert len(losses) == 10 and losses[-1] < 0.5 * losses[0]
-        model = networks.load(out / f"{seed}.safetensors")
+        model = networks.load(out / seed)
         assert model.embedding_size == 16 and same_person_wins(model) == 1
-    card = artifacts.read_json(out / "seed-1.json")
+    card = artifacts.read_json(out / "seed-1/card.json")
     assert (card["seed"], card["variant"], card["classes"], card["samples"]) == (1, "base", PEOPLE, 960)
-    assert (out / "seed-0.safetensors").read_bytes() != (out / "seed-1.safetensors").read_bytes()
+    assert (out / "seed-0/weights.safetensors").read_bytes() != (out / "seed-1/weights.safetensors").read_bytes()
     assert not list(Path(".scratch").iterdir())
 
 
@@ -128,8 +128,8 @@ def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_e
     )
     samples = replace(toy(), faces=images.resize(toy().faces, 16))
     train.train(samples, cfg, "base", workplace)
-    model = networks.load(workplace / "seed-0.safetensors")
-    assert artifacts.read_json(workplace / "seed-0.json")["blocks"] == [1, 2, 1, 1]
+    model = networks.load(workplace / "seed-0")
+    assert artifacts.read_json(workplace / "seed-0/card.json")["blocks"] == [1, 2, 1, 1]
     assert same_person_wins(model) == 1
     assert sum("se.fc1" in key for key in model.net.state_dict()) == 5 * squeeze_excitation
     assert model.net.get_parameter("features.weight").eq(1).all()
@@ -171,20 +171,20 @@ def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
     torch.set_num_threads(1)  # as stage.run does
     run_main("base", monkeypatch)
     torch.set_num_threads(threads)
-    alone = {file.name: file.read_bytes() for file in Path("data/train/base").iterdir()}
+    alone = {file: file.read_bytes() for file in Path("data/train/base").rglob("*.*")}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "-m", "stages.train", "base"], env=environment, check=True, timeout=120)
-    together = {file.name: file.read_bytes() for file in Path("data/train/base").iterdir()}
+    together = {file: file.read_bytes() for file in Path("data/train/base").rglob("*.*")}
     assert len(alone) == 5 and alone == together
 
 
 def test_a_finished_seed_is_not_trained_again(workplace):
     train.train(toy(), replace(CFG, samples=32, seeds=[0]), "base", workplace)
-    before = (workplace / "seed-0.safetensors").stat().st_mtime_ns
+    before = (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns
     train.train(toy(), replace(CFG, samples=32), "base", workplace)
-    assert (workplace / "seed-0.safetensors").stat().st_mtime_ns == before
-    assert (workplace / "seed-1.safetensors").exists()
+    assert (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns == before
+    assert (workplace / "seed-1/weights.safetensors").exists()
 
 
 def test_the_bar_counts_the_samples_of_all_seeds_and_begins_with_those_that_are_done(workplace, monkeypatch, capsys):
@@ -235,7 +235,7 @@ def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(
     assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
     assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
     train.train(samples, replace(CFG, samples=32, seeds=[0]), "mixed", workplace)
-    assert networks.load(workplace / "seed-0.safetensors").frame.frame_px == 112
+    assert networks.load(workplace / "seed-0").frame.frame_px == 112
 
 
 def truncate(file: Path) -> None:

@@ -4,96 +4,107 @@ import re
 import time
 from collections.abc import Iterator
 from copy import deepcopy
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import ROOT, params, write_params, write_values
+from dvc.utils.hydra import apply_overrides
+from tiny import ROOT, params, working_in, write_params, write_values
 
+from stages.common.errors import ABSENT, InputError
 from stages.common.params import check, read
 from stages.validate import DICTS, SECTIONS, validate
 from stages.validation import networks
 
-PUBLISHED = {
-    "recogniser": "onnx",
-    "weights": "data/external/weights/r50.onnx",
-    "card": "stages/recognisers/cards/insightface.json",
-}
-CASES: list[tuple[str, Any, str]] = [
-    ("pack.alpha", "much", "pack.alpha = 'much'"),
-    ("pack.alpha", float("nan"), "pack.alpha = NaN"),
-    ("pack.alpha", -0.5, "pack.alpha = -0.5"),
-    ("pack.alfa", 0.5, "pack.alfa is not a known key"),
-    ("pack.method", "hyperfaces", "'hyperface', 'code', 'gaussian', 'gallery' or 'random'"),
-    ("gallery.backend", "stylegan", "gallery.backend = 'stylegan'"),
-    ("generate.backend", "arc3face", "generate.backend"),
-    ("generate.sigma", [{"sigma": 0.3, "share": 0.5}], "shares sum to 0.5"),
-    ("generate.depths", [], "generate: depths is empty"),
-    (
-        "generate.backend",
-        "arc2face",
-        "generate.backend = 'arc2face' has no gradients for AttrOP; allowed: embedded, vec2",
-    ),
-    (
-        "embed.recogniser",
-        "onnx",
-        "embed.recogniser = 'onnx' has no gradients for AttrOP; allowed: embedded, iresnet, or",
-    ),
-    ("generate.attributes.steps", 0, "generate.attributes.steps = 0"),
-    ("generate.attributes.min_cosine", 1.5, "generate.attributes.min_cosine = 1.5"),
-    ("generate.poses.yaw_deg", [90], "generate.poses.yaw_deg.0 = 90"),
-    ("generate.poses.identities", 500, "generate.poses.identities = 500 identities; allowed: at most generate.depths"),
-    ("world.size_px", 60, "world.size_px = 60"),
-    ("world.wild_spread", 3.0, "world.wild_spread = 3.0"),
-    ("train.seeds", [0, 0], "seeds = [0, 0]"),
-    ("train.widths", [16], "train.widths"),
-    ("train.blocks", [2, 2], "train.blocks"),
-    ("train.backbone", "resnet", "train.backbone = 'resnet': input should be 'compact' or 'iresnet'"),
-    ("embed.recogniser", "arcface", "embed.recogniser = 'arcface': input should be 'embedded', 'onnx' or 'iresnet'"),
-    ("embed.weights", "", "embed.weights = ''"),
-    ("audit.judge.weights", "data/pretrain/recogniser.safetensors", "embed's own; allowed: another network"),
-    ("audit.judge.colour", "rgb", "audit.judge.colour is not a known key"),
-    ("audit.unrelated", {"backend": "folder", "path": "x"}, "audit.unrelated.backend = 'folder'"),
-    ("audit.unrelated", {"backend": "set", "path": "data/sets/no"}, "allowed for a set: data/sets/wild"),
-    ("audit.unrelated", {"backend": "set", "path": "data/sets/wild"}, "at most 300, those of data/sets/wild"),
-    ("baselines.networks.pixels", PUBLISHED, "baselines.networks.pixels: a baseline or a variant has that name"),
-    ("baselines.networks.wide", PUBLISHED, "baselines.networks.wide: a baseline or a variant has that name"),
-    ("baselines.networks.r50", PUBLISHED | {"weights": "/r50.onnx"}, "allowed: below data/external/weights"),
-    ("baselines.networks.r50", PUBLISHED | {"card": "r50.json"}, "baselines.networks.r50.card = 'r50.json'; allowed"),
-    ("baselines.networks.r 50", PUBLISHED, "baselines.networks.r 50"),
-    ("train.head", None, "train.head = None"),
-    ("evaluate.fars", [0], "evaluate.fars.0"),
-    ("variants.base.width", -3, "variants.base.width = -3"),
-    ("variants.base.width", 5000, "allowed: at most the 420 identities of audit"),
-    ("variants.base.depth", 15, "variants.base.depth = 15; allowed: 1 to 14"),
-    ("variants.base.source", "sets/mild", "variants.base.source = 'sets/mild'"),
-    ("variants.wild.identity_mixup", True, "variants.wild.identity_mixup"),
-    ("variants.identity-mixup.width", 200, "variants.identity-mixup.width = 200"),
-    ("variants.domain-mixup.mix_depth", 0, "variants.domain-mixup.mix_depth = 0"),
-    ("variants.identity-mixup.fewer", "skip", "variants.identity-mixup.fewer = 'skip' with identity_mixup"),
-    ("variants", {}, "variants: expected a mapping"),
-    ("sets.wild.backend", "real", "sets.wild.backend"),
-    ("pack.identities", 100, "generate.depths = 420 identities; allowed: at most pack.identities = 100"),
-    ("benchmarks.identities", 100, "benchmarks.identities = 100"),
-    ("report.contrasts.wide.of", "wid", "report.contrasts.wide.of = 'wid'; allowed: augmented, base, deep, "),
-    ("report.contrasts.wide.against", "bas", "report.contrasts.wide.against = 'bas'; allowed: augmented, base, deep, "),
-    ("report.contrasts.wide.against", "wide", "report.contrasts.wide: against = 'wide' leaves nothing to compare"),
-    ("report.contrasts.gap.minus", "wild", "report.contrasts.gap: minus = 'wild' leaves nothing to compare"),
-    ("report.contrasts.wide.expected", 2, "report.contrasts.wide.expected = 2: input should be -1, 0 or 1"),
-    ("report.contrasts.wide.sign", 1, "report.contrasts.wide.sign is not a known key"),
-    ("packing", {"alpha": 0.5}, "packing is not a known section"),
-    ("pack", [1], "pack: expected a mapping"),
+PUBLISHED = {"recogniser": "onnx", "network": "external/weights/r50"}
+RECOGNISER = "pretrain/recogniser"
+A_PATH = "a path below data"
+LINES = 156  # of params.yaml, at most
+CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key that is named, and what is said of it
+    ("pack.alpha", "much", "pack.alpha", "a valid number"),
+    ("pack.alpha", float("nan"), "pack.alpha", "a finite number"),
+    ("pack.alpha", -0.5, "pack.alpha", "greater than or equal to 0"),
+    ("pack.alfa", 0.5, "pack.alfa", "not a known key; did you mean alpha?"),
+    ("pack.method", "hyperfaces", "pack.method", "'hyperface', 'code', 'gaussian', 'gallery' or 'random'"),
+    ("gallery.backend", "stylegan", "gallery.backend", "'embedded', 'folder' or 'diffusers'"),
+    ("gallery.backend", "folder", "gallery.path", A_PATH),
+    ("gallery.path", "external/sets/mine", "gallery.path", "allowed: none"),
+    ("generate.backend", "arc3face", "generate.backend", "'embedded', 'arc2face' or 'vec2face'"),
+    ("generate.weights", "none", "generate.weights", A_PATH),
+    ("generate.sigma", [{"sigma": 0.3, "share": 0.5}], "generate.sigma", "shares sum to 0.5; allowed: 1"),
+    ("generate.depths", [], "generate.depths", "at least one entry"),
+    ("generate.backend", "arc2face", "generate.backend", "no gradients for AttrOP; allowed: embedded, vec2face, or"),
+    ("embed.recogniser", "onnx", "embed.recogniser", "no gradients for AttrOP; allowed: embedded, iresnet, or"),
+    ("generate.attributes.steps", 0, "generate.attributes.steps", "greater than or equal to 1"),
+    ("generate.attributes.min_cosine", 1.5, "generate.attributes.min_cosine", "less than or equal to 1"),
+    ("generate.poses.yaw_deg", [90], "generate.poses.yaw_deg.0", "less than or equal to 60"),
+    ("generate.poses.identities", 500, "generate.poses.identities", "at most generate.depths = 420"),
+    ("world.size_px", 60, "world.size_px", "a multiple of 16"),
+    ("world.wild_spread", 3.0, "world.wild_spread", "less than or equal to 2"),
+    ("world.detector", "data/external/scrfd.onnx", "world.detector", A_PATH),
+    ("world.detector", "/scrfd.onnx", "world.detector", A_PATH),
+    ("world.detector", "external/../../scrfd.onnx", "world.detector", A_PATH),
+    ("world.detector", "external//scrfd.onnx", "world.detector", A_PATH),
+    ("train.seeds", [0, 0], "train.seeds", "a seed twice"),
+    ("train.batch", 60_000, "train.samples", "at least one batch of 60000"),
+    ("train.widths", [16], "train.widths", "at least 4 items"),
+    ("train.blocks", [2, 2], "train.blocks", "at least 4 items"),
+    ("train.backbone", "resnet", "train.backbone", "input should be 'compact' or 'iresnet'"),
+    ("embed.recogniser", "arcface", "embed.recogniser", "input should be 'embedded', 'onnx' or 'iresnet'"),
+    ("embed.network", "", "embed.network", "at least 1 character"),
+    ("embed.network", "none", "embed.network", A_PATH),
+    ("audit.judge.network", RECOGNISER, "audit.judge.network", "another network than embed's"),
+    ("audit.judge.colour", "rgb", "audit.judge.colour", "not a known key"),
+    ("audit.unrelated", {"backend": "folder", "path": "x"}, "audit.unrelated.backend", "'embedded' or 'set'"),
+    ("audit.unrelated", {"backend": "set", "path": "none"}, "audit.unrelated.path", A_PATH),
+    ("audit.unrelated", {"backend": "set", "path": "sets/no"}, "audit.unrelated.path", "allowed: sets/wild"),
+    ("audit.unrelated", {"backend": "set", "path": "sets/wild"}, "audit.calibration_identities", "at most 300, those"),
+    ("baselines.networks.pixels", PUBLISHED, "baselines.networks.pixels", "a baseline or a variant has that name"),
+    ("baselines.networks.wide", PUBLISHED, "baselines.networks.wide", "a baseline or a variant has that name"),
+    ("baselines.networks.r50", PUBLISHED | {"network": "external/r50"}, "baselines.networks.r50.network", "weights or"),
+    ("train.head", None, "train.head", "'cosface' or 'arcface'"),
+    ("evaluate.fars", [0], "evaluate.fars.0", "greater than or equal to 0.000000001"),
+    ("variants.base.width", -3, "variants.base.width", "greater than or equal to 1"),
+    ("variants.base.width", 5000, "variants.base.width", "1 to 420, what audit has"),
+    ("variants.base.depth", 15, "variants.base.depth", "1 to 14, what audit has"),
+    ("variants.base.source", "sets/mild", "variants.base.source", "allowed: audit, sets/wild"),
+    ("variants.base.mix", "audit", "variants.base.mix", "should match pattern"),
+    ("variants.base.mix", "sets/wild", "variants.base.mix", "mix_width is 0, mix_depth 0"),
+    ("variants.domain-mixup.mix", "none", "variants.domain-mixup.mix", "mix_width is 30, mix_depth 14"),
+    ("variants.domain-mixup.mix", "sets/mild", "variants.domain-mixup.mix", "allowed: sets/wild"),
+    ("variants.domain-mixup.mix_depth", 0, "variants.domain-mixup.mix", "mix_depth 0"),
+    ("variants.domain-mixup.mix_width", 301, "variants.domain-mixup.mix_width", "1 to 300, what sets/wild has"),
+    ("variants.wild.identity_mixup", True, "variants.wild.source", "identity_mixup; allowed: audit"),
+    ("variants.identity-mixup.width", 200, "variants.identity-mixup.width", "one of generate.mixup.identities"),
+    ("variants.identity-mixup.fewer", "skip", "variants.identity-mixup.fewer", "allowed: refuse"),
+    ("variants", {}, "variants", "a mapping of names"),
+    ("sets.wild.backend", "real", "sets.wild.backend", "'embedded', 'folder'"),
+    ("sets.wild.backend", "rec", "sets.wild.path", A_PATH),
+    ("sets.wild.path", "external/sets/mine", "sets.wild.path", "backend is embedded; allowed: none"),
+    ("pack.identities", 100, "generate.depths", "at most pack.identities = 100"),
+    ("benchmarks.identities", 100, "benchmarks.identities", "greater than or equal to 200"),
+    ("report.contrasts.wide.of", "wid", "report.contrasts.wide.of", "allowed: augmented, base, deep, "),
+    ("report.contrasts.wide.against", "bas", "report.contrasts.wide.against", "allowed: augmented, base, deep, "),
+    ("report.contrasts.wide.against", "wide", "report.contrasts.wide.against", "leaves nothing to compare"),
+    ("report.contrasts.gap.minus", "wild", "report.contrasts.gap.minus", "leaves nothing to compare"),
+    ("report.contrasts.wide.expected", 2, "report.contrasts.wide.expected", "input should be -1, 0 or 1"),
+    ("report.contrasts.wide.sign", 1, "report.contrasts.wide.sign", "not a known key"),
+    ("packing", {"alpha": 0.5}, "packing", "not a known section"),
+    ("pack", [1], "pack", "a mapping"),
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "said"), CASES)
-def test_one_line_names_the_key(tmp_path: Path, key: str, value: Any, said: str):
+@pytest.mark.parametrize(("key", "value", "named", "said"), CASES)
+def test_one_line_names_the_key(tmp_path: Path, key: str, value: Any, named: str, said: str):
     write_params(tmp_path, {key: value})
     file = tmp_path / "params.yaml"
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(InputError) as error:
         validate(file)
-    assert said in str(error.value) and str(file) in str(error.value)
-    assert "\n" not in str(error.value)
+    assert error.value.file == str(file) and error.value.key == named
+    assert said in str(error.value) and "\n" not in str(error.value)
+    if key == named and error.value.value is not ABSENT:
+        assert error.value.value == value or value != value
 
 
 def test_a_missing_section_or_key_is_named(tmp_path: Path):
@@ -101,16 +112,16 @@ def test_a_missing_section_or_key_is_named(tmp_path: Path):
     file = tmp_path / "params.yaml"
     text = file.read_text()
     file.write_text(text.replace("learning_rate", "lr"))
-    with pytest.raises(ValueError, match="lr is not a known key|learning_rate is missing"):
+    with pytest.raises(ValueError, match="lr: not a known key|learning_rate: missing"):
         validate(file)
     file.write_text(text.replace("\npack:", "\npacks:"))
-    with pytest.raises(ValueError, match="packs is not a known section"):
+    with pytest.raises(ValueError, match="packs: not a known section"):
         validate(file)
 
 
 def test_what_is_no_mapping_is_refused(tmp_path: Path):
     file = tmp_path / "params.yaml"
-    for text, said in (("- 1\n", "expected a mapping"), ("a: [1\n", "not valid YAML"), ("", "expected a mapping")):
+    for text, said in (("- 1\n", "a mapping"), ("a: [1\n", "not valid YAML"), ("", "a mapping of sections")):
         file.write_text(text)
         with pytest.raises(ValueError, match=said):
             validate(file)
@@ -151,9 +162,9 @@ def test_names_are_single_words_to_a_shell_a_path_and_dvc(tmp_path: Path, sectio
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "an empty file": (b"", "expected a mapping"),
-    "a list": (b"- 1", "expected a mapping"),
-    "a word": (b"pack", "expected a mapping"),
+    "an empty file": (b"", "a mapping of sections"),
+    "a list": (b"- 1", "a mapping of sections"),
+    "a word": (b"pack", "a mapping of sections"),
     "brackets": (b"pack: " + b"[" * 4000 + b"]" * 4000, "nested deeper than 20"),
     "braces": (b"{a: " * 4000, "nested deeper than 20"),
     "dashes": (b"- " * 4000, "nested deeper than 20"),
@@ -178,7 +189,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a key of nothing": (b"pack: {null: 2}", "pack.None is no key"),
     "a key of a list": (b"pack: {? [1, 2] : 3}", "no key"),
     "a key with a line's end": (b'pack: {"a\\nb": 3}', "no key"),
-    "a comment in Latin-1": (b"pack: 1\n# f\xfcr", "line 2 is not UTF-8"),
+    "a comment in Latin-1": (b"pack: 1\n# f\xfcr", "line 2: not UTF-8"),
     "UTF-16": ("pack: 1".encode("utf-16"), "not UTF-8"),
     "NUL": (b"pack: \0", "not valid YAML"),
     "NUL, escaped": (b'pack: "\\0"', "cannot be printed"),
@@ -255,25 +266,29 @@ def test_a_value_of_any_size_is_echoed_in_short(value: Any):
 @pytest.mark.parametrize(
     ("key", "typo", "said"),
     [
-        ("pack.alpha", "aplha", "pack.aplha is not a known key; did you mean alpha?"),
-        ("generate.mixup.images", "image", "generate.mixup.image is not a known key; did you mean images?"),
-        ("generate.attributes.quality.card", "cards", "generate.attributes.quality.cards is not a known key; did you"),
-        ("variants.base.width", "widht", "variants.base.widht is not a known key; did you mean width?"),
-        ("sets.wild.images", "imgs", "sets.wild.imgs is not a known key; did you mean images?"),
+        ("pack.alpha", "aplha", "pack.aplha: not a known key; did you mean alpha?"),
+        ("generate.mixup.images", "image", "generate.mixup.image: not a known key; did you mean images?"),
         (
-            "baselines.networks.judge.card",
-            "crad",
-            "baselines.networks.judge.crad is not a known key; did you mean card?",
+            "generate.attributes.quality.network",
+            "netwrok",
+            "generate.attributes.quality.netwrok: not a known key; did you mean network?",
+        ),
+        ("variants.base.width", "widht", "variants.base.widht: not a known key; did you mean width?"),
+        ("sets.wild.images", "imgs", "sets.wild.imgs: not a known key; did you mean images?"),
+        (
+            "baselines.networks.judge.network",
+            "netwrok",
+            "baselines.networks.judge.netwrok: not a known key; did you mean network?",
         ),
         (
             "audit.capacity.confused",
             "zzz",
-            "audit.capacity.zzz is not a known key; allowed here: false_match_rate, conf",
+            "audit.capacity.zzz: not a known key; allowed here: false_match_rate, conf",
         ),
-        ("pack", "pakc", "pakc is not a known section; did you mean pack?"),
-        ("sets", "set", "set is not a known section; did you mean sets?"),
-        ("train.scale", "x" * 1000, "... is not a known key; allowed here: backbone, fold_stem"),
-        ("pack.alpha", "x" * 1000, "xxx... is not a known key; allowed here: method"),
+        ("pack", "pakc", "pakc: not a known section; did you mean pack?"),
+        ("sets", "set", "set: not a known section; did you mean sets?"),
+        ("train.scale", "x" * 1000, "...: not a known key; allowed here: backbone, fold_stem"),
+        ("pack.alpha", "x" * 1000, "xxx...: not a known key; allowed here: method"),
     ],
 )
 def test_a_typo_is_named_before_what_it_leaves_missing(tmp_path: Path, key: str, typo: str, said: str):
@@ -288,14 +303,45 @@ def test_a_typo_is_named_before_what_it_leaves_missing(tmp_path: Path, key: str,
 
 
 def test_a_code_that_does_not_exist_is_foreseen():
-    card = str(ROOT / "data/pretrain/recogniser.json")  # of size 128
-    values = params({"pack.method": "code", "pack.identities": 33_024, "embed.card": card})
-    networks.check(Path("params.yaml"), values)
-    values["pack"]["identities"] += 1
-    with pytest.raises(ValueError, match="params.yaml: pack.identities = 33025; allowed .* at most 33024"):
-        networks.check(Path("params.yaml"), values)
+    values = params({"pack.method": "code", "pack.identities": 33_024})
+    with working_in(ROOT):
+        networks.check(Path("params.yaml"), values)  # pretrain/recogniser is of size 128
+        values["pack"]["identities"] += 1
+        with pytest.raises(InputError) as error:
+            networks.check(Path("params.yaml"), values)
+    found = error.value
+    assert (found.file, found.key, found.value) == ("params.yaml", "pack.identities", 33_025)
+    assert found.allowed == "at most 33024"
 
 
 def test_a_typo_in_a_list_is_named_too(tmp_path: Path):
     write_params(tmp_path, {"generate.depths": [{"identities": 420, "image": 42}]})
-    assert "generate.depths.0.image is not a known key; did you mean images?" in refusal(tmp_path / "params.yaml")
+    assert "generate.depths.0.image: not a known key; did you mean images?" in refusal(tmp_path / "params.yaml")
+
+
+def test_params_yaml_is_one_screen():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    assert len(lines) <= LINES and max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("section", [*SECTIONS, *DICTS])
+def test_dvc_writes_a_changed_value_and_leaves_the_other_lines_alone(tmp_path: Path, section: str):
+    """As `dvc exp run -S` and `--queue` do, with DVC's own function."""
+    before = (ROOT / "params.yaml").read_text()
+    file = tmp_path / "params.yaml"
+    values = read(ROOT / "params.yaml")[section]
+    for key in numbers(values, section):
+        file.write_text(before)
+        apply_overrides(str(file), [f"{key}=7"])
+        lines = zip_longest(before.split("\n"), file.read_text().split("\n"))
+        changed = [new for old, new in lines if old != new]
+        assert len(changed) == 1 and "7" in changed[0], key
+
+
+def numbers(node: dict[str, Any], path: str) -> Iterator[str]:
+    """Yield the dotted keys of the numbers of a section."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{path}.{key}")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{path}.{key}"

@@ -20,9 +20,7 @@ from stages.common.images import Shards, write_shard
 from stages.formats import index_within
 from stages.settings.variants import Variants
 
-PLAIN = Variants(
-    source="sets/a", width=3, depth=2, identity_mixup=False, augment=False, mix="sets/b", mix_width=0, mix_depth=0
-)
+PLAIN = Variants(source="sets/a", mix="none", width=3, depth=2)
 
 
 def write_set(name: str, who: list[int], prefix: str = "faces", **more: Any) -> None:
@@ -63,7 +61,7 @@ def test_classes_of_the_mix_follow_those_of_the_source(augment: bool, tmp_path: 
     monkeypatch.chdir(tmp_path)
     write_set("sets/a", [0, 0, 1, 1, 2, 2])
     write_set("sets/b", [0, 1, 0, 1, 2, 2])
-    found = variants.manifest(replace(PLAIN, mix_width=2, mix_depth=1, augment=augment), "x")
+    found = variants.manifest(replace(PLAIN, mix="sets/b", mix_width=2, mix_depth=1, augment=augment), "x")
     assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and labels(found, "mix").tolist() == [3, 4]
     assert found["label_b"].equals(found["label_a"])
     about = json.loads(found.schema.metadata[b"variant"])
@@ -187,7 +185,7 @@ def long_tail(folder: Path, **changes: object) -> Path:
     images = [bytes([person]) for person in who]
     about = {"identity": who, "index": np.arange(len(who)), "seed": np.arange(len(who)), "domain": "external"}
     write_shard(folder / "data/sets/tail/faces-00000.arrow", images, **about)
-    entry = {"source": "sets/tail", "mix": "sets/tail", "width": 3, "depth": 2, "fewer": "skip", "mix_width": 0}
+    entry = {"source": "sets/tail", "width": 3, "depth": 2, "fewer": "skip"}
     write_params(folder, {**TINY, "variants.tail": {**TINY["variants"]["wild"], **entry, **changes}})
     return folder
 
@@ -206,7 +204,7 @@ def test_people_with_too_few_images_are_skipped_where_one_asks_for_it(tmp_path: 
         assert shown(tmp_path) == {0: [1, 1], 1: [3, 3], 2: [4, 4]}
         table = manifest(tmp_path, "tail")
         assert table["label_a"].equals(table["label_b"])
-    with working_in(long_tail(tmp_path, depth=3, width=2, mix_width=3, mix_depth=2)):
+    with working_in(long_tail(tmp_path, depth=3, width=2, mix="sets/tail", mix_width=3, mix_depth=2)):
         assert "2 + 3 identities, 5 skipped" in run("variants tail")
         assert shown(tmp_path) == {0: [1] * 3, 1: [4] * 3}
         assert shown(tmp_path, "mix") == {2: [1, 1], 3: [3, 3], 4: [4, 4]}

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import cv2
@@ -23,12 +24,13 @@ from stages.common.params import read
 ROOT = Path(__file__).parent.parent
 # of DVC or a stage in a process of its own
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"}
+BASE = {"source": "audit", "mix": "none", "width": 10, "depth": 3}
 TINY: dict[str, Any] = {
     "world.size_px": 16,
     "pretrain": {
-        "identities": 40, "images": 4, "epochs": 4, "judge_epochs": 4, "unseen_identities": 20,
-        "inverter_identities": 128, "inverter_epochs": 10, "pose_faces": 128, "pose_epochs": 4,
-        "wild_spread": 0.4, "studio_spread": 0.3, "learning_rate": 0.0025, "seed": 0,
+        "people": {"recognisers": 40, "unseen": 20, "inverter": 128, "pose": 128}, "images": 4,
+        "epochs": {"recogniser": 4, "judge": 4, "inverter": 10, "pose": 4},
+        "spread": {"studio": 0.3, "wild": 0.4}, "learning_rate": 0.0025, "seed": 0,
     },
     "gallery.identities": 40,
     "pack.identities": 12,
@@ -44,16 +46,12 @@ TINY: dict[str, Any] = {
     "sets.wild.identities": 10,
     "sets.wild.images": 3,
     "variants": {
-        name: {"source": source, "width": width, "depth": depth, "identity_mixup": mixed, "augment": augment,
-               "mix": mix, "mix_width": mix_width, "mix_depth": mix_width, "fewer": "refuse"}
-        for name, source, width, depth, mixed, augment, mix, mix_width in [
-            ("base", "audit", 10, 3, False, False, "audit", 0),
-            ("wide", "audit", 12, 2, False, False, "audit", 0),
-            ("deep", "audit", 4, 6, False, False, "audit", 0),
-            ("identity-mixup", "audit", 10, 3, True, False, "audit", 0),
-            ("domain-mixup", "audit", 10, 3, False, False, "sets/wild", 2),
-            ("wild", "sets/wild", 10, 3, False, True, "sets/wild", 0),
-        ]
+        "base": BASE,
+        "wide": {**BASE, "width": 12, "depth": 2},
+        "deep": {**BASE, "width": 4, "depth": 6},
+        "identity-mixup": {**BASE, "identity_mixup": True},
+        "domain-mixup": {**BASE, "mix": "sets/wild", "mix_width": 2, "mix_depth": 2},
+        "wild": {**BASE, "source": "sets/wild", "augment": True},
     },
     "train.samples": 128,
     "train.widths": [16, 16, 16, 16],
@@ -61,7 +59,7 @@ TINY: dict[str, Any] = {
     "train.seeds": [0, 1],
     "evaluate.replicates": 20,
     "report": {
-        "sheet_identities": 1, "sheet_images": 3, "map_identities": 3, "map_images": 3,
+        "sheet": {"identities": 1, "images": 3}, "map": {"identities": 3, "images": 3},
         "contrasts": {
             "gap": {"of": "wild", "against": "base", "on": "wild", "minus": "syn-lfw", "expected": 1},
             "wide": {"of": "wide", "against": "base", "on": "wild", "expected": 1},
@@ -123,6 +121,15 @@ def working_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+@contextmanager
+def data_at(folder: Path) -> Iterator[None]:
+    """Work where data/ is this folder, so that what lies there has a path of params.yaml."""
+    with TemporaryDirectory() as root:
+        Path(root, "data").symlink_to(folder)
+        with working_in(Path(root)):
+            yield
 
 
 def run(stage: str) -> str:

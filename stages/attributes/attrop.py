@@ -10,9 +10,9 @@ from stages.attributes import critic, record
 from stages.attributes.critic import Critic
 from stages.attributes.descent import ACCEPTED, Target, descend
 from stages.common import artifacts, ranks, shards
+from stages.common.params import Network
 from stages.common.shards import Provenance
 from stages.generators import Differentiable, Generator
-from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 
 
@@ -73,7 +73,7 @@ class AttrOP:
         return both[:, : condition.shape[1]], both[:, condition.shape[1] :]
 
 
-def load(generator: Generator, cfg: Generate, rows_by: Embed, folder: Path) -> AttrOP:
+def load(generator: Generator, cfg: Generate, rows_by: Network, folder: Path) -> AttrOP:
     """Return AttrOP on a generator of rows by the recogniser of section `embed`; ValueError when it cannot be done."""
     assert isinstance(generator, Differentiable)  # `validate` refuses other backends
     return AttrOP(generator, critic.load(cfg.attributes, rows_by), cfg, folder)

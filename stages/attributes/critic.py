@@ -10,7 +10,6 @@ from stages.attributes import pose
 from stages.attributes.pose import PoseNetwork
 from stages.common import recognisers
 from stages.common.params import Network
-from stages.settings.embed import Embed
 from stages.settings.generate import Attributes
 
 IDENTITY_WEIGHT = 100.0  # of 1 - cosine, beside one of feature norm and one degree: the official loop's
@@ -63,15 +62,13 @@ def loss(seen: Seen, asked_deg: Tensor | None, min_norm: float) -> Tensor:
     return total if asked_deg is None else total + (seen.pose_deg - asked_deg).abs().sum(1)
 
 
-def load(cfg: Attributes, rows: Embed) -> Critic:
+def load(cfg: Attributes, rows: Network) -> Critic:
     """Return the critic of rows that the recogniser of section `embed` made; ValueError when a network is missing."""
-    quality = cfg.quality
-    same = (quality.recogniser, quality.weights, quality.card) == (rows.recogniser, rows.weights, rows.card)
     recogniser = _features(rows)
-    return Critic(recogniser, recogniser if same else _features(quality), pose.load())
+    return Critic(recogniser, recogniser if cfg.quality == rows else _features(cfg.quality), pose.load())
 
 
-def _features(network: Embed | Network) -> Features:
-    found = recognisers.load(network.recogniser, network.weights, network.card)
+def _features(network: Network) -> Features:
+    found = recognisers.load(network)
     assert isinstance(found, Features)  # `validate` refuses other backends
     return found

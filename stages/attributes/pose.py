@@ -6,7 +6,7 @@ from torch import Tensor
 
 from stages.common import artifacts, networks
 
-WEIGHTS = Path("data/pretrain/pose.safetensors")
+NETWORK = Path("data/pretrain/pose")
 
 
 class PoseNetwork:
@@ -23,7 +23,7 @@ class PoseNetwork:
 
 def load() -> PoseNetwork:
     """Return the pose network of data/pretrain; raises ValueError when it is missing or no pose network."""
-    net, card = networks.load(WEIGHTS), artifacts.read_json(WEIGHTS.with_suffix(".json"))
+    net, card = networks.load(NETWORK), artifacts.read_json(NETWORK / artifacts.CARD)
     if net.embedding_size != 2 or "unit_deg" not in card:
-        raise ValueError(f"{WEIGHTS}: not a pose network; allowed: two outputs, and unit_deg on the card")
+        raise ValueError(f"{NETWORK}: not a pose network; allowed: two outputs, and unit_deg on the card")
     return PoseNetwork(net, card["unit_deg"])

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from stages.common import sphere, stage
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
+from stages.common.params import below_data
 from stages.settings.audit import Audit
 from stages.settings.world import World
 from stages.world.album import portraits
@@ -71,7 +72,7 @@ def unrelated_people(cfg: Audit, world: World) -> People:
         album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.studio_spread)
         about = album.rows
         return People(about.identity, about.index, lambda part: album.faces(part, world.size_px), about.frame_px)
-    shards = Shards(cfg.unrelated.path)
+    shards = Shards(below_data(cfg.unrelated.path))
     who = shards.column("identity")
     several = [np.flatnonzero(who == i)[:CALIBRATION_IMAGES] for i, n in enumerate(np.bincount(who)) if n > 1]
     if len(several) < count:

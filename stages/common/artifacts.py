@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from stages.common.errors import InputError
+
+CARD, WEIGHTS = "card.json", "weights.safetensors"  # of a network; weights that are not ours have other names
 UNIT_TOLERANCE = 1e-3
 TEMPORARY = ".tmp-"  # begins the name of what is being written, the writer's process number follows
 JSON_BYTES = 1 << 24  # at most: parsed, a byte can take thirty
@@ -185,39 +188,47 @@ def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.n
     return x, norms
 
 
-def write_weights(file: str | Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-    """Write torch tensors as safetensors in float16 and, beside them, the JSON card with the file's sha256."""
+def write_weights(network: str | Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """Write the folder of a network: torch tensors as safetensors in float16, and the JSON card with their sha256."""
     import torch
     from safetensors.torch import save_file
 
-    file = Path(file)
     half = {k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in tensors.items()}
     assert all(torch.isfinite(v).all() for v in half.values()), "weights beyond the range of float16"
-    with output_file(file) as fresh:
-        save_file(half, fresh)
-        fresh.chmod(0o644)  # safetensors writes 0600
-    write_json(file.with_suffix(".json"), {**card, "sha256": digest(file)})
+    with output_folder(network) as fresh:
+        save_file(half, fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors writes 0600
+        write_json(fresh / CARD, {**card, "sha256": digest(fresh / WEIGHTS)})
 
 
-def read_weights(file: str | Path, card_file: str | Path | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return (tensors in float32, card) of a safetensors file; raises ValueError on any disagreement.
-
-    card_file: where the card lies, beside the file of weights unless told otherwise.
-    """
+def read_weights(network: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return (tensors in float32, card) of a network of ours; raises ValueError when weights and card disagree."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    file = existing(file)
-    card_file = Path(card_file or file.with_suffix(".json"))
-    card = read_json(card_file)
-    if not isinstance(card, dict) or digest(file) != card.get("sha256"):
-        raise ValueError(f"{file}: sha256 differs from its card {card_file.name}")
+    file, card = existing(Path(network, WEIGHTS)), read_mapping(Path(network, CARD))
+    if digest(file) != card.get("sha256"):
+        raise InputError(file, f"sha256 differs from the one in {CARD}")
     try:
         tensors = load_file(file)
     except SafetensorError as error:
         raise ValueError(f"{file}: not a readable safetensors file: {brief(error)}") from error
     return {k: v.to(torch.float32) if v.is_floating_point() else v for k, v in tensors.items()}, card
+
+
+def weights_of(network: str | Path, *suffixes: str) -> Path:
+    """Return the one file with one of these suffixes in the folder of a network trained elsewhere.
+
+    Raises InputError when there are none or several, or no card beside it.
+    """
+    found = [file for file in Path(network).glob("[!.]*") if file.suffix in suffixes and file.is_file()]
+    if len(found) != 1:
+        allowed = f"a folder with one {' or '.join(suffixes)}, and {CARD}"
+        raise InputError(network, f"{len(found)} files of weights", allowed=allowed)
+    if not Path(network, CARD).is_file():
+        raise InputError(Path(network, CARD), "no such file", allowed="one of stages/recognisers/cards, copied to it")
+    return found[0]
 
 
 def brief(value: object, width: int = 120) -> str:

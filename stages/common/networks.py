@@ -1,4 +1,4 @@
-"""What turns faces into embeddings: the contract, and the networks of our own, safetensors beside a JSON card."""
+"""What turns faces into embeddings: the contract, and the networks of our own."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -88,21 +88,21 @@ def build(card: Mapping[str, Any]) -> nn.Module:
     return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **chosen)
 
 
-def save(file: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:
-    """Write a network and its card: architecture, widths, embedding_size, size_px, colour; others are kept too."""
+def save(network: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:
+    """Write the folder of a network with its card: architecture, widths, embedding_size, size_px, colour and more."""
     tensors = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-    artifacts.write_weights(file, tensors, {**card, "standardise": "per image, over all colours"})
+    artifacts.write_weights(network, tensors, {**card, "standardise": "per image, over all colours"})
 
 
-def load(file: str | Path, card_file: str | Path | None = None) -> Embedded:
-    """Return the recogniser in `file`; raises ValueError when file and card do not fit each other."""
-    tensors, card = artifacts.read_weights(file, card_file)
+def load(network: str | Path) -> Embedded:
+    """Return the recogniser in a folder; raises ValueError when its weights and its card do not fit each other."""
+    tensors, card = artifacts.read_weights(network)
     try:
         net = build(card)
         missing, unexpected = net.load_state_dict(tensors, strict=False)
     except (KeyError, ModuleNotFoundError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{file}: weights and card do not fit: {' '.join(str(error).split())[:200]}") from error
+        raise ValueError(f"{network}: weights and card do not fit: {' '.join(str(error).split())[:200]}") from error
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:
-        raise ValueError(f"{file}: missing tensors {missing}, unexpected {unexpected}")
+        raise ValueError(f"{network}: missing tensors {missing}, unexpected {unexpected}")
     return Embedded(net, card)

@@ -14,15 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.composer import Composer
 from ruamel.yaml.error import MarkedYAMLError
 
-from stages.common.errors import shown
+from stages.common.errors import ABSENT, InputError, shown
 
-FILE = Path("params.yaml")
+FILE, DATA = Path("params.yaml"), Path("data")
 T = TypeVar("T")
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 300_000, 20_000, 20  # of a params.yaml, its aliases resolved
 MAX_IMAGES = 2**31 - 1  # of one set: their numbers are int32
@@ -37,9 +37,39 @@ LearningRate = Annotated[float, Field(ge=1e-9, le=1)]
 SizePx = Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # in a shell, in a path and for DVC it is one word
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-Source = Annotated[str, Field(pattern=f"^(audit|sets/{NAME})$")]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
 Recogniser = Literal["embedded", "onnx", "iresnet"]
+NONE = "none"  # a path that leads nowhere: data/none is in git, so that DVC finds it
+A_PATH = "a path below data, such as external/sets/mine"
+
+
+def _below_data(path: str) -> str:
+    parts = path.split("/")
+    if parts[0] in ("", "data") or not {"", ".", ".."}.isdisjoint(parts):
+        raise InputError(None, value=path, allowed=A_PATH)
+    return path
+
+
+def _given(path: str) -> str:
+    if path == NONE:
+        raise InputError(None, value=path, allowed=A_PATH)
+    return path
+
+
+PathOrNone = Annotated[Text, AfterValidator(_below_data)]
+DataPath = Annotated[PathOrNone, AfterValidator(_given)]
+
+
+def below_data(path: str) -> Path:
+    """Return where a path of params.yaml lies."""
+    return DATA / path
+
+
+def check_path(backend: str, path: str) -> None:
+    """Raise InputError when a backend that reads files has no path, or `embedded`, which reads none, has one."""
+    if (backend == "embedded") != (path == NONE):
+        allowed = A_PATH if path == NONE else NONE
+        raise InputError(None, f"backend is {backend}", key="path", value=path, allowed=allowed)
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -51,46 +81,50 @@ def settings(cls: type[T]) -> type[T]:
 
 @settings
 class Network:
-    """A recogniser: its backend, its file of weights, and its card.
+    """A recogniser: its backend, and the folder below data with its weights and its card.
 
-    The card is a JSON file that says how the network wants its faces: colour order, mean, standard deviation.
+    The card, card.json, says how the network wants its faces: colour order, mean, standard deviation.
     """
 
     recogniser: Recogniser
-    weights: Text
-    card: Text
+    network: DataPath
+
+    @property
+    def folder(self) -> Path:
+        """Return where the network lies."""
+        return below_data(self.network)
 
 
 def read(file: Path | None = None) -> dict[str, Any]:
     """Return the whole of params.yaml as plain values, parsed as DVC parses it (YAML 1.2).
 
-    Raises ValueError when the file is missing, is not YAML or is not a mapping.
+    Raises InputError when the file is missing, is not YAML or is not a mapping.
     """
     file = file or FILE
     if not file.is_file():
-        raise ValueError(f"{file}: no such file; run from the repository's root")
+        raise InputError(file, "no such file", allowed="the root of the repository as working directory")
     if file.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{file}: {file.stat().st_size} bytes; allowed: at most {MAX_BYTES}")
+        raise InputError(file, f"{file.stat().st_size} bytes", allowed=f"at most {MAX_BYTES}")
     try:
         text = (_pinned.get(file) or file.read_bytes()).decode()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{file}: line {line} is not UTF-8; allowed: a file saved as UTF-8") from error
+        raise InputError(file, "not UTF-8", key=f"line {line}", allowed="a file saved as UTF-8") from error
     try:
         values = deepcopy(_parsed(text))
     except MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{file}: not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
+        raise InputError(file, f"not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # the parser's own ways to say that a value does not suit its tag, such as `!!int x`
-        raise ValueError(f"{file}: not valid YAML: {shown(str(error).strip())[1:-1]}") from error
+        raise InputError(file, f"not valid YAML: {shown(str(error).strip())[1:-1]}") from error
     if not isinstance(values, dict):
-        raise ValueError(f"{file}: expected a mapping of sections, got {type(values).__name__}")
+        raise InputError(file, f"holds a {type(values).__name__}", allowed="a mapping of sections")
     for count, (key, problem) in enumerate(_odd(values)):
         if problem:
-            raise ValueError(f"{file}: {key}{problem}; allowed: text, numbers, true and false, lists and mappings")
+            raise InputError(file, f"{key}{problem}", allowed="text, numbers, true and false, lists and mappings")
         if count > MAX_VALUES:
-            raise ValueError(f"{file}: more than {MAX_VALUES} values, aliases resolved")
+            raise InputError(file, f"more than {MAX_VALUES} values, aliases resolved")
     return values
 
 
@@ -165,13 +199,11 @@ def joined(path: Iterable[Any]) -> str:
     return ".".join(part if len(part) <= 64 else f"{part[:61]}..." for part in map(str, path))
 
 
-def check_name(key: str, name: object) -> str:
-    """Return a name that becomes part of stages, folders and commands; raises ValueError when it is not safe there."""
+def check_name(key: str, name: object, file: Path | None = None) -> str:
+    """Return a name that becomes part of stages, folders and commands; raises InputError when it is not safe there."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
-        raise ValueError(
-            f"{key}: {shown(name)} is a bad name; allowed: ASCII letters, digits, _ and -, the first"
-            " a letter or digit, at most 64"
-        )
+        allowed = "ASCII letters, digits, _ and -, the first a letter or digit, at most 64"
+        raise InputError(file, f"{shown(name)} is a bad name", key=key, allowed=allowed)
     return name
 
 
@@ -187,13 +219,13 @@ def nearest(key: str, known: Iterable[str]) -> str:
 def load(section: str, cls: type[T], file: Path | None = None) -> T:
     """Return one section of params.yaml, e.g. `pack` or `variants.base`, as the dataclass `cls`.
 
-    Raises ValueError with one line that names the file, the key, the value and what is allowed.
+    Raises InputError with one line that names the file, the key, the value and what is allowed.
     """
     file = file or FILE
     node: Any = read(file)
     for part in section.split("."):
         if not isinstance(node, dict) or part not in node:
-            raise ValueError(f"{file}: {section} is missing")
+            raise InputError(file, "missing", key=section)
         node = node[part]
     return check(section, node, cls, file)
 
@@ -201,30 +233,33 @@ def load(section: str, cls: type[T], file: Path | None = None) -> T:
 def check(section: str, node: Any, cls: type[T], file: Path | None = None) -> T:
     """Validate the plain value `node` of `section` against the dataclass `cls`; errors as in `load`."""
     if not isinstance(node, dict):
-        raise ValueError(f"{file or FILE}: {section}: expected a mapping of keys, got {shown(node)}")
+        raise InputError(file or FILE, key=section, value=node, allowed="a mapping of keys")
     try:
         # as JSON: there strict mode takes mappings for dataclasses and ints for floats, and converts nothing else
         return TypeAdapter(cls).validate_json(json.dumps(node))
     except ValidationError as error:
         # a mistyped key is missing as well, and what was typed says more
         first = min(error.errors(), key=lambda found: found["type"] not in UNKNOWN)
-        raise ValueError(f"{file or FILE}: {_line(section, first, cls)}") from error
+        raise _refusal(file or FILE, section, first, cls) from error
 
 
 UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 
 
-def _line(section: str, error: Any, cls: type) -> str:
-    path = [part for part in error["loc"] if part != cls.__name__]
-    key = f"{section}.{joined(path)}" if path else section
+def _refusal(file: Path, section: str, error: Any, cls: type) -> InputError:
+    path = [part for part in error["loc"] if part not in (cls.__name__, "[key]")]
+    key = joined([section, *path])
     if error["type"] == "missing":
-        return f"{key} is missing"
+        return InputError(file, "missing", key=key)
     if error["type"] in UNKNOWN:
-        return f"{key} is not a known key; {nearest(str(path[-1]), _fields(cls, path[:-1]))}"
-    if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
-    value = error.get("input")
-    return f"{key} = {'NaN' if value != value else shown(value)}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return InputError(file, f"not a known key; {nearest(str(path[-1]), _fields(cls, path[:-1]))}", key=key)
+    found = error["ctx"]["error"] if error["type"] == "value_error" else None
+    if isinstance(found, InputError):
+        key = f"{key}.{found.key}" if found.key else key
+        return InputError(file, found.problem, key=key, value=found.value, allowed=found.allowed)
+    if found:
+        return InputError(file, str(found), key=key)
+    return InputError(file, f"{error['msg'][0].lower()}{error['msg'][1:]}", key=key, value=error.get("input", ABSENT))
 
 
 def _fields(cls: Any, path: Iterable[Any]) -> list[str]:

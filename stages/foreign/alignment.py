@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from stages.common import devices
+from stages.common.errors import InputError
 from stages.common.images import Shards
+from stages.common.params import NONE, below_data
 from stages.foreign import graphs, photographs, pretrained
 from stages.foreign.photographs import TEMPLATE_PX
 from stages.settings.world import World
@@ -123,17 +125,14 @@ def fixed_crops(folder: str | Path) -> str:
 
 def load(world: World) -> Aligner:
     """Return the aligner of `world`; raises ValueError when its detector cannot be used."""
-    file = Path(world.detector)
-    detector = _detector(file) if file.suffix == ".onnx" else None
+    detector = None if world.detector == NONE else _detector(below_data(world.detector))
     return Aligner(world.size_px, world.photo_frame_px, detector)
 
 
 def _detector(file: Path) -> Any:
     _, scrfd = (pretrained.library(name, "align") for name in ("onnxruntime", "insightface.model_zoo.scrfd"))
     if not file.is_file():
-        raise ValueError(
-            f"world.detector = '{file}': no such file; allowed: an .onnx detector, or another file for none"
-        )
+        raise InputError(file, "no such file", key="world.detector", allowed="an .onnx detector, or none")
     graphs.loaded(file)
     try:
         session = graphs.session(file, devices.providers())

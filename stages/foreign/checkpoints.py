@@ -39,6 +39,7 @@ STORAGE = re.compile(r"torch\.(\w+)Storage$")
 BYTES = {"Double": 8, "Long": 8, "ComplexDouble": 16, "ComplexFloat": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2,
          "Short": 2}  # fmt: skip  # of a number; of others one
 PROGRAM = ("constants.pkl", "code/")  # members that TorchScript has and torch.save does not
+SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 ZIP = b"PK\x03\x04"  # how a zip begins
 LEGACY_PICKLES = 5  # a magic number, a version, the system, what was saved, the storages that follow
 

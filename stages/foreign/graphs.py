@@ -66,22 +66,6 @@ def library(name: str) -> Any:
         raise ValueError(f"{name} is not installed; pip install -e '.[published]' brings it") from error
 
 
-def whole(weights: str | Path) -> Path:
-    """Return the graph that `weights` names: a file, or a folder with one graph and what lies beside it.
-
-    Raises ValueError when the folder has none or several.
-    """
-    path = Path(weights)
-    if not path.is_dir():
-        return path
-    found = sorted(path.glob("*.onnx"))
-    if len(found) != 1:
-        raise ValueError(
-            f"{path}: {len(found)} .onnx files; allowed: one, and the files beside it that hold its weights"
-        )
-    return found[0]
-
-
 def header(file: Path) -> dict[str, Any]:
     """Return, without running a graph, `beside`, the files of its weights, and `embedding_size`, None where it is free.
 

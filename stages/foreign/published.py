@@ -72,14 +72,10 @@ class Card:
             raise ValueError(f"{weights}: sha256 differs from the one in its card; allowed: {self.sha256}")
 
 
-def read(weights: str | Path, file: str | Path) -> Card:
-    """Return the card of a file of weights; raises ValueError when either is missing, or the card is broken."""
-    for path in (weights, file):
-        if not Path(path).is_file():
-            raise ValueError(
-                f"{path}: no such file; allowed: weights of your own, and a card of stages/recognisers/cards"
-            )
-    return params.check("card", artifacts.read_json(file), Card, Path(file))
+def read(network: str | Path) -> Card:
+    """Return the card of a network; raises ValueError when it is missing or broken."""
+    file = Path(network, artifacts.CARD)
+    return params.check("card", artifacts.read_json(file), Card, file)
 
 
 class Published:

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from stages.common import artifacts, devices, ranks, shards
+from stages.common.params import below_data
 from stages.common.shards import Drawn, Provenance
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
@@ -55,7 +56,7 @@ def load(cfg: Gallery, world: World) -> Unconditional:
     who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
     seeds = shards.image_seeds("gallery-diffusers", cfg.seed, who, first)
     rows = Provenance("diffusers", who, first, seeds, frame_px=world.photo_frame_px)
-    return Unconditional(_pipeline(Path(cfg.path)), rows, alignment.load(world), cfg.diffusion)
+    return Unconditional(_pipeline(below_data(cfg.path)), rows, alignment.load(world), cfg.diffusion)
 
 
 def _pipeline(folder: Path) -> Any:

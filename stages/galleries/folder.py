@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, shards
+from stages.common import images, params, shards
+from stages.common.errors import InputError
+from stages.common.params import below_data
 from stages.common.shards import Drawn, Provenance
 from stages.foreign import alignment, photographs
 from stages.foreign.alignment import Aligner
@@ -53,9 +55,11 @@ def in_turns(root: Path, files: list[Path]) -> list[Path]:
 
 def load(cfg: Gallery, world: World) -> Folder:
     """Return the first `identities` images; raises ValueError when there are fewer."""
-    root = Path(cfg.path)
+    root = below_data(cfg.path)
     if not root.is_dir():
-        raise ValueError(f"params.yaml: gallery.path = {cfg.path!r}: no such folder; allowed: a folder of images")
+        raise InputError(
+            params.FILE, "no such folder", key="gallery.path", value=cfg.path, allowed="a folder of images"
+        )
     found = layouts.found(root, layouts.IMAGES)
     files = in_turns(root, found.files)
     if len(files) < cfg.identities:

@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from stages.common import devices, ranks, sphere
+from stages.common.params import below_data
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
 from stages.settings.generate import Diffusion, Generate
@@ -137,7 +138,7 @@ class Arc2Face:
 
 def load(cfg: Generate, world: World) -> Arc2Face:
     """Return the generator of a folder of weights; raises ValueError when a file is missing or does not fit."""
-    folder, diffusers, transformers = Path(cfg.weights), *map(pretrained.library, ("diffusers", "transformers"))
+    folder, diffusers, transformers = below_data(cfg.weights), *map(pretrained.library, ("diffusers", "transformers"))
     for file in (*FILES, *([LORA] if cfg.diffusion.lcm else [])):
         if not (folder / file).is_file():
             raise ValueError(f"{folder / file}: no such file; generate.weights = {cfg.weights!r} lacks it")

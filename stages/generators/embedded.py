@@ -5,14 +5,13 @@ in units of POSE_DEG, in place of those of the seed's style. This deviates from 
 pose belongs to the style, and so AttrOP moves the style's pose beside the person.
 """
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from stages.backbones.inverter import Inverter
 from stages.common import artifacts, images, networks
+from stages.common.params import below_data
 from stages.settings.generate import Generate
 from stages.settings.world import World
 from stages.world import identity, render, style
@@ -114,13 +113,13 @@ class EmbeddedGenerator:
 
 def load(cfg: Generate, world: World) -> EmbeddedGenerator:
     """Return the generator of the pretrained networks; raises ValueError when a file is missing or does not fit."""
-    recogniser = networks.load(Path(cfg.weights) / "recogniser.safetensors")
-    file = Path(cfg.weights) / "inverter.safetensors"
-    tensors, card = artifacts.read_weights(file)
+    recogniser = networks.load(below_data(cfg.weights) / "recogniser")
+    network = below_data(cfg.weights) / "inverter"
+    tensors, card = artifacts.read_weights(network)
     try:
         inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
         inverter.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise ValueError(f"{file}: not the inverter of this face world: {reason}") from error
+        raise ValueError(f"{network}: not the inverter of this face world: {reason}") from error
     return EmbeddedGenerator(recogniser, inverter, world.size_px, world.studio_spread, cfg.refine_steps)

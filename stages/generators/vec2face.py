@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stages.backbones.vec2face import SIDE_PX, TOKENS, Vec2Face
 from stages.common import artifacts, devices, images
+from stages.common.params import below_data
 from stages.foreign import checkpoints
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -118,7 +119,7 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 def load(cfg: Generate, world: World) -> Vec2FaceGenerator:
     """Load `vec2face_generator.pth` of the folder; raises ValueError when it is missing, carries code or differs."""
-    file = artifacts.existing(Path(cfg.weights) / FILE)
+    file = artifacts.existing(below_data(cfg.weights) / FILE)
     state = _state(file)
     try:
         return Vec2FaceGenerator(network(state), world, file)

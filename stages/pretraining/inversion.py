@@ -23,14 +23,14 @@ HELD_OUT = 0.05  # share of the people on whom the fit is reported
 
 
 def train(cfg: Pretrain, folder: Path) -> None:
-    """Render studio people, embed them with `folder`/recogniser.safetensors and fit the inverter by regression.
+    """Render studio people, embed them with `folder`/recogniser and fit the inverter by regression.
 
     A cycle through a learned surrogate of the renderer failed in the prototype: it exploits the surrogate where no
     face was seen. Plain regression to the parameters does not.
     """
-    recogniser = networks.load(folder / "recogniser.safetensors")
-    album = portraits("inverter", cfg.seed, cfg.inverter_identities, 1, "studio", cfg.studio_spread)
-    starts = range(0, cfg.inverter_identities, CHUNK)
+    recogniser = networks.load(folder / "recogniser")
+    album = portraits("inverter", cfg.seed, cfg.people.inverter, 1, "studio", cfg.spread.studio)
+    starts = range(0, cfg.people.inverter, CHUNK)
     files = {folder / f".embedded-{start:07d}.npy": start for start in starts}
     todo = [file for file in files if not file.exists()]
 
@@ -44,8 +44,8 @@ def train(cfg: Pretrain, folder: Path) -> None:
         x = sphere.unit_rows(np.concatenate([artifacts.read_array(file) for file in files]))
         net, cosine = fit(torch.from_numpy(x), identity.bounded(album.z), cfg)
         card = {"architecture": "inverter", "embedding_size": EMBEDDING_SIZE, "width": WIDTH, "blocks": BLOCKS}
-        people = {"people": cfg.inverter_identities, "population": "inverter", "cosine": cosine}
-        artifacts.write_weights(folder / "inverter.safetensors", net.state_dict(), {**card, **people})
+        people = {"people": cfg.people.inverter, "population": "inverter", "cosine": cosine}
+        artifacts.write_weights(folder / "inverter", net.state_dict(), {**card, **people})
     ranks.barrier()
 
 
@@ -54,7 +54,7 @@ def fit(x: torch.Tensor, z: torch.Tensor, cfg: Pretrain) -> tuple[Inverter, floa
     torch.manual_seed(cfg.seed)
     net = Inverter(x.shape[1], z.shape[1], WIDTH, BLOCKS).train()
     seen = len(x) - int(HELD_OUT * len(x))
-    steps = cfg.inverter_epochs * math.ceil(seen / BATCH)
+    steps = cfg.epochs.inverter * math.ceil(seen / BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, max(steps, 20), pct_start=0.1)
     for step in tqdm(range(steps), "train inverter", ncols=80, file=sys.stdout):

@@ -26,18 +26,18 @@ CARD: Mapping[str, object] = {
 }  # fmt: skip
 
 
-def train(cfg: Pretrain, file: Path) -> None:
+def train(cfg: Pretrain, network: Path) -> None:
     """Render wild faces in all poses, fit the network by regression and write it, with its errors on the card.
 
     The errors are of people it has not seen, mean absolute ones in degrees, in the domain of either spread: on the
     poses it learns from, and within 40 degrees of yaw, where most images lie.
     """
-    faces, pose_deg = _posed("pose", cfg, cfg.pose_faces, "wild", cfg.wild_spread)
+    faces, pose_deg = _posed("pose", cfg, cfg.people.pose, "wild", cfg.spread.wild)
     torch.manual_seed(cfg.seed)
     net = networks.build(CARD)
     fit(net, faces, pose_deg, cfg)
     errors = {}
-    for domain, spread in (("wild", cfg.wild_spread), ("studio", cfg.studio_spread)):
+    for domain, spread in (("wild", cfg.spread.wild), ("studio", cfg.spread.studio)):
         unseen, asked_deg = _posed(f"pose-unseen-{domain}", cfg, UNSEEN, domain, spread)
         with torch.no_grad():
             found_deg = UNIT_DEG * networks.Embedded(net, CARD).features(torch.from_numpy(unseen).float()).numpy()
@@ -46,15 +46,15 @@ def train(cfg: Pretrain, file: Path) -> None:
         errors[domain] = dict(zip(names, error.mean(0), strict=True))
         near = np.abs(asked_deg[:, 0]) <= 40
         errors[f"{domain}_within_40_deg"] = dict(zip(names, error[near].mean(0), strict=True))
-    seen = {"people": cfg.pose_faces, "epochs": cfg.pose_epochs, "population": "pose", "unseen": errors}
-    networks.save(file, net, {**CARD, **seen})
+    seen = {"people": cfg.people.pose, "epochs": cfg.epochs.pose, "population": "pose", "unseen": errors}
+    networks.save(network, net, {**CARD, **seen})
 
 
 def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) -> None:
     """Train `net` in place to yaw and pitch (b, 2) of faces (b, h, w, 3), half of them mirrored, by absolute error."""
     net.train().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=0.05)
-    steps = cfg.pose_epochs * (len(faces) // BATCH)
+    steps = cfg.epochs.pose * (len(faces) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, max(steps, 20), pct_start=0.15)
     target = torch.from_numpy((pose_deg / UNIT_DEG).astype(np.float32))
     for step in tqdm(range(steps), "train pose", disable=ranks.rank() != 0, ncols=80, file=sys.stdout):

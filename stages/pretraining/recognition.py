@@ -45,16 +45,16 @@ class Recipe:
         return {"architecture": self.architecture, "widths": list(self.widths), "colour": self.colour, **size}
 
 
-def train(recipe: Recipe, cfg: Pretrain, file: Path) -> None:
+def train(recipe: Recipe, cfg: Pretrain, network: Path) -> None:
     """Render the recipe's people, train its network and write it, with its accuracy on the card."""
-    faces, who = _faces(recipe.population, cfg, cfg.identities, cfg.images)
-    epochs = cfg.judge_epochs if recipe.population == "judge" else cfg.epochs
+    faces, who = _faces(recipe.population, cfg, cfg.people.recognisers, cfg.images)
+    epochs = cfg.epochs.judge if recipe.population == "judge" else cfg.epochs.recogniser
     torch.manual_seed(cfg.seed + (recipe.population == "judge"))  # initial weights and dropout
     net = networks.build(recipe.card())
     fit(net, recipe, faces, who, epochs, cfg)
     accuracy = unseen_accuracy(net, recipe, cfg)
-    seen = {"people": cfg.identities, "images": len(faces), "epochs": epochs, "population": recipe.population}
-    networks.save(file, net, {**recipe.card(), **seen, "loss": recipe.loss, "unseen_accuracy": accuracy})
+    seen = {"people": cfg.people.recognisers, "images": len(faces), "epochs": epochs, "population": recipe.population}
+    networks.save(network, net, {**recipe.card(), **seen, "loss": recipe.loss, "unseen_accuracy": accuracy})
 
 
 def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epochs: int, cfg: Pretrain) -> None:
@@ -92,7 +92,7 @@ def _batches(count: int, key: list[int]) -> list[np.ndarray]:
 
 
 def _faces(population: str, cfg: Pretrain, people: int, depth: int) -> tuple[np.ndarray, np.ndarray]:
-    album = portraits(population, cfg.seed, people, depth, "wild", cfg.wild_spread)
+    album = portraits(population, cfg.seed, people, depth, "wild", cfg.spread.wild)
     starts = tqdm(
         range(0, people * depth, 256), f"render {population}", disable=ranks.rank() != 0, ncols=80, file=sys.stdout
     )
@@ -102,12 +102,12 @@ def _faces(population: str, cfg: Pretrain, people: int, depth: int) -> tuple[np.
 
 def unseen_accuracy(net: nn.Module, recipe: Recipe, cfg: Pretrain) -> float:
     """Return the ten-fold accuracy on pairs of people kept for this figure: no recipe was chosen on them."""
-    faces, _ = _faces("unseen", cfg, cfg.unseen_identities, UNSEEN_IMAGES)
+    faces, _ = _faces("unseen", cfg, cfg.people.unseen, UNSEEN_IMAGES)
     x = sphere.unit_rows(networks.Embedded(net, recipe.card()).embed(faces))
     rng = np.random.default_rng([cfg.seed, 4])
     score, same = [], []
     for _ in range(UNSEEN_PAIRS // 2):
-        i, other = rng.choice(cfg.unseen_identities, 2, replace=False)
+        i, other = rng.choice(cfg.people.unseen, 2, replace=False)
         a, b = rng.choice(UNSEEN_IMAGES, 2, replace=False)
         score += [x[i * UNSEEN_IMAGES + a] @ x[i * UNSEEN_IMAGES + b]]
         score += [x[i * UNSEEN_IMAGES + a] @ x[other * UNSEEN_IMAGES + b]]

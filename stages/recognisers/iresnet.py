@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stages.backbones.iresnet import SHRINK, Iresnet
-from stages.common import devices
+from stages.common import artifacts, devices
 from stages.foreign import checkpoints, published
 from stages.foreign.published import Card, Published
 
@@ -66,13 +66,13 @@ class Checkpoint(Published):
             return self.net(x.contiguous())  # channels_last rounds four times as coarsely on CPUs, and is no faster
 
 
-def load(file: str | Path, card_file: str | Path) -> Checkpoint:
-    """Return the recogniser in `file` (.pth, .pt, .ckpt or .safetensors), its faces prepared as the card says.
+def load(network: str | Path) -> Checkpoint:
+    """Return the recogniser in a folder: one checkpoint, and its card.
 
     Raises ValueError with one line when the file carries code or is broken, when a tensor is missing, left over or of a
     wrong shape, or when the sizes are not the card's.
     """
-    card = published.read(file, card_file)
+    file, card = artifacts.weights_of(network, *checkpoints.SUFFIXES), published.read(network)
     card.verify(file)
     tensors = arcface_layout(file, state_dict(file))
     net, size = build(file, tensors, card.size)

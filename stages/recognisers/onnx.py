@@ -7,29 +7,28 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import devices
+from stages.common import artifacts, devices
 from stages.foreign import graphs, published
 from stages.foreign.published import Published
 
 CHUNK, CHUNK_CUDA = 16, 128  # faces a call where the network leaves the batch free
 
 
-def load(weights: str | Path, card_file: str | Path) -> Published:
-    """Return the recogniser in a file, or in a folder with the files that hold its weights, prepared as the card says.
+def load(network: str | Path) -> Published:
+    """Return the recogniser in a folder: one graph, its card, and what else holds its weights.
 
     Raises ValueError with one line when a library is missing, when there is no network of one image input and one
     output of rows, when its sizes or its digest are not the card's, or when both it and the card normalise.
     """
-    file = graphs.whole(weights)
-    card = published.read(file, card_file)
+    file, card = artifacts.weights_of(network, ".onnx"), published.read(network)
     graph = graphs.examine(file, card.size)
     card.check(file, (graph.height, graph.width), graph.embedding_size)
     card.verify(file, graph.beside)
     if graph.arithmetic and card.normalises and not card.graph_normalises:
         raise ValueError(
             f"{file}: the graph already normalises ({', '.join(graph.arithmetic[:4])}), and so does its card "
-            f'{card_file} (mean {card.mean}, std {card.std}); allowed: mean 0 and std 1, or "graph_normalises": true '
-            "where both are meant"
+            f"{artifacts.CARD} (mean {card.mean}, std {card.std}); allowed: mean 0 and std 1, or "
+            '"graph_normalises": true where both are meant'
         )
     providers = devices.providers()
     session, kind = graphs.session(file, providers), graphs.KINDS[graph.kind]

@@ -15,13 +15,13 @@ from ruamel.yaml.compat import StringIO
 
 from stages.common import artifacts, catalogue, params, recognisers, sphere
 from stages.common.images import Shards
+from stages.common.params import Network
 from stages.metrics import bootstrap
 from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.prose import say
 from stages.reporting.results import FAR_GRID, Contrast, Variant
 from stages.reporting.tables import Cell, Table
-from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
 from stages.settings.report import WILD, Report
@@ -274,7 +274,7 @@ def sheet(inputs: Inputs) -> list[Block]:
     drawn = []
     for v in inputs.variants:
         table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
-        rows = faces.rows(table, DATA, inputs.shown.sheet_identities, inputs.shown.sheet_images, v.training.augment)
+        rows = faces.rows(table, DATA, inputs.shown.sheet.identities, inputs.shown.sheet.images, v.training.augment)
         file = inputs.folder / f"faces-{v.name}.jpg"
         drawn.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
     return [Heading("Faces"), Text(say("faces")), Figures(drawn, photos=True)]
@@ -340,9 +340,8 @@ def embedding_map(inputs: Inputs) -> list[Block]:
         shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
     if "wild" in inputs.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")
-    network = params.load("embed", Embed)
-    recogniser = recognisers.load(network.recogniser, network.weights, network.card)
-    domains = spread.embed_map(shards, recogniser, inputs.shown.map_identities, inputs.shown.map_images)
+    recogniser = recognisers.load(params.load("embed", Network))
+    domains = spread.embed_map(shards, recogniser, inputs.shown.map.identities, inputs.shown.map.images)
     file = figures.embedding_map(domains, inputs.folder / "map.png")
     people = {name: shown.people for name, shown in domains.items()}
     how = widths({name: shown.distance for name, shown in domains.items()}, people)

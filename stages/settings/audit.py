@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Network, Seed, Text, settings
+from stages.common.params import Network, PathOrNone, Seed, check_path, settings
 
 
 @settings
@@ -17,13 +17,14 @@ class Capacity:
 
 @settings
 class Unrelated:
-    """Who is known to be nobody of the gallery: rendered studio portraits, or the set of the user's own at `path`.
-
-    `path` is a dependency of the stage: data/sets/NAME, or for `embedded` any file that never changes.
-    """
+    """Who is known to be nobody of the gallery: studio portraits of `embedded`, or the `set` at `path`, sets/NAME."""
 
     backend: Literal["embedded", "set"]
-    path: Text
+    path: PathOrNone
+
+    def __post_init__(self) -> None:
+        """Refuse a path without need, and the need of one without a path."""
+        check_path(self.backend, self.path)
 
 
 @settings

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stages.common.errors import InputError
 from stages.common.params import Name, Seed, settings
 
 Pixel = Annotated[float, Field(ge=-100_000, le=100_000)]
@@ -33,4 +34,4 @@ class Benchmarks:
     def __post_init__(self) -> None:
         """Refuse two crops of one set."""
         if both := [name for name in self.full_size if name in self.crops]:
-            raise ValueError(f"full_size and crops name {both[0]}; allowed: one of the two")
+            raise InputError(None, "in full_size, too", key=f"crops.{both[0]}", allowed="one of the two")

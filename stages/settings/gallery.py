@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Count, Seed, Text, settings
+from stages.common.params import Count, PathOrNone, Seed, check_path, settings
 
 
 @settings
@@ -19,13 +19,17 @@ class Denoising:
 class Gallery:
     """The initial faces: `embedded` renders one studio portrait of each of `identities` people.
 
-    `path` is what the backend reads, a dependency of the stage (for `embedded` any file that never changes). `folder`
-    takes its images as they are when they are `aligned` as for ArcFace, else aligns them with `world.detector`.
+    `path`, below data, is what the backend reads; `embedded` reads `none`. `folder` takes its images as they are when
+    they are `aligned` as for ArcFace, else aligns them with `world.detector`.
     """
 
     backend: Literal["embedded", "folder", "diffusers"]
-    path: Text
+    path: PathOrNone
     aligned: bool
     identities: Count
     diffusion: Denoising
     seed: Seed
+
+    def __post_init__(self) -> None:
+        """Refuse a path without need, and the need of one without a path."""
+        check_path(self.backend, self.path)

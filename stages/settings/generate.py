@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import MAX_IMAGES, Count, Fraction, Network, NonNegative, Seed, Text, settings, shown
+from stages.common.errors import InputError
+from stages.common.params import MAX_IMAGES, Count, DataPath, Fraction, Network, NonNegative, Seed, settings
 
 Width = Annotated[int, Field(ge=0, le=10_000_000)]
 
@@ -39,9 +40,9 @@ class Mixup:
     def __post_init__(self) -> None:
         """Refuse an identity alone."""
         if 1 in self.widths():
-            raise ValueError("identities = 1: nobody to mix with; allowed: 0, or at least 2")
+            raise InputError(None, "nobody to mix with", key="identities", value=1, allowed="0, or at least 2")
         if len(set(self.widths())) < len(self.widths()):
-            raise ValueError(f"identities = {shown(self.identities)}: a width twice; allowed: different ones")
+            raise InputError(None, "a width twice", key="identities", value=self.identities, allowed="different ones")
 
     def widths(self) -> list[int]:
         """Return each number of identities that are mixed among themselves; empty where none are."""
@@ -89,16 +90,16 @@ class Poses:
 
     identities: Annotated[int, Field(ge=0, le=100_000)]
     yaw_deg: Annotated[list[Annotated[float, Field(ge=-60, le=60)]], Field(min_length=1, max_length=100)]
-    pitch_deg: Annotated[float, Field(ge=-30, le=30)]
+    pitch_deg: Annotated[float, Field(ge=-30, le=30)] = 0
     tolerance_deg: Annotated[float, Field(ge=1e-3, le=180)]
 
 
 @settings
 class Generate:
-    """How images are drawn of the packed identities; `weights` is the folder that the backend reads."""
+    """How images are drawn of the packed identities; `weights` is the folder below data that the backend reads."""
 
     backend: Literal["embedded", "arc2face", "vec2face"]
-    weights: Text
+    weights: DataPath
     depths: Annotated[list[Depth], Field(max_length=100)]
     perturbation: Literal["none", "beta", "sigma"]
     beta: Annotated[float, Field(ge=0, le=10)]
@@ -114,16 +115,18 @@ class Generate:
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
         if not self.depths:
-            raise ValueError("depths is empty; allowed: at least one entry of identities and images")
+            raise InputError(None, key="depths", value=[], allowed="at least one entry of identities and images")
         if self.sigma and not math.isclose(sum(noise.share for noise in self.sigma), 1, abs_tol=1e-9):
-            raise ValueError(f"sigma: shares sum to {sum(n.share for n in self.sigma):g}; allowed: 1")
+            raise InputError(None, f"shares sum to {sum(n.share for n in self.sigma):g}", key="sigma", allowed="1")
         if self.perturbation == "sigma" and not self.sigma:
-            raise ValueError("perturbation = 'sigma' with an empty sigma; allowed: at least one sigma and share")
+            raise InputError(
+                None, "perturbation is sigma", key="sigma", value=[], allowed="at least one sigma and share"
+            )
 
         drawn = sum(depth.identities * depth.images for depth in self.depths)  # more than there are where they overlap
         for key, images in (("depths", drawn), ("mixup", sum(self.mixup.widths()) * self.mixup.images)):
             if images > MAX_IMAGES:
-                raise ValueError(f"{key} come to {images} images; allowed: at most {MAX_IMAGES}")
+                raise InputError(None, f"comes to {images} images", key=key, allowed=f"at most {MAX_IMAGES}")
 
     def needs_gradients(self) -> bool:
         """Return whether AttrOP moves anything."""

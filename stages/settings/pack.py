@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import NonNegative, Seed, settings
+from stages.common.errors import InputError
+from stages.common.params import FILE, NonNegative, Seed, settings
 
 
 @settings
@@ -23,13 +24,12 @@ class Pack:
     seed: Seed
 
     def check_size(self, d: int) -> None:
-        """Raise ValueError when `method` has no such rows for embeddings of size d: `code` is for powers of two."""
+        """Raise InputError when `method` has no such rows for embeddings of size d: `code` is for powers of two."""
         if self.method != "code":
             return
         if d not in [2**r for r in range(3, 13)]:
-            raise ValueError(f"pack.method = 'code' with embeddings of size {d}; allowed: powers of two from 8 to 4096")
-        if self.identities > 2 * d * (d + 1):
-            raise ValueError(
-                f"pack.identities = {self.identities}; allowed with pack.method = 'code' at size {d}: at most "
-                f"{2 * d * (d + 1)}"
-            )
+            allowed = "powers of two from 8 to 4096"
+            raise InputError(FILE, f"embeddings of size {d}", key="pack.method", value="code", allowed=allowed)
+        if self.identities > (most := 2 * d * (d + 1)):
+            problem, allowed = f"pack.method is code, embeddings of size {d}", f"at most {most}"
+            raise InputError(FILE, problem, key="pack.identities", value=self.identities, allowed=allowed)

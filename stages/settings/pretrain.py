@@ -11,19 +11,43 @@ Epochs = Annotated[int, Field(ge=1, le=10_000)]
 
 
 @settings
-class Pretrain:
-    """How the embedded recogniser, the judge, the inverter and the pose network are trained."""
+class Populations:
+    """How many people each network learns from, each recogniser from its own, and how many measure these two."""
 
-    identities: People
+    recognisers: People
+    unseen: Annotated[int, Field(ge=2, le=100_000)]
+    inverter: People
+    pose: Annotated[int, Field(ge=64, le=1_000_000)]
+
+
+@settings
+class Passes:
+    """How often each network sees what it learns from."""
+
+    recogniser: Epochs
+    judge: Epochs
+    inverter: Epochs
+    pose: Epochs
+
+
+@settings
+class Widths:
+    """Width of the style in either domain."""
+
+    studio: Spread
+    wild: Spread
+
+
+@settings
+class Pretrain:
+    """How the embedded recogniser, the judge, the inverter and the pose network are trained.
+
+    The recognisers see `images` of a person, the others one.
+    """
+
+    people: Populations
     images: Annotated[int, Field(ge=1, le=1000)]
-    epochs: Epochs
-    judge_epochs: Epochs
-    unseen_identities: Annotated[int, Field(ge=2, le=100_000)]
-    inverter_identities: People
-    inverter_epochs: Epochs
-    pose_faces: Annotated[int, Field(ge=64, le=1_000_000)]
-    pose_epochs: Epochs
-    wild_spread: Spread
-    studio_spread: Spread
+    epochs: Passes
+    spread: Widths
     learning_rate: LearningRate
     seed: Seed

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Name, settings, shown
+from stages.common.errors import InputError
+from stages.common.params import Name, settings
 
 Shown = Annotated[int, Field(ge=1, le=100)]  # a figure has room for so many
 WILD = "wild"  # the mean of all protocols of that domain
@@ -21,7 +22,7 @@ class Question:
 
     of: Name
     against: Name
-    on: Name
+    on: Name = WILD
     minus: Name | None = None
     expected: Literal[-1, 0, 1]
 
@@ -29,17 +30,23 @@ class Question:
         """Refuse a difference that is zero whatever was measured."""
         for key, value, other in (("against", self.against, self.of), ("minus", self.minus, self.on)):
             if value == other:
-                raise ValueError(f"{key} = {value!r} leaves nothing to compare; allowed: another name")
+                raise InputError(None, "leaves nothing to compare", key=key, value=value, allowed="another name")
+
+
+@settings
+class Pictures:
+    """How much a figure shows: so many people, and images of each."""
+
+    identities: Shown
+    images: Shown
 
 
 @settings
 class Report:
     """What the report shows: rows and columns of the face sheet, identities of the map, and what it asks."""
 
-    sheet_identities: Shown
-    sheet_images: Shown
-    map_identities: Shown
-    map_images: Shown
+    sheet: Pictures
+    map: Pictures
     contrasts: Annotated[dict[Name, Question], Field(max_length=100)]
 
     def gap(self) -> set[str]:
@@ -59,5 +66,5 @@ class Report:
             for field in fields:
                 name = getattr(asked, field)
                 if name is not None and name not in known:
-                    allowed = ", ".join(known)
-                    raise ValueError(f"{file}: report.contrasts.{key}.{field} = {shown(name)}; allowed: {allowed}")
+                    asked_for = f"report.contrasts.{key}.{field}"
+                    raise InputError(file, key=asked_for, value=name, allowed=", ".join(known))

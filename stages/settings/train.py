@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from stages.common.errors import InputError
 from stages.common.params import LearningRate, NonNegative, Positive, Seed, SizePx, settings
 
 Channels = Annotated[int, Field(ge=1, le=8192)]
@@ -49,6 +50,6 @@ class Train:
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds = {self.seeds}: a seed twice; allowed: different seeds")
+            raise InputError(None, "a seed twice", key="seeds", value=self.seeds, allowed="different seeds")
         if self.samples < self.batch:
-            raise ValueError(f"samples = {self.samples} is less than one batch of {self.batch}")
+            raise InputError(None, key="samples", value=self.samples, allowed=f"at least one batch of {self.batch}")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import SizePx, Spread, Text, settings
+from stages.common.params import PathOrNone, SizePx, Spread, settings
 
 
 @settings
@@ -13,11 +13,11 @@ class World:
 
     `photo_frame_px` is what the square of a photograph shows, in pixels of ArcFace's 112 px template; each network
     cuts its own frame out of it.
-    `detector` finds the faces of pictures that have to be aligned; a file that does not end in .onnx stands for none.
+    `detector`, an .onnx file below data, finds the faces of pictures that have to be aligned; `none` finds none.
     """
 
     size_px: SizePx
     photo_frame_px: Annotated[int, Field(ge=64, le=224)]
-    detector: Text
+    detector: PathOrNone
     studio_spread: Spread
     wild_spread: Spread

@@ -62,7 +62,12 @@ def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Conte
     """Yield, for each size of a batch, images of so many rows one each, and of a quarter of them four each."""
     standin.arc2face(folder, size)
     cfg, world = params.load("generate", Generate), params.load("world", World)
-    cfg = replace(cfg, backend="arc2face", weights=str(folder), diffusion=replace(cfg.diffusion, steps=steps))
+    cfg = replace(
+        cfg,
+        backend="arc2face",
+        weights=str(folder.relative_to(params.DATA)),
+        diffusion=replace(cfg.diffusion, steps=steps),
+    )
     loaded = generators.load(cfg, replace(world, size_px=112, photo_frame_px=112))
     assert isinstance(loaded, Arc2Face)
     x = sphere.unit_rows(np.random.default_rng(0).standard_normal((images, 512)))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from stages.common import artifacts, devices
+from stages.common import artifacts, devices, params
 from stages.reporting import markdown
 
 FILE = Path("reports/timing/generate.md")
@@ -88,7 +88,7 @@ def measured(contest: Contest, runs: int) -> list[str]:
 def contests(backends: list[str], size: str, images: int, steps: int) -> Iterator[Contest]:
     """Yield the contests of each backend, whose weights lie in a temporary folder meanwhile."""
     for backend in backends:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=artifacts.TEMPORARY, dir=params.DATA) as folder:
             yield from import_module(CONTESTS[backend]).contests(Path(folder) / backend, size, images, steps)
 
 

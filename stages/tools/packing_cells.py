@@ -96,7 +96,7 @@ class World:
 
     def rows(self) -> np.ndarray:
         """Return the unit rows (n, d) float32."""
-        recogniser = load("data/pretrain/recogniser.safetensors")
+        recogniser = load("data/pretrain/recogniser")
         album = portraits("timing", self.seed, self.n, 1, "wild", 0.5)
         return sphere.unit_rows(recogniser.embed(album.faces(slice(None), recogniser.size_px)))
 

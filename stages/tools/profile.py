@@ -18,7 +18,7 @@ from stages.tools import command
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 REFUSED = "--no-such-profile"  # what the shell hands to `dvc exp run`, which would run without a profile otherwise
-REPLACED = ("sets", "variants", "report.contrasts")  # mappings of names: a profile's takes the place of the whole
+REPLACED = ("sets", "variants", "report.contrasts")  # mappings of names: a profile's take the place of the whole
 
 
 def names() -> list[str]:
@@ -38,13 +38,13 @@ def overrides(name: str) -> list[str]:
 
 
 def _laid_over(node: dict[str, Any], current: dict[str, Any], path: str, file: Path) -> Iterator[str]:
-    named = path in REPLACED
-    if named:
+    whole = path in REPLACED or path.rpartition(".")[0] in REPLACED  # the names, and the keys of each
+    if whole:
         yield from (f"~{path}.{key}" for key in current if key not in node)
     for key, value in node.items():
         where = f"{path}.{key}" if path else key
         if key not in current:
-            if not named:
+            if not whole:
                 raise ValueError(f"{file}: {where} is not a key of {params.FILE}; allowed: {', '.join(current)}")
             yield f"+{where}={_worded(value)}"
         elif isinstance(value, dict) and isinstance(current[key], dict):

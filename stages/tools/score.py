@@ -23,8 +23,7 @@ def main(words: Sequence[str]) -> str:
     networks = params.load("baselines", Baselines).networks
     if name not in networks:
         raise ValueError(f"score {shown(name)}: no network of params.yaml; allowed: {', '.join(networks)}")
-    network = networks[name]
-    net = recognisers.load(network.recogniser, network.weights, network.card)
+    net = recognisers.load(networks[name])
     scores, report = Path("data/networks") / name, Path("reports/networks") / f"{name}.json"
     return evaluate.score(Scored(name, [net], [0], scores, report))
 

@@ -1,9 +1,9 @@
 """Write random weights in a published layout: `python -m stages.tools.standin arc2face FOLDER --size tiny`.
 
-arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA and its recogniser antelopev2/arcface.onnx;
+arc2face        what stages/generators/arc2face.py reads, with LCM-LoRA, and its recogniser arcface/;
                 `--size full` is as large as published (5 GB)
-vec2face        what stages/generators/vec2face.py reads, its recogniser, and the network of AttrOP's quality
-recognisers     arcface.onnx and backbone.pth, for recognisers `onnx` and `iresnet` with cards/insightface.json; 512-d
+vec2face        what stages/generators/vec2face.py reads, its recogniser arcface/, and magface/ of AttrOP's quality
+recognisers     arcface/ and backbone/, networks for recognisers `onnx` and `iresnet`; 512-d
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
 They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
@@ -12,6 +12,7 @@ of tensors are those of the published files, old spellings included. Files that 
 
 import argparse
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from stages.backbones.iresnet import Iresnet
 from stages.backbones.vec2face import Vec2Face
+from stages.common import artifacts
 from stages.foreign import pretrained
 from stages.tools import command
 
@@ -40,7 +42,7 @@ VEC2FACE: dict[str, dict[str, Any]] = {  # width, blocks of encoder and decoder,
 OLD_ATTENTION = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}  # as in SD 1.5's vae
 RANK = 4  # of the LoRA
 ROWS, FACE_PX, POOL_PX = 512, 112, 8  # the recognisers' row and input; what the one in ONNX averages along an axis
-GLINT360K = ("arcface-r100-glint360k.pth", "magface-r100-glint360k.pth")
+CARD = Path(__file__).parent.parent / "recognisers/cards/insightface.json"
 IRESNET = {"tiny": (4, 8, 8, 16), "small": (16, 32, 64, 128), "full": (64, 128, 256, 512)}
 
 
@@ -118,24 +120,24 @@ def vec2face(folder: Path, size: str, d: int = 512) -> dict[str, Tensor]:
     return state
 
 
-def antelopev2(folder: Path, size: str) -> None:
+def arcface(folder: Path, size: str) -> None:
     """Write the recogniser whose rows Arc2Face draws."""
-    linear(folder / "antelopev2/arcface.onnx")
+    linear(folder / "arcface")
 
 
 def glint360k(folder: Path, size: str) -> None:
     """Write the recogniser whose rows Vec2Face draws, and the one whose norm says how good a picture is."""
-    for seed, name in enumerate(GLINT360K):
+    for seed, name in enumerate(("arcface", "magface")):
         iresnet(folder / name, size, (3, 13, 30, 3), seed)
 
 
 def recognisers(folder: Path, size: str) -> None:
     """Write a recogniser as ONNX, and one as a checkpoint of arcface_torch."""
-    linear(folder / "arcface.onnx")
-    iresnet(folder / "backbone.pth", size, (3, 4, 14, 3))
+    linear(folder / "arcface")
+    iresnet(folder / "backbone", size, (3, 4, 14, 3))
 
 
-def linear(file: Path) -> None:
+def linear(network: Path) -> None:
     """Write a recogniser as ONNX: one linear map of a shrunken face."""
     onnx = pretrained.library("onnx")
     rng, pooled = np.random.default_rng(0), 3 * (FACE_PX // POOL_PX) ** 2
@@ -150,16 +152,21 @@ def linear(file: Path) -> None:
     constants = [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()]
     graph = onnx.helper.make_graph(nodes, "standin", [first], [last], constants)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, file)
+    onnx.save(model, carded(network) / "arcface.onnx")
 
 
-def iresnet(file: Path, size: str, full: tuple[int, ...], seed: int = 0) -> None:
+def carded(network: Path) -> Path:
+    """Make the folder of a network, and put its card there."""
+    network.mkdir(parents=True)
+    shutil.copy(CARD, network / artifacts.CARD)
+    return network
+
+
+def iresnet(network: Path, size: str, full: tuple[int, ...], seed: int = 0) -> None:
     """Write a checkpoint of arcface_torch; full: the blocks of its levels at the published size."""
     torch.manual_seed(seed)
     net = Iresnet(IRESNET[size], ROWS, FACE_PX, blocks=full if size == "full" else (1, 1, 1, 1))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(net.state_dict(), file)
+    torch.save(net.state_dict(), carded(network) / "backbone.pth")
 
 
 def unconditional(folder: Path, size: str) -> None:
@@ -205,13 +212,13 @@ def write_tensors(file: Path, tensors: dict[str, Tensor]) -> None:
 
 
 KINDS: Mapping[str, Sequence[Callable[[Path, str], object]]] = {
-    "arc2face": (arc2face, antelopev2), "vec2face": (vec2face, glint360k), "recognisers": (recognisers,),
+    "arc2face": (arc2face, arcface), "vec2face": (vec2face, glint360k), "recognisers": (recognisers,),
     "unconditional": (unconditional,),
 }  # fmt: skip
 WRITTEN = {
-    "arc2face": ("encoder", "arc2face", "vae", "tokenizer", "scheduler", "lcm-lora-sdv1-5", "antelopev2"),
-    "vec2face": ("vec2face_generator.pth", *GLINT360K),
-    "recognisers": ("arcface.onnx", "backbone.pth"),
+    "arc2face": ("encoder", "arc2face", "vae", "tokenizer", "scheduler", "lcm-lora-sdv1-5", "arcface"),
+    "vec2face": ("vec2face_generator.pth", "arcface", "magface"),
+    "recognisers": ("arcface", "backbone"),
     "unconditional": ("unet", "vqvae", "scheduler", "model_index.json"),
 }
 

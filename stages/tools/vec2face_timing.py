@@ -46,7 +46,7 @@ def difference(
 def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Contest]:
     """Yield so many rows drawn once each, against calls of one row and of as many as ours takes; no steps here."""
     standin.vec2face(folder, size)
-    cfg = replace(params.load("generate", Generate), backend="vec2face", weights=str(folder))
+    cfg = replace(params.load("generate", Generate), backend="vec2face", weights=str(folder.relative_to(params.DATA)))
     world = replace(params.load("world", World), size_px=112, photo_frame_px=112)
     ours, theirs = generators.load(cfg, world), generators.load(cfg, world)
     assert isinstance(ours, Vec2FaceGenerator) and isinstance(theirs, Vec2FaceGenerator)

@@ -21,7 +21,6 @@ from stages.common.params import Network
 from stages.generators import Differentiable
 from stages.generators.embedded import POSE_DEG, EmbeddedGenerator
 from stages.recognisers import iresnet
-from stages.settings.embed import Embed
 from stages.settings.generate import Attributes, Generate
 from stages.settings.world import World
 from stages.world import identity
@@ -40,7 +39,7 @@ class Scene:
         self.generator = generators.load(cfg, params.load("world", World))
         assert isinstance(self.generator, EmbeddedGenerator)
         self.generator.rows_at_once = 2  # fewer than 10 are asked for here
-        self.critic: Critic = critic.load(cfg.attributes, params.load("embed", Embed))
+        self.critic: Critic = critic.load(cfg.attributes, params.load("embed", Network))
         faces = portraits("test-attrop", 0, 2, 1, "studio", 0.2).faces(slice(None), 64)
         noise = 0.08 * np.random.default_rng(0).standard_normal((2, 128))  # rows that no face has, as packed ones
         self.x = sphere.unit_rows(sphere.unit_rows(self.generator.recogniser.embed(faces)) + noise)
@@ -142,8 +141,8 @@ def test_conditions_with_a_pose_draw_the_same_face_and_turn_it(scene: Scene):
 
 
 def test_the_pose_network_knows_people_it_has_not_seen():
-    card = artifacts.read_json(ROOT / pose.WEIGHTS.with_suffix(".json"))
-    assert (ROOT / pose.WEIGHTS).stat().st_size < 3e6
+    card = artifacts.read_json(ROOT / pose.NETWORK / artifacts.CARD)
+    assert (ROOT / pose.NETWORK / artifacts.WEIGHTS).stat().st_size < 3e6
     for domain in ("wild", "studio"):
         near = card["unseen"][f"{domain}_within_40_deg"]
         assert near["yaw_error_deg"] < 4 and near["pitch_error_deg"] < 4
@@ -151,14 +150,14 @@ def test_the_pose_network_knows_people_it_has_not_seen():
 
 def test_quality_may_be_judged_by_another_network(scene: Scene, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
-    judge = Network(recogniser="embedded", weights="data/pretrain/judge.safetensors", card="data/pretrain/judge.json")
-    other = critic.load(replace(scene.cfg, quality=judge), params.load("embed", Embed))
+    judge = Network(recogniser="embedded", network="pretrain/judge")
+    other = critic.load(replace(scene.cfg, quality=judge), params.load("embed", Network))
     assert isinstance(scene.generator, Differentiable)
     faces, x = scene.generator.draw(torch.from_numpy(scene.z), SEEDS), torch.from_numpy(scene.x)
     seen, same = other.look(faces, x), scene.critic.look(faces, x)
     assert torch.equal(seen.cosine, same.cosine) and torch.equal(seen.pose_deg, same.pose_deg)
     pixels = (255 * faces.permute(0, 2, 3, 1)).detach().numpy()
-    features = recognisers.load("embedded", judge.weights).embed(np.round(pixels).astype(np.uint8))
+    features = recognisers.load(judge).embed(np.round(pixels).astype(np.uint8))
     assert np.allclose(seen.norm.detach(), np.linalg.norm(features, axis=1), rtol=0.02)
     assert not torch.allclose(seen.norm, same.norm, rtol=0.02)
 
@@ -182,7 +181,8 @@ def test_the_chain_draws_designated_poses_and_reports_them(chain: Path):
 def test_a_published_network_judges_its_own_crop_of_what_is_drawn(scene: Scene, tmp_path: Path):
     assert isinstance(scene.generator, EmbeddedGenerator)
     torch.save(nets.adaface(), tmp_path / "net.pth")
-    scorer = iresnet.load(tmp_path / "net.pth", nets.write_card(tmp_path / "card.json"))
+    nets.write_card(tmp_path / "card.json")
+    scorer = iresnet.load(tmp_path)
     seen = Critic(scene.critic.recogniser, scorer, scene.critic.pose)
     start = scene.generator.movable(scene.z, SEEDS)
     anything = Target(ASKED_DEG, 1000.0)

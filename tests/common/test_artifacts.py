@@ -173,14 +173,14 @@ def test_json_holds_no_nan_and_few_digits(tmp_path: Path):
 
 
 def test_weights_come_back_and_their_card_guards_them(tmp_path: Path):
-    file = tmp_path / "net.safetensors"
-    artifacts.write_weights(file, {"w": torch.tensor([[1.5, -2.0]])}, {"architecture": "none"})
-    tensors, card = artifacts.read_weights(file)
+    artifacts.write_weights(tmp_path / "net", {"w": torch.tensor([[1.5, -2.0]])}, {"architecture": "none"})
+    tensors, card = artifacts.read_weights(tmp_path / "net")
     assert tensors["w"].dtype == torch.float32 and tensors["w"].tolist() == [[1.5, -2.0]]
     assert card["architecture"] == "none"
+    file = tmp_path / "net/weights.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ValueError, match="sha256 differs"):
-        artifacts.read_weights(file)
+        artifacts.read_weights(tmp_path / "net")
 
 
 @pytest.mark.parametrize("text", ["a\n  b", "x" * 5000, "two words " * 500, "\n" * 5000, "", "y" * 120])

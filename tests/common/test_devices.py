@@ -16,8 +16,9 @@ from packing.test_hyperface import CFG
 from tiny import ROOT
 
 from stages import pack
-from stages.common import devices, params, recognisers
+from stages.common import devices, params
 from stages.foreign import alignment
+from stages.recognisers import iresnet, onnx
 from stages.recognisers.iresnet import Checkpoint
 from stages.settings.world import World
 
@@ -61,7 +62,8 @@ def test_a_gpu_has_its_own_precisions(monkeypatch: pytest.MonkeyPatch):
 
 def test_a_checkpoint_runs_on_the_gpu_of_its_rank(gpus: Gpus, tmp_path: Path):
     torch.save(nets.adaface(), tmp_path / "net.ckpt")
-    net = recognisers.load("iresnet", tmp_path / "net.ckpt", nets.write_card(tmp_path / "card.json"))
+    nets.write_card(tmp_path / "card.json")
+    net = iresnet.load(tmp_path)
     assert isinstance(net, Checkpoint) and gpus.used == {"cuda:1"}
     for run in (lambda: net.embed(FACES), lambda: net.features(torch.from_numpy(FACES).float())):
         gpus.used.clear()
@@ -94,10 +96,11 @@ SECOND = [(devices.CUDA, {"device_id": "1", "use_tf32": "0", "cudnn_conv_algo_se
 def test_an_onnx_network_runs_on_the_gpu_of_its_rank(
     sessions: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    words = ("onnx", nets.write_onnx(tmp_path / "net.onnx"), nets.write_card(tmp_path / "card.json"))
-    recognisers.load(*words)
+    nets.write_onnx(tmp_path / "net.onnx")
+    nets.write_card(tmp_path / "card.json")
+    onnx.load(tmp_path)
     pretend(monkeypatch)
-    recognisers.load(*words)
+    onnx.load(tmp_path)
     assert sessions == [[devices.CPU], SECOND]
 
 

@@ -1,5 +1,6 @@
 """The frame that a network sees: ArcFace's crop for published ones, of a rendered face and of a photograph alike."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,13 +12,14 @@ from tiny import ROOT, run, working_in, write_params
 
 from stages import embed
 from stages.auditing import faces as audited
-from stages.common import images, recognisers, sphere
+from stages.common import images, sphere
 from stages.common.frames import Frame
 from stages.common.images import FRAME_PX, Shards
 from stages.foreign import alignment, photographs, published
 from stages.foreign.published import Published
 from stages.metrics import scoring
 from stages.metrics.scoring import Protocol
+from stages.recognisers import iresnet, onnx
 from stages.world import identity, render, style, trace
 
 PUBLISHED = ROOT / "stages/recognisers/cards"
@@ -88,18 +90,23 @@ def test_the_differentiable_way_sees_the_same(frame: Frame, frame_px: int | None
     assert x.grad is not None and (x.grad != 0).any()
 
 
+def load(backend: str, folder: Path, **card: object) -> Published:
+    nets.write_card(folder / "card.json", **card)
+    return {"onnx": onnx.load, "iresnet": iresnet.load}[backend](folder)
+
+
 @pytest.mark.parametrize("size", [(112, 112), (112, 96)])
 @pytest.mark.parametrize("backend", ["onnx", "iresnet"])
 def test_a_network_takes_its_card_s_frame_and_its_own_height_and_width(tmp_path: Path, backend: str, size: tuple):
     if backend == "onnx":
-        file = nets.write_onnx(tmp_path / "net.onnx", sides=size)
+        nets.write_onnx(tmp_path / "net.onnx", sides=size)
     else:
         tensors = nets.adaface()
         columns = nets.WIDTHS[-1] * size[0] * size[1] // 256
         tensors["output_layer.3.weight"] = torch.randn(nets.D, columns, generator=torch.Generator().manual_seed(0))
-        torch.save(tensors, file := tmp_path / "net.pth")
-    net = recognisers.load(backend, file, nets.write_card(tmp_path / "card.json", size_px=list(size)))
-    wide = recognisers.load(backend, file, nets.write_card(tmp_path / "wide.json", frame_px=136))
+        torch.save(tensors, tmp_path / "net.pth")
+    net = load(backend, tmp_path, size_px=list(size))
+    wide = load(backend, tmp_path, frame_px=136)
     faces = np.stack([smooth(136, 136, seed) for seed in range(3)])
     x = net.embed(faces, FRAME_PX)
     np.testing.assert_array_equal(x, net.embed(faces[:, 12:124, 12:124], 112))
@@ -107,12 +114,13 @@ def test_a_network_takes_its_card_s_frame_and_its_own_height_and_width(tmp_path:
     np.testing.assert_array_equal(wide.embed(faces, FRAME_PX), wide.embed(faces))
     assert np.abs(x - wide.embed(faces, FRAME_PX)).max() > 1e-3
     with pytest.raises(ValueError, match="allowed by its card"):
-        recognisers.load(backend, file, nets.write_card(tmp_path / "other.json", size_px=[48, 64]))
+        load(backend, tmp_path, size_px=[48, 64])
 
 
-def test_the_cards_that_come_with_the_project_ask_for_arcface_s_crop():
+def test_the_cards_that_come_with_the_project_ask_for_arcface_s_crop(tmp_path: Path):
     for file in PUBLISHED.glob("*.json"):
-        assert published.read(file, file).frame_px == 112
+        shutil.copy(file, tmp_path / "card.json")
+        assert published.read(tmp_path).frame_px == 112
     assert trace.FRAME == FRAME_PX and alignment.TEMPLATE_PX == 112
 
 
@@ -141,12 +149,8 @@ def rows_by_all(folder: Path, net: Published) -> np.ndarray:
 
 
 def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(tmp_path: Path):
-    net = recognisers.load(
-        "onnx",
-        nets.write_onnx(tmp_path / "net.onnx", sides=(112, 112)),
-        nets.write_card(tmp_path / "card.json"),
-    )
-    assert isinstance(net, Published)
+    nets.write_onnx(tmp_path / "net.onnx", sides=(112, 112))
+    net = load("onnx", tmp_path)
     rendered, about = np.stack([smooth(136, 136, i) for i in range(4)]), np.arange(4)
     for frame_px, shown in ((FRAME_PX, rendered), (112, rendered[:, 12:124, 12:124])):
         (tmp_path / str(frame_px)).mkdir()
@@ -162,23 +166,21 @@ def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(
 def test_a_gallery_of_photographs_reaches_the_network_as_it_was_aligned(tmp_path: Path, frame_px: int):
     """Through the stages gallery and embed: the rows are those of the files, whatever frame the world stores."""
     faces = [smooth(112, 112, seed) for seed in range(3)]
-    (tmp_path / "faces").mkdir()
+    (tmp_path / "data/faces").mkdir(parents=True)
     for i, face in enumerate(faces):
-        cv2.imwrite(str(tmp_path / f"faces/{i}.png"), face[..., ::-1])
-    weights = nets.write_onnx(tmp_path / "net.onnx", sides=(112, 112))
-    card = nets.write_card(tmp_path / "card.json")
+        cv2.imwrite(str(tmp_path / f"data/faces/{i}.png"), face[..., ::-1])
+    network = nets.write_onnx(tmp_path / "data/net/net.onnx", sides=(112, 112)).parent
+    net = load("onnx", network)
     write_params(tmp_path, {
-        "gallery.backend": "folder", "gallery.path": str(tmp_path / "faces"), "gallery.identities": 3,
-        "world.photo_frame_px": frame_px, "world.size_px": 272, "world.detector": "none",
-        "embed": {"recogniser": "onnx", "weights": str(weights), "card": str(card)},
+        "gallery.backend": "folder", "gallery.path": "faces", "gallery.identities": 3,
+        "world.photo_frame_px": frame_px, "world.size_px": 272,
+        "embed": {"recogniser": "onnx", "network": "net"},
     })  # fmt: skip
     with working_in(tmp_path):
         run("gallery")
         run("embed")
         assert Shards("data/gallery").frame_px == frame_px
     found = np.load(tmp_path / "data/embed/x_ref.npy")
-    net = recognisers.load("onnx", weights, card)
-    assert isinstance(net, Published)
     expected = net.embed(np.stack(faces))
     cosine = (found * expected / np.linalg.norm(expected, axis=1, keepdims=True)).sum(1)
     assert (cosine > 0.9999).all()

@@ -7,7 +7,7 @@ import cv2
 import detector
 import numpy as np
 import pytest
-from tiny import ROOT
+from tiny import ROOT, data_at
 
 from stages.common import images, params
 from stages.foreign import alignment
@@ -92,7 +92,8 @@ def test_without_a_detector_the_middle_of_the_picture_gets_a_fixed_crop():
 def found(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
     pytest.importorskip("insightface")
     file = detector.write(tmp_path_factory.mktemp("scrfd") / "scrfd.onnx")
-    return alignment.load(replace(WORLD, detector=str(file)))
+    with data_at(file.parent):
+        return alignment.load(replace(WORLD, detector=file.name))
 
 
 @pytest.mark.parametrize("side_px", [128, 256, 512])
@@ -133,10 +134,10 @@ def test_a_detector_that_cannot_be_used_is_refused(tmp_path: Path):
     (tmp_path / "text.onnx").write_text("no network")
     detector.write(tmp_path / "boxes.onnx", outputs=6)
     for name, said in (
-        ("none", "no such file"),
+        ("nothing", "no such file"),
         ("text", "not a readable ONNX"),
         ("boxes", "6 outputs; allowed: 9 or 15"),
     ):
-        with pytest.raises(ValueError, match=said) as error:
-            alignment.load(replace(WORLD, detector=str(tmp_path / f"{name}.onnx")))
+        with data_at(tmp_path), pytest.raises(ValueError, match=said) as error:
+            alignment.load(replace(WORLD, detector=f"{name}.onnx"))
         assert f"{name}.onnx" in str(error.value) and "\n" not in str(error.value)

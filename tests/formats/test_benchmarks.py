@@ -351,13 +351,13 @@ def test_full_size_pictures_of_benchmarks_and_sets_are_aligned_and_fixed_crops_c
     monkeypatch.setattr(benchmarks, "embedded_protocols", lambda *_: [])
     if found:
         pytest.importorskip("insightface")
-    own, file = tmp_path / "data/external/benchmarks/own", "data/external/scrfd.onnx" if found else "params.yaml"
+    own, file = tmp_path / "data/external/benchmarks/own", "external/scrfd.onnx" if found else "none"
     write_full_size(own / "lfw")
     write_pairs(own, "pairs.txt", ["2", "a 1 2", "b 1 2", "a 1 b 1", "a 2 b 2"], [])
     write_full_size(tmp_path / "data/external/sets/own")
     if found:
-        detector.write(tmp_path / file)
-    entry = {"backend": "folder", "path": "data/external/sets/own", "aligned": False}
+        detector.write(tmp_path / "data" / file)
+    entry = {"backend": "folder", "path": "external/sets/own", "aligned": False}
     entry |= {"identities": 2, "images": 2, "seed": 0}
     changed = {"world.size_px": 32, "world.detector": file, "benchmarks.full_size": ["own"], "sets.own": entry}
     write_params(tmp_path, changed)
@@ -385,15 +385,13 @@ def test_a_set_that_is_not_there_is_not_named(tmp_path: Path):
         with working_in(tmp_path), pytest.raises(ValueError, match=f"benchmarks.{key} names lfv; allowed: none"):
             run("benchmarks")
     write_params(tmp_path, {"benchmarks.full_size": ["own"], "benchmarks.crops": {"own": crop}})
-    with working_in(tmp_path), pytest.raises(ValueError, match="full_size and crops name own; allowed: one of"):
+    with working_in(tmp_path), pytest.raises(ValueError, match="crops.own: in full_size, too; allowed: one of"):
         run("benchmarks")
 
 
 @pytest.mark.parametrize(("field", "name"), [("on", "lfv"), ("minus", "agedb-external")])
 def test_validate_finds_a_contrast_on_a_protocol_that_is_missing(tmp_path: Path, field: str, name: str):
-    for folder in ("sets", "weights", "benchmarks"):
-        (tmp_path / "data/external" / folder).mkdir(parents=True)
-        (tmp_path / "data/external" / folder / "README.md").touch()
+    (tmp_path / "data/external/benchmarks").mkdir(parents=True)
     for own in ("home", "lfw"):
         (tmp_path / f"data/external/benchmarks/{own}.bin").touch()
     with working_in(tmp_path):
@@ -408,9 +406,7 @@ def test_validate_finds_a_contrast_on_a_protocol_that_is_missing(tmp_path: Path,
 
 def test_validate_finds_what_is_no_benchmark(tmp_path: Path):
     write_params(tmp_path, {})
-    for folder in ("sets", "weights", "benchmarks/some"):
-        (tmp_path / "data/external" / folder).mkdir(parents=True)
-        (tmp_path / "data/external" / folder / "README.md").touch()
+    (tmp_path / "data/external/benchmarks/some").mkdir(parents=True)
     with working_in(tmp_path):
         with pytest.raises(ValueError, match="data/external/benchmarks/some: no benchmark in it"):
             find_external(Path("params.yaml"))

@@ -231,7 +231,7 @@ def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch):
         READERS["lmdb"](Path("nothing"))
 
 
-OWN = {"backend": "rec", "path": "data/external/sets/own", "identities": 2, "images": 2, "seed": 0}
+OWN = {"backend": "rec", "path": "external/sets/own", "identities": 2, "images": 2, "seed": 0}
 FRAMED = {"world.photo_frame_px": 112, "world.size_px": 32}
 
 
@@ -271,7 +271,9 @@ def test_a_face_of_another_size_than_declared_is_refused(tmp_path: Path):
     (own / "property").write_text("3,112,112\n")
     with working_in(tmp_path), pytest.raises(ValueError) as error:
         run("sets own")
-    assert str(error.value) == f"{OWN['path']}/train.rec: record 1: 32 x 32 pixels; allowed: 112 x 112, as declared"
+    assert (
+        str(error.value) == f"data/{OWN['path']}/train.rec: record 1: 32 x 32 pixels; allowed: 112 x 112, as declared"
+    )
     (own / "property").write_text("3\n")
     with pytest.raises(ValueError, match="property: '3'; allowed: people,height,width"):
         READERS["rec"](own)
@@ -279,16 +281,14 @@ def test_a_face_of_another_size_than_declared_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("kind", [*WRITERS, "embedded"])
 def test_validate_finds_a_set_whose_files_are_missing(tmp_path: Path, kind: str):
-    write_params(tmp_path, {"sets.own": {**OWN, "backend": kind}})
-    own = tmp_path / OWN["path"]
+    path = "none" if kind == "embedded" else OWN["path"]
+    write_params(tmp_path, {"sets.own": {**OWN, "backend": kind, "path": path}})
+    own = tmp_path / "data/external/sets/own"
     own.mkdir(parents=True)
     (tmp_path / "data/external/benchmarks").mkdir()
-    for name in ("sets/README.md", "weights/README.md"):
-        (tmp_path / "data/external" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "data/external" / name).touch()
     with working_in(tmp_path):
         if kind != "embedded":
-            with pytest.raises(ValueError, match="params.yaml: sets.own.path = 'data/external/sets/own': ") as error:
+            with pytest.raises(ValueError, match="params.yaml: sets.own.path = 'external/sets/own': ") as error:
                 find_external(Path("params.yaml"))
             assert "\n" not in str(error.value)
             WRITERS[kind](own, Some())

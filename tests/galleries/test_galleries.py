@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 from gpus import Gpus
-from tiny import ROOT, TINY, run, working_in, write_params
+from tiny import ROOT, TINY, data_at, run, working_in, write_params
 
 from stages import galleries
 from stages.common import artifacts, images, params
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.foreign import photographs, pretrained
 from stages.formats import layouts
@@ -32,10 +33,17 @@ CFG = replace(
 )
 
 
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "data/pictures").mkdir(parents=True)
+    with working_in(tmp_path):
+        yield tmp_path
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three folders of people with 3, 1 and 2 images, each of one grey."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("data") / "pictures"
     for person, (name, count) in enumerate([("ann", 3), ("bob", 1), ("cid/deep", 2)]):
         (root / name).mkdir(parents=True)
         for i in range(count):
@@ -73,33 +81,32 @@ def test_different_people_come_first(pictures: Path):
     assert [str(file.relative_to(pictures)) for file in folder.in_turns(pictures, files)] == [
         "ann/0.png", "bob/0.png", "cid/deep/0.png", "ann/1.png", "cid/deep/1.png", "ann/2.png",
     ]  # fmt: skip
-    initial = galleries.load(replace(CFG, backend="folder", path=str(pictures)), WORLD)
-    assert greys(initial.faces(slice(0, 5))) == [20, 70, 120, 30, 130]
-    assert greys(initial.faces(slice(3, 4))) == [30]
+    with data_at(pictures.parent):
+        initial = galleries.load(replace(CFG, backend="folder", path="pictures"), WORLD)
+        assert greys(initial.faces(slice(0, 5))) == [20, 70, 120, 30, 130]
+        assert greys(initial.faces(slice(3, 4))) == [30]
 
 
-def test_aligned_images_are_framed_and_others_cropped(tmp_path: Path):
+def test_aligned_images_are_framed_and_others_cropped(project: Path):
     rng = np.random.default_rng(0)
     for i in range(2):
-        cv2.imwrite(
-            str(tmp_path / f"{i}.png"), cv2.GaussianBlur(rng.integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 3)
-        )
-    cfg = replace(CFG, backend="folder", path=str(tmp_path), identities=2)
+        noise = rng.integers(0, 255, (112, 112, 3), np.uint8)
+        cv2.imwrite(f"data/pictures/{i}.png", cv2.GaussianBlur(noise, (0, 0), 3))
+    cfg = replace(CFG, backend="folder", path="pictures", identities=2)
     aligned = galleries.load(cfg, WORLD).faces(slice(0, 2))
-    picture = images.decode((tmp_path / "1.png").read_bytes())
+    picture = images.decode((project / "data/pictures/1.png").read_bytes())
     assert isinstance(aligned, np.ndarray)
     assert np.array_equal(aligned[1], images.resize(photographs.framed(picture, WORLD.photo_frame_px)[None], 32)[0])
     cropped = galleries.load(replace(cfg, aligned=False), WORLD).faces(slice(0, 2))
     assert cropped[1] == ["external-fixed-crop"] * 2 and not np.array_equal(cropped[0], aligned)
 
 
-def test_full_size_pictures_are_aligned_by_the_detector(tmp_path: Path):
+def test_full_size_pictures_are_aligned_by_the_detector(project: Path):
     pytest.importorskip("insightface")
-    (tmp_path / "pictures").mkdir()
     for i, column in enumerate([1, None, 1]):
-        cv2.imwrite(str(tmp_path / f"pictures/{i}.png"), detector.picture(256 * (1 + i), column))
-    world = replace(WORLD, detector=str(detector.write(tmp_path / "scrfd.onnx")))
-    cfg = replace(CFG, backend="folder", path=str(tmp_path / "pictures"), identities=3, aligned=False)
+        cv2.imwrite(f"data/pictures/{i}.png", detector.picture(256 * (1 + i), column))
+    world = replace(WORLD, detector=detector.write(project / "data/scrfd.onnx").name)
+    cfg = replace(CFG, backend="folder", path="pictures", identities=3, aligned=False)
     faces, domains = galleries.load(cfg, world).faces(slice(0, 3))
     assert isinstance(faces, np.ndarray)
     assert domains == ["external", "external-fixed-crop", "external"]
@@ -109,20 +116,25 @@ def test_full_size_pictures_are_aligned_by_the_detector(tmp_path: Path):
 
 @pytest.mark.parametrize("model", ["ldm", "ddpm"])
 def test_a_diffusion_model_draws_faces_of_their_seeds_alone(model: str, request: pytest.FixtureRequest):
-    cfg = replace(CFG, backend="diffusers", path=str(request.getfixturevalue(model)))
-    initial = galleries.load(cfg, WORLD)
+    folder = request.getfixturevalue(model)
+    cfg = replace(CFG, backend="diffusers", path=folder.name)
+    with data_at(folder.parent):
+        initial = galleries.load(cfg, WORLD)
     faces, domains = initial.faces(slice(0, 5))
     assert isinstance(faces, np.ndarray)
     assert faces.shape == (5, 32, 32, 3) and faces.dtype == np.uint8 and set(domains) == {"diffusers-fixed-crop"}
     assert len({face.tobytes() for face in faces}) == 5
     assert np.array_equal(initial.faces(slice(2, 5))[0], faces[2:])
-    other = galleries.load(replace(cfg, diffusion=Denoising(steps=3, batch=1)), WORLD).faces(slice(0, 5))[0]
+    with data_at(folder.parent):
+        other = galleries.load(replace(cfg, diffusion=Denoising(steps=3, batch=1)), WORLD).faces(slice(0, 5))[0]
+        another = galleries.load(replace(cfg, seed=1), WORLD)
     assert isinstance(other, np.ndarray) and np.abs(other.astype(int) - faces).max() <= 1
-    assert not np.array_equal(galleries.load(replace(cfg, seed=1), WORLD).faces(slice(0, 5))[0], faces)
+    assert not np.array_equal(another.faces(slice(0, 5))[0], faces)
 
 
 def test_a_diffusion_model_is_on_the_gpu_of_the_rank(ldm: Path, gpus: Gpus):
-    galleries.load(replace(CFG, backend="diffusers", path=str(ldm)), WORLD)
+    with data_at(ldm.parent):
+        galleries.load(replace(CFG, backend="diffusers", path=ldm.name), WORLD)
     assert gpus.used == {"cuda:1"}
 
 
@@ -168,35 +180,29 @@ def test_a_folder_that_is_no_unconditional_pipeline_is_refused(ldm: Path, tmp_pa
     edit, said = BROKEN[name]
     made = shutil.copytree(ldm, tmp_path / "ldm")
     edit(made)
-    with pytest.raises(ValueError, match=said) as error:
-        galleries.load(replace(CFG, backend="diffusers", path=str(made)), WORLD)
-    assert str(made) in str(error.value) and "\n" not in str(error.value)
+    with data_at(tmp_path), pytest.raises(ValueError, match=said) as error:
+        galleries.load(replace(CFG, backend="diffusers", path="ldm"), WORLD)
+    assert "data/ldm" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_folder_without_enough_images_is_refused(pictures: Path, tmp_path: Path):
-    cfg = replace(CFG, backend="folder", path=str(pictures), identities=7)
-    with pytest.raises(ValueError, match="gallery.identities = 7; allowed: at most the 6 images"):
+def test_a_folder_without_enough_images_is_refused(pictures: Path, project: Path):
+    cfg = replace(CFG, backend="folder", path="pictures", identities=7)
+    with data_at(pictures.parent), pytest.raises(ValueError, match="identities = 7; allowed: at most the 6 images"):
         galleries.load(cfg, WORLD)
-    with pytest.raises(ValueError, match="gallery.path = .*no such folder"):
-        galleries.load(replace(cfg, path=str(tmp_path / "none")), WORLD)
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(InputError) as error:
+        galleries.load(replace(cfg, path="nothing"), WORLD)
+    assert (error.value.key, error.value.problem) == ("gallery.path", "no such folder")
+    (project / "data/pictures/broken.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match="broken.png: not a readable image"):
-        galleries.load(replace(cfg, path=str(tmp_path), identities=1), WORLD).faces(slice(0, 1))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Path]:
-    with working_in(tmp_path):
-        yield tmp_path
+        galleries.load(replace(cfg, identities=1), WORLD).faces(slice(0, 1))
 
 
 @pytest.mark.parametrize("backend", ["folder", "diffusers"])
 def test_the_stage_and_the_next_run_on_them(backend: str, project: Path, pictures: Path, ldm: Path):
-    weights = ROOT / "data/pretrain/recogniser"
-    settings = {"gallery.backend": backend, "gallery.path": str(pictures if backend == "folder" else ldm),
-                "gallery.identities": 5, "gallery.diffusion": {"steps": 2, "batch": 2}, "world.size_px": 32,
-                "world.detector": str(pictures / "notes.txt"), "embed.weights": f"{weights}.safetensors",
-                "embed.card": f"{weights}.json"}  # fmt: skip
+    (project / "data/ours").symlink_to(pictures if backend == "folder" else ldm)
+    (project / "data/pretrain").symlink_to(ROOT / "data/pretrain")
+    settings = {"gallery.backend": backend, "gallery.path": "ours", "gallery.identities": 5,
+                "gallery.diffusion": {"steps": 2, "batch": 2}, "world.size_px": 32}  # fmt: skip
     write_params(project, {**TINY, **settings})
     line = run("gallery")
     assert ("5 of 5 with a fixed crop" in line) == (backend == "diffusers")

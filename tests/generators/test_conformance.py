@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import ROOT
+from tiny import ROOT, data_at, working_in
 
 from stages import generators
 from stages.common import params, sphere
@@ -22,18 +22,21 @@ Made = tuple[Generator, int]  # and the size of its rows
 
 
 def embedded(folder: Path) -> Made:
-    return generators.load(replace(CFG, weights=str(ROOT / "data/pretrain")), WORLD), 128
+    with working_in(ROOT):
+        return generators.load(CFG, WORLD), 128
 
 
 def arc2face(folder: Path) -> Made:
     standin.arc2face(folder, "tiny")
-    cfg = replace(CFG, backend="arc2face", weights=str(folder), diffusion=replace(CFG.diffusion, steps=2, batch=3))
-    return generators.load(cfg, WORLD), 512
+    cfg = replace(CFG, backend="arc2face", weights=folder.name, diffusion=replace(CFG.diffusion, steps=2, batch=3))
+    with data_at(folder.parent):
+        return generators.load(cfg, WORLD), 512
 
 
 def vec2face(folder: Path) -> Made:
     standin.vec2face(folder, "tiny")
-    return generators.load(replace(CFG, backend="vec2face", weights=str(folder)), WORLD), 512
+    with data_at(folder.parent):
+        return generators.load(replace(CFG, backend="vec2face", weights=folder.name), WORLD), 512
 
 
 BACKENDS: list[Callable[[Path], Made]] = [embedded, arc2face, vec2face]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import ROOT
+from tiny import ROOT, working_in
 
 from stages import generators
 from stages.common import params, sphere
@@ -21,7 +21,8 @@ SEEDS = np.arange(PEOPLE)
 def generator(steps: int) -> EmbeddedGenerator:
     cfg = replace(params.load("generate", Generate, ROOT / "params.yaml"), refine_steps=steps)
     world = replace(params.load("world", World, ROOT / "params.yaml"), size_px=64)
-    found = generators.load(replace(cfg, weights=str(ROOT / "data/pretrain")), world)
+    with working_in(ROOT):
+        found = generators.load(cfg, world)
     assert isinstance(found, EmbeddedGenerator)
     return found
 

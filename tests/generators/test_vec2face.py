@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 from gpus import Gpus
-from tiny import ROOT, TINY, run, write_params
+from tiny import ROOT, TINY, data_at, run, write_params
 
 from stages import generate
 from stages.attributes import attrop, record
 from stages.backbones.vec2face import TOKENS, Vec2Face
 from stages.common import artifacts, params, sphere
 from stages.common.images import Shards
+from stages.common.params import Network
 from stages.foreign.photographs import framed
 from stages.generators import vec2face
-from stages.settings.embed import Embed
 from stages.settings.generate import Generate
 from stages.settings.world import World
 from stages.tools import standin
@@ -42,9 +42,9 @@ def generator(weights: Path) -> vec2face.Vec2FaceGenerator:
 def loaded(folder: Path, frame_px: int = 112, size_px: int = 32) -> vec2face.Vec2FaceGenerator:
     cfg = params.load("generate", Generate, ROOT / "params.yaml")
     world = params.load("world", World, ROOT / "params.yaml")
-    return vec2face.load(
-        replace(cfg, backend="vec2face", weights=str(folder)), replace(world, size_px=size_px, photo_frame_px=frame_px)
-    )
+    cfg, world = replace(cfg, weights=folder.name), replace(world, size_px=size_px, photo_frame_px=frame_px)
+    with data_at(folder.parent):
+        return vec2face.load(cfg, world)
 
 
 def rows(count: int, d: int = D, norm: float = 4.0) -> tuple[np.ndarray, np.ndarray]:
@@ -204,7 +204,7 @@ def test_other_checkpoints_are_refused_in_one_line(name: str, tmp_path: Path, ca
     with pytest.raises(ValueError) as error:
         loaded(tmp_path)
     assert said in str(error.value) and "\n" not in str(error.value)
-    assert str(error.value).startswith(f"{tmp_path}/vec2face_generator.pth: ")
+    assert str(error.value).startswith(f"data/{tmp_path.name}/vec2face_generator.pth: ")
     assert "must not run" not in capsys.readouterr().out
 
 
@@ -229,14 +229,14 @@ def test_the_stages_run_on_it_and_leave_out_who_fails(copy: Path, tmp_path: Path
         **TINY,
         "world.photo_frame_px": 112,
         "generate.backend": "vec2face",
-        "generate.weights": "data/external/weights/vec2face",
+        "generate.weights": "external/weights/vec2face",
         "generate.depths": [{"identities": 6, "images": 2}],
         "generate.mixup": {"identities": 4, "images": 1},
         "generate.control": {"identities": 3, "images": 2},
         "generate.attributes.centres": True,
     }
     write_params(copy, changed)
-    cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Embed)
+    cfg, world, rows_by = params.load("generate", Generate), params.load("world", World), params.load("embed", Network)
     moving = attrop.load(vec2face.load(cfg, world), cfg, rows_by, tmp_path)
     _, centres = moving.centres(x_id, x_id * norms[:, None])
     assert len(centres) == 12 and all(centres["accepted"].to_pylist())  # whoever is at least at -1

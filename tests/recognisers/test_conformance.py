@@ -1,7 +1,9 @@
 """What every recogniser promises, whatever its backend and the layout of its file."""
 
 import json
+import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import nets
@@ -9,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny import ROOT
 
 from stages.backbones.compact import Compact
 from stages.backbones.iresnet import Iresnet
-from stages.common import networks, recognisers
+from stages.common import artifacts, networks
+from stages.common.errors import InputError
 from stages.common.networks import Recogniser
 from stages.foreign import published
 from stages.recognisers.iresnet import arcface_layout
@@ -24,8 +28,8 @@ def own(architecture: str, **more: object) -> Callable[[Path], tuple[str, Path]]
     def write(folder: Path) -> tuple[str, Path]:
         card = {**EMBEDDED, "architecture": architecture, **more}
         torch.manual_seed(0)
-        networks.save(folder / "net.safetensors", networks.build(card), card)
-        return "embedded", folder / "net.safetensors"
+        networks.save(folder / "net", networks.build(card), card)
+        return "embedded", folder / "net" / artifacts.WEIGHTS
 
     return write
 
@@ -73,8 +77,13 @@ WRITERS = {
 
 def load(name: str, folder: Path, **card: object) -> Recogniser:
     backend, weights = WRITERS[name](folder)
-    given = None if backend == "embedded" else nets.write_card(folder / "card.json", **card)
-    return recognisers.load(backend, weights, given)
+    if backend != "embedded":
+        nets.write_card(weights.parent / "card.json", **card)
+    return read(backend, weights.parent)
+
+
+def read(backend: str, folder: Path) -> Recogniser:
+    return import_module(f"stages.recognisers.{backend}").load(folder)
 
 
 @pytest.fixture(params=WRITERS)
@@ -137,16 +146,33 @@ def test_mean_and_deviation_are_those_of_the_card_in_the_order_of_its_colours(na
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_is_no_file_of_weights_is_one_line(name: str, tmp_path: Path):
     backend, weights = WRITERS[name](tmp_path)
-    card = nets.write_card(tmp_path / "card.json") if backend != "embedded" else weights.with_suffix(".json")
+    if backend != "embedded":
+        nets.write_card(tmp_path / "card.json")
     whole = weights.read_bytes()
     for broken in (b"", b"broken", whole[: len(whole) // 2]):
         weights.write_bytes(broken)
         with pytest.raises(ValueError, match=weights.name) as error:
-            recognisers.load(backend, weights, card)
+            read(backend, weights.parent)
         assert "\n" not in str(error.value)
     weights.unlink()
-    with pytest.raises(ValueError, match=f"{weights.name}: no such file"):
-        recognisers.load(backend, weights, card)
+    with pytest.raises(ValueError, match="weights.safetensors: no such file|: 0 files of weights") as error:
+        read(backend, weights.parent)
+    assert str(weights.parent) in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.startswith("embedded")])
+def test_a_network_is_one_file_of_weights_and_a_card(name: str, tmp_path: Path):
+    backend, weights = WRITERS[name](tmp_path)
+    with pytest.raises(InputError) as error:
+        read(backend, tmp_path)
+    assert (error.value.file, error.value.problem) == (str(tmp_path / "card.json"), "no such file")
+    nets.write_card(tmp_path / "card.json")
+    shutil.copy(weights, tmp_path / f".hidden{weights.suffix}")
+    read(backend, tmp_path)
+    shutil.copy(weights, tmp_path / f"more{weights.suffix}")
+    with pytest.raises(InputError) as error:
+        read(backend, tmp_path)
+    assert (error.value.file, error.value.problem) == (str(tmp_path), "2 files of weights")
 
 
 @pytest.mark.parametrize("name", ["onnx, free batch", "arcface_torch"])
@@ -158,7 +184,7 @@ def test_what_is_no_file_of_weights_is_one_line(name: str, tmp_path: Path):
         ({"colour": "grey"}, "card.colour = 'grey'"),
         ({"std": 0}, "card.std"),
         ({"mean": [1, 2]}, "card.mean"),
-        ({"colour_order": "rgb"}, "card.colour_order is not a known key"),
+        ({"colour_order": "rgb"}, "card.colour_order: not a known key"),
         ({"sha256": "0" * 64}, "sha256 differs from the one in its card"),
     ],
 )
@@ -168,12 +194,13 @@ def test_a_card_that_does_not_fit_is_one_line(name: str, tmp_path: Path, change:
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_shipped_cards_load():
-    cards = Path(recognisers.__file__).parent / "cards"
+def test_the_shipped_cards_load(tmp_path: Path):
+    cards = ROOT / "stages/recognisers/cards"
     colours = {file.stem: json.loads(file.read_text())["colour"] for file in cards.glob("*.json")}
     assert colours == {"insightface": "rgb", "adaface": "bgr"}
-    for file in cards.glob("*.json"):
-        published.read(file, file)
+    for name in colours:
+        shutil.copy(cards / f"{name}.json", tmp_path / "card.json")
+        assert published.read(tmp_path).colour == colours[name]
 
 
 def test_the_embedded_backend_builds_every_backbone():

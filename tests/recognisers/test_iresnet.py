@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from stages.backbones.iresnet import Iresnet
-from stages.common import recognisers
 from stages.recognisers import iresnet
 
 SMALL = (2, 2, 2, 2)
@@ -55,9 +54,9 @@ def faces(count: int = 4) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3)).astype(np.uint8)
 
 
-def write(folder: Path, tensors: Any, name: str = "net.ckpt") -> tuple[Path, Path]:
-    torch.save(tensors, folder / name)
-    return folder / name, nets.write_card(folder / "card.json")
+def write(folder: Path, tensors: Any) -> None:
+    torch.save(tensors, folder / "net.ckpt")
+    nets.write_card(folder / "card.json")
 
 
 @pytest.mark.parametrize("se", [False, True])
@@ -77,17 +76,17 @@ def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: 
             found["state_dict_backbone"] = {k: v for k, v in found["state_dict_backbone"].items() if v.ndim}
     if kind == "lightning":
         with _importable(AttributeDict):
-            file, card = write(tmp_path, found)
+            write(tmp_path, found)
     else:
-        file, card = write(tmp_path, found)
-    x = recognisers.load("iresnet", file, card).embed(faces())
+        write(tmp_path, found)
+    x = iresnet.load(tmp_path).embed(faces())
     np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_features_are_the_rows_and_have_gradients(tmp_path: Path):
-    file, _ = write(tmp_path, nets.adaface())
-    card = nets.write_card(tmp_path / "card.json", colour="bgr", mean=[100, 110, 120])
-    loaded = iresnet.load(file, card)
+    write(tmp_path, nets.adaface())
+    nets.write_card(tmp_path / "card.json", colour="bgr", mean=[100, 110, 120])
+    loaded = iresnet.load(tmp_path)
     x = torch.from_numpy(faces()).float().requires_grad_()
     rows = loaded.features(x)
     np.testing.assert_allclose(rows.detach().numpy(), loaded.embed(faces()), rtol=1e-4, atol=1e-4)
@@ -176,10 +175,10 @@ CASES: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("tensors", "said"), CASES, ids=[f"{i} {said}" for i, (_, said) in enumerate(CASES)])
 def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path, tensors: Any, said: str):
-    file, card = write(tmp_path, tensors)
+    write(tmp_path, tensors)
     with pytest.raises(ValueError) as error:
-        recognisers.load("iresnet", file, card)
-    assert said in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
+        iresnet.load(tmp_path)
+    assert said in str(error.value) and str(tmp_path / "net.ckpt") in str(error.value) and "\n" not in str(error.value)
 
 
 class Code:
@@ -194,11 +193,12 @@ class Code:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_file_that_carries_code_is_refused_and_does_not_run_it(tmp_path: Path, zipped: bool):
-    touched, card = tmp_path / "touched", nets.write_card(tmp_path / "card.json")
+    touched = tmp_path / "touched"
+    nets.write_card(tmp_path / "card.json")
     found = {**nets.adaface(), "code": Code(touched)}
     torch.save(found, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=r"net.pth: carries code \(posix.system\)") as error:
-        recognisers.load("iresnet", tmp_path / "net.pth", card)
+        iresnet.load(tmp_path)
     assert "\n" not in str(error.value) and not touched.exists()
 
 

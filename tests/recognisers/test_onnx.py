@@ -13,13 +13,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from tiny import params
 from torch import nn
 
-from stages.common import recognisers
 from stages.foreign import graphs
 from stages.foreign.graphs import arithmetic_first
-from stages.validation import networks as checked
+from stages.recognisers import onnx as recogniser
 
 
 def faces(count: int = 4, side: int = 32) -> np.ndarray:
@@ -27,7 +25,8 @@ def faces(count: int = 4, side: int = 32) -> np.ndarray:
 
 
 def load(file: Path, **card: Any):
-    return recognisers.load("onnx", file, nets.write_card(file.with_name("card.json"), **card))
+    nets.write_card(file.with_name("card.json"), **card)
+    return recogniser.load(file.parent)
 
 
 @pytest.mark.parametrize("batch", ["N", 1, 5])
@@ -48,8 +47,8 @@ def test_a_free_side_is_that_of_the_card(tmp_path: Path):
 
 
 def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
-    both = nets.write_onnx(tmp_path / "both.onnx", outputs=("norm", "rows"))
-    rows = nets.write_onnx(tmp_path / "rows.onnx")
+    both = nets.write_onnx(tmp_path / "both/net.onnx", outputs=("norm", "rows"))
+    rows = nets.write_onnx(tmp_path / "rows/net.onnx")
     np.testing.assert_array_equal(load(both).embed(faces()), load(rows).embed(faces()))
 
 
@@ -88,8 +87,8 @@ def test_a_graph_that_normalises_and_a_card_that_does_too_are_refused(tmp_path: 
 
 
 def test_it_does_not_matter_who_normalises(tmp_path: Path):
-    graph = nets.write_onnx(tmp_path / "graph.onnx", first=[("Sub", 127.5), ("Mul", 0.0078125)])
-    card = nets.write_onnx(tmp_path / "card.onnx")
+    graph = nets.write_onnx(tmp_path / "graph/net.onnx", first=[("Sub", 127.5), ("Mul", 0.0078125)])
+    card = nets.write_onnx(tmp_path / "card/net.onnx")
     x = load(graph, mean=0, std=1).embed(faces())
     np.testing.assert_allclose(load(card, std=128).embed(faces()), x, rtol=1e-5, atol=1e-6)
 
@@ -123,43 +122,18 @@ def two_files(folder: Path, seed: int = 0) -> Path:
 
 def test_weights_beside_the_graph_are_read_and_are_part_of_the_digest(tmp_path: Path):
     expected = load(nets.write_onnx(tmp_path / "net.onnx")).embed(faces())
-    (tmp_path / "two").mkdir()
     file = two_files(tmp_path / "two")
     both = hashlib.sha256(file.read_bytes() + file.with_name("net.onnx.data").read_bytes()).hexdigest()
-    card = nets.write_card(tmp_path / "card.json", sha256=both)
-    for weights in (file, file.parent):
-        np.testing.assert_array_equal(recognisers.load("onnx", weights, card).embed(faces()), expected)
+    np.testing.assert_array_equal(load(file, sha256=both).embed(faces()), expected)
     data = file.with_name("net.onnx.data")
     data.write_bytes(data.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ValueError, match="net.onnx: sha256 differs from the one in its card"):
-        recognisers.load("onnx", file, card)
+        load(file, sha256=both)
     data.unlink()
     with pytest.raises(
         ValueError, match="net.onnx: keeps weights in 'net.onnx.data'; allowed: .* files that lie beside"
     ):
         load(file)
-
-
-def test_a_folder_holds_one_graph(tmp_path: Path):
-    card = nets.write_card(tmp_path / "card.json")
-    for count in (0, 2):
-        folder = tmp_path / str(count)
-        folder.mkdir()
-        for i in range(count):
-            nets.write_onnx(folder / f"{i}.onnx")
-        with pytest.raises(ValueError, match=f"{count} .onnx files; allowed: one"):
-            recognisers.load("onnx", folder, card)
-
-
-@pytest.mark.parametrize("key", ["embed", "audit.judge", "generate.attributes.quality"])
-def test_stages_depend_on_weights_beside_a_graph_through_their_folder(tmp_path: Path, key: str):
-    (tmp_path / "two").mkdir()
-    file = two_files(tmp_path / "two")
-    network = {"recogniser": "onnx", "weights": str(file), "card": "x"}
-    with pytest.raises(ValueError, match=f"{key}.weights = .* net.onnx.data beside it; allowed: the folder of both"):
-        checked.check(Path("params.yaml"), params({key: network}))
-    if key != "embed":  # embed's rows do not fit the generator
-        checked.check(Path("params.yaml"), params({key: {**network, "weights": str(file.parent)}}))
 
 
 def elsewhere(graph: Any, location: str) -> None:

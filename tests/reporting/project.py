@@ -22,16 +22,13 @@ FARS = [0.01, 0.001]
 CAPS = {"tau": 0.51, "rho_deg": 9.87, "d": D, "fewest_log10": 2.0, "most_log10": 12.345}
 NO_CAPS = {"tau": 0.51, "rho_deg": 33.3, "d": D, "fewest_log10": None, "most_log10": None}
 PROTOCOLS = {"lfw": "wild", "cfp-fp": "wild", "syn-lfw": "studio"}
-PLAIN = {
-    "source": "audit", "width": 6, "depth": 4, "identity_mixup": False, "augment": False,
-    "mix": "audit", "mix_width": 0, "mix_depth": 0, "fewer": "refuse",
-}  # fmt: skip
+PLAIN = {"source": "audit", "mix": "none", "width": 6, "depth": 4}
 VARIANTS = {
     "base": PLAIN,
     "identity-mixup": {**PLAIN, "identity_mixup": True},
     "domain-mixup": {**PLAIN, "mix": "sets/wild", "mix_width": 2, "mix_depth": 4},
     "augmented": {**PLAIN, "augment": True},
-    "wild": {**PLAIN, "source": "sets/wild", "mix": "sets/wild"},
+    "wild": {**PLAIN, "source": "sets/wild"},
 }
 SKILL = {"base": 1.0, "identity-mixup": 1.0, "domain-mixup": 1.6, "augmented": 1.2, "wild": 2.6}  # on wild pairs
 CONTRASTS = {
@@ -87,12 +84,12 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
             "perturbation": "beta", "beta": 0.1, "sigma": [], "mixup": {"identities": 6, "images": 4},
             "control": {"identities": 2, "images": 2}, "poses": POSES,
         },
-        "sets": {"wild": {"backend": "embedded", "path": "x", "identities": 6, "images": 4, "seed": 0}},
+        "sets": {"wild": {"backend": "embedded", "path": "none", "identities": 6, "images": 4, "seed": 0}},
         "variants": variants,
         "train": {"seeds": list(seeds), "samples": 64},
         "evaluate": {"fars": FARS, "confidence": 0.95, "replicates": replicates, "seed": 0},
         "report": {
-            "sheet_identities": 2, "sheet_images": 3, "map_identities": 3, "map_images": 4, "contrasts": CONTRASTS,
+            "sheet": {"identities": 2, "images": 3}, "map": {"identities": 3, "images": 4}, "contrasts": CONTRASTS,
         },
     }  # fmt: skip
 
@@ -143,7 +140,7 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
         artifacts.write_array(root / "data" / "audit" / f"confused-{name}.npy", curve)
     card = {"architecture": "compact", "widths": [16] * 4, "embedding_size": D, "size_px": 16, "colour": "rgb"}
     torch.manual_seed(0)
-    networks.save(root / "data" / "pretrain" / "recogniser.safetensors", Compact([16] * 4, D, 16, 3), card)
+    networks.save(root / "data" / "pretrain" / "recogniser", Compact([16] * 4, D, 16, 3), card)
     artifacts.write_json(root / "reports" / "pack.json", pack_report())
     artifacts.write_json(root / "reports" / "audit.json", audit_report())
     share = {"value": 0.81, "low": 0.78, "high": 0.84}
@@ -201,11 +198,11 @@ def audit_report() -> dict:
 
 
 def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) -> None:
-    kind, domain = ("mixup", "generate") if cfg["identity_mixup"] else ("plain", "generate")
+    kind, domain = ("mixup", "generate") if cfg.get("identity_mixup") else ("plain", "generate")
     parts = [(domain, kind, cfg["width"], cfg["depth"], 0, "main")]
     if cfg["source"] == "sets/wild":
         parts = [("sets/wild", "wild", cfg["width"], cfg["depth"], 0, "main")]
-    if cfg["mix_width"]:
+    if cfg["mix"] != "none":
         parts.append(("sets/wild", "wild", cfg["mix_width"], cfg["mix_depth"], cfg["width"], "mix"))
     chosen = []
     for folder, prefix, width, depth, first, part in parts:
