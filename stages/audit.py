@@ -1,12 +1,12 @@
-"""Measure the generated images with the recogniser they were made for and with a judge that was not.
+"""Measure the generated images with the recogniser that they were made for, and with a judge that took no part.
 
 reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; both networks; unrelated
         people of a set, where params say so; params audit, embed, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
-        data/audit/images.arrow   each plain and mixed image of data/generate: where it is, what is known of it, its row
-                                  in the embeddings, whether the filter keeps it; columns in stages/common/tables.py
+        data/audit/images.arrow   each plain and mixed image of data/generate: where it is, how it was made, its row in
+                                  the embeddings, whether the filter keeps it; columns in stages/common/tables.py
         data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high
-        data/audit/shards.json   sha256 of the shards audited: what follows depends on the images through it
+        data/audit/shards.json   sha256 of the shards audited: later stages depend on the images through this file
         reports/audit.json
 """
 
@@ -33,18 +33,18 @@ def fidelities(
 ) -> dict[str, Any]:
     """Return how faithfully packed and gallery rows were drawn, by both networks.
 
-    gallery: its faces by the judge; drawn: the packed row of each identity.
+    gallery: the judge's rows of its faces; drawn: the packed row of each identity.
     """
-    found = {}
+    fidelity = {}
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
-        shown, _ = faces.control(recogniser, name)
-        x_asked = artifacts.read_rows(folder, row, recogniser.embedding_size)[0]
-        x_asked = (x_asked[drawn] if name == "packed" else x_asked)[: int(shown.identity.max()) + 1]
+        control, _ = faces.control(recogniser, name)
+        x = artifacts.read_rows(folder, row, recogniser.embedding_size)[0]
+        x = (x[drawn] if name == "packed" else x)[: int(control.identity.max()) + 1]
         judge = measures.judged(*by_judge[name], seed)
-        if name == "gallery":  # only here does the judge know the face that was asked for
-            judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x_asked)], seed)
-        found[name] = {"recogniser": measures.fidelity(shown, x_asked, seed), "judge": judge}
-    return found
+        if name == "gallery":  # only here does the judge have the face that the image should show
+            judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x)], seed)
+        fidelity[name] = {"recogniser": measures.fidelity(control, x, seed), "judge": judge}
+    return fidelity
 
 
 def write(raw: dict[str, np.ndarray], table: pa.Table, curves: dict[str, np.ndarray]) -> None:
@@ -61,8 +61,8 @@ def write(raw: dict[str, np.ndarray], table: pa.Table, curves: dict[str, np.ndar
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("audit", Audit), params.load("world", World)
-    chosen = {"recogniser": params.load("embed", Network), "judge": cfg.judge}
-    networks = {name: recognisers.load(network) for name, network in chosen.items()}
+    named = {"recogniser": params.load("embed", Network), "judge": cfg.judge}
+    networks = {name: recognisers.load(network) for name, network in named.items()}
     recogniser, judge = networks.values()
     table, people = images.drawn(GENERATED), faces.unrelated_people(cfg, world)
     shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")
@@ -70,18 +70,18 @@ def main() -> str:
     plain = {name: Faces(sphere.unit_rows(x), shards.column("identity")) for name, x in raw.items()}
     gallery = sphere.unit_rows(faces.embedded(judge, Shards("data/gallery")))
     control = {name: faces.control(judge, name) for name in ("packed", "gallery", "gaussian")}
-    known, unrelated = faces.unrelated([recogniser, judge], people)
+    unrelated = dict(zip(networks, faces.unrelated([recogniser, judge], people), strict=True))
     keep = measures.kept(plain["judge"], cfg.min_centre_cosine)
-    capacity, curves = measures.capacities({**control, "unrelated": unrelated}, unrelated[0], cfg)
+    capacity, curves = measures.capacities({**control, "unrelated": unrelated["judge"]}, unrelated["judge"][0], cfg)
     report = {
         "fidelity": fidelities(recogniser, control, gallery, drawn, cfg.seed),
         "separation": {name: measures.separation(x) for name, x in plain.items()},
         "spread": {name: measures.spread(x, cfg.seed) for name, x in plain.items()},
         "dimension": {
             "packed": {name: measures.dimension(x) for name, x in plain.items()},
-            "unrelated": {"recogniser": measures.dimension(known[0]), "judge": measures.dimension(unrelated[0])},
+            "unrelated": {name: measures.dimension(x) for name, (x, _) in unrelated.items()},
         },
-        "leakage": measures.leakage(plain["judge"], gallery, unrelated[0], cfg),
+        "leakage": measures.leakage(plain["judge"], gallery, unrelated["judge"][0], cfg),
         "near_duplicates": measures.near_duplicates(plain["judge"], cfg.duplicate_cosine),
         "attributes": attributes.measured(
             {
@@ -96,10 +96,9 @@ def main() -> str:
     write(raw, images.kept(table, keep), curves)
     artifacts.write_json("reports/audit.json", report)
     packed = report["fidelity"]["packed"]
-    found = (
-        f"fidelity {packed['recogniser']['image']['value']:.3f}, judged top-1 {packed['judge']['top1']['value']:.3f}"
-    )
-    return f"audit: {found}, kept {keep.sum()} of {len(keep)} images -> reports/audit.json"
+    fidelity, top1 = packed["recogniser"]["image"]["value"], packed["judge"]["top1"]["value"]
+    summary = f"fidelity {fidelity:.3f}, judged top-1 {top1:.3f}"
+    return f"audit: {summary}, kept {keep.sum()} of {len(keep)} images -> reports/audit.json"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Score what a trained recogniser has to beat on the user's own sets, under the same protocol.
+"""Score, on the user's own sets, the baselines that a trained recogniser has to beat, under the same protocol.
 
 reads    data/benchmarks/, data/pretrain/, the networks of baselines.networks; params baselines, evaluate
 writes   data/baselines/NAME/PROTOCOL.arrow   pairs and scores, as evaluate keeps them
-         reports/baselines.json   {NAME: {PROTOCOL: metrics with intervals}}; no protocols without sets of the user's
+         reports/baselines.json   {NAME: {PROTOCOL: metrics with intervals}}; without sets of the user, no protocols
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from stages.metrics import scoring
 from stages.settings.baselines import Baselines
 from stages.settings.evaluate import Evaluate
 
-BLANK = 1e-4  # gives the row of a blank face a direction, too
+BLANK = 1e-4  # added to every row, so that the row of a blank face has a direction
 STATISTICS = 512  # faces from which an untrained network takes its batch statistics
-UNTRAINED = Path("data/pretrain/recogniser")  # whose card says what network has random weights
+UNTRAINED = Path("data/pretrain/recogniser")  # the untrained network has the architecture of its card
 
 
 class Pixels:
-    """A face as side_px x side_px grey levels, of mean 0 and variance 1: what needs no training at all."""
+    """A face as side_px x side_px grey levels, of mean 0 and variance 1: a recogniser without any training."""
 
     def __init__(self, side_px: int) -> None:
         """Choose how many pixels a side."""
@@ -42,7 +42,7 @@ class Pixels:
 
 
 def untrained(card: Mapping[str, Any], seed: int, faces: np.ndarray) -> Recogniser:
-    """Return the network of a card with random weights, its batch statistics those of faces of other people."""
+    """Return the network of a card with random weights, with batch statistics from `faces`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = networks.build(card)
@@ -59,20 +59,20 @@ def untrained(card: Mapping[str, Any], seed: int, faces: np.ndarray) -> Recognis
 
 def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, folder: Path) -> dict[str, Any]:
     """Score the user's sets by networks that differ in their seed alone; returns the metrics by protocol."""
-    found = {}
+    metrics = {}
     for protocol in scoring.protocols():
         if protocol.domain == "external":
             for name, rows, estimate in scoring.measure(protocol, nets, seeds, cfg):
                 tables.write(folder / f"{name}.arrow", rows)
-                found[name] = scoring.summary(estimate, cfg.confidence)
-    return found
+                metrics[name] = scoring.summary(estimate, cfg.confidence)
+    return metrics
 
 
 def main() -> str:
     """Run the stage."""
     cfg, evaluate = params.load("baselines", Baselines), params.load("evaluate", Evaluate)
-    others = next(p for p in scoring.protocols() if p.domain == "wild").shards
-    faces = others.faces(np.arange(min(STATISTICS, len(others))))
+    wild = next(protocol for protocol in scoring.protocols() if protocol.domain == "wild").shards
+    faces = wild.faces(np.arange(min(STATISTICS, len(wild))))
     card = artifacts.read_weights(UNTRAINED)[1]
     baselines: dict[str, tuple[Sequence[Recogniser], Sequence[int]]] = {
         "pixels": ([Pixels(cfg.side_px)], [0]),
@@ -89,15 +89,15 @@ def main() -> str:
 
 
 def closing_lines(report: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a line for every set, the accuracy of every baseline on it, and where all the rest is."""
+    """Return a line for every set with the accuracy of every baseline, and a line that names the report."""
     sets = list(next(iter(report.values())))
-    on = "accuracy in %" if sets else f"no sets of your own to score {', '.join(report)} on"
-    rows = {each: ", ".join(f"{name} {_percent(found[each])}" for name, found in report.items()) for each in sets}
-    return "\n".join([*map(": ".join, rows.items()), f"baselines: {on} -> reports/baselines.json"])
+    summary = "accuracy in %" if sets else f"no sets of your own to score {', '.join(report)} on"
+    return "\n".join([*(_line(key, report) for key in sets), f"baselines: {summary} -> reports/baselines.json"])
 
 
-def _percent(metrics: Mapping[str, Any]) -> str:
-    return f"{100 * metrics['accuracy']['value']:.1f}"
+def _line(key: str, report: Mapping[str, Mapping[str, Any]]) -> str:
+    percent = {name: 100 * metrics[key]["accuracy"]["value"] for name, metrics in report.items()}
+    return f"{key}: {', '.join(f'{name} {value:.1f}' for name, value in percent.items())}"
 
 
 if __name__ == "__main__":

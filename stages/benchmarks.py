@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
+from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Provenance
 from stages.foreign import alignment
 from stages.foreign.alignment import Aligner
@@ -26,33 +27,34 @@ def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict
     """Render the five wild protocols and Syn-LFW; returns their index entries."""
     index = []
     for name in embedded.PROTOCOLS:
-        album, compared = embedded.make(name, cfg, world)
-        index.append(_entry(name, "wild", len(compared)))
+        album, pairs = embedded.make(name, cfg, world)
+        index.append(_entry(name, "wild", len(pairs)))
         album.write("faces", folder / name, world.size_px)
-        _write_pairs(folder / name, compared)
+        _write_pairs(folder / name, pairs)
         if name == "lfw":
-            index.append(_entry("syn-lfw", "studio", len(compared)))
+            index.append(_entry("syn-lfw", "studio", len(pairs)))
             embedded.in_studio(album, world).write("faces", folder / "syn-lfw", world.size_px)
-            _write_pairs(folder / "syn-lfw", compared)
+            _write_pairs(folder / "syn-lfw", pairs)
     return index
 
 
 def external_protocol(
-    name: str, own: Benchmark, cfg: Benchmarks, world: World, folder: Path, aligner: Aligner | None
+    name: str, benchmark: Benchmark, cfg: Benchmarks, world: World, folder: Path, aligner: Aligner | None
 ) -> dict[str, object]:
     """Crop the images of one of the user's sets, with an aligner where they are full-size; returns its index entry."""
-    seeds = shards.image_seeds(name, 0, own.identity, own.index)
-    rows = Provenance(external.DOMAIN, own.identity, own.index, seeds, frame_px=world.photo_frame_px)
+    identity, index = benchmark.identity, benchmark.index
+    seeds = shards.image_seeds(name, 0, identity, index)
+    rows = Provenance(external.DOMAIN, identity, index, seeds, frame_px=world.photo_frame_px)
     crop = cfg.crops.get(name)
 
     def faces(part: slice) -> Drawn | Encoded:
         if aligner:
-            return external.aligned(own, part, aligner)
-        return external.faces(own, part, crop, world.photo_frame_px, world.size_px)
+            return external.aligned(benchmark, part, aligner)
+        return external.faces(benchmark, part, crop, world.photo_frame_px, world.size_px)
 
     shards.draw("faces", rows, faces, folder / name)
-    _write_pairs(folder / name, own.pairs)
-    return _entry(name, external.DOMAIN, len(own.pairs))
+    _write_pairs(folder / name, benchmark.pairs)
+    return _entry(name, external.DOMAIN, len(benchmark.pairs))
 
 
 def _external() -> dict[str, Benchmark]:
@@ -66,35 +68,33 @@ def _external() -> dict[str, Benchmark]:
 def _check_names(cfg: Benchmarks, own: Iterable[str]) -> None:
     for key, names in (("full_size", cfg.full_size), ("crops", cfg.crops)):
         if unknown := sorted(set(names) - set(own)):
-            raise ValueError(
-                f"params.yaml: benchmarks.{key} names {unknown[0]}; allowed: {', '.join(own) or 'none'}, "
-                f"the sets in {external.ROOT}"
-            )
+            allowed = f"{', '.join(own) or 'none'}, the sets in {external.ROOT}"
+            raise InputError(params.FILE, key=f"benchmarks.{key}", value=unknown[0], allowed=allowed)
 
 
-def _write_pairs(folder: Path, compared: pa.Table) -> None:
+def _write_pairs(folder: Path, pairs: pa.Table) -> None:
     if ranks.rank() == 0:
-        tables.write(folder / "pairs.arrow", compared)
+        tables.write(folder / "pairs.arrow", pairs)
 
 
-def _entry(name: str, domain: str, compared: int) -> dict[str, object]:
-    return {"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": compared}
+def _entry(name: str, domain: str, pairs: int) -> dict[str, object]:
+    return {"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": pairs}
 
 
 def main() -> str:
     """Run the stage."""
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
-    own = _external()  # first: what is wrong there should not wait for the drawing
+    own = _external()  # first, so that an error in them is reported before anything is drawn
     _check_names(cfg, own)
     aligners = dict.fromkeys(cfg.full_size, alignment.load(world)) if cfg.full_size else {}
     with ranks.kept("benchmarks") as folder:
-        added = [external_protocol(name, each, cfg, world, folder, aligners.get(name)) for name, each in own.items()]
+        added = [external_protocol(name, own[name], cfg, world, folder, aligners.get(name)) for name in own]
         index = [*embedded_protocols(cfg, world, folder), *added]
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})
         ranks.publish(folder, "data/benchmarks")
-    fixed = [f"; {name}{said}" for name in aligners if (said := alignment.fixed_crops(f"data/benchmarks/{name}"))]
-    return f"benchmarks: {', '.join(str(entry['name']) for entry in index)}{''.join(fixed)} -> data/benchmarks"
+    notes = [f"; {name}{note}" for name in aligners if (note := alignment.fixed_crops(f"data/benchmarks/{name}"))]
+    return f"benchmarks: {', '.join(str(entry['name']) for entry in index)}{''.join(notes)} -> data/benchmarks"
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ REPORTS = Path("reports/evaluate")
 
 @dataclass(frozen=True)
 class Scored:
-    """What is scored: networks that differ in their seed alone; where scores and report go."""
+    """Networks to score, which differ in their seed alone, and the paths of their scores and report."""
 
     name: str
     nets: Sequence[Recogniser]
@@ -49,32 +49,32 @@ def trained(name: str) -> Scored:
 
 
 def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Measured]]]:
-    """Yield every protocol with what is measured on it, in order; a thread for each core that this process may use."""
+    """Yield every protocol with its measurements, in order, by a thread for each core that this process may use."""
     protocols = scoring.protocols()
     with stage.threads() as threads:
-        found = threads.map(lambda protocol: scoring.measure(protocol, entry.nets, entry.seeds, cfg), protocols)
-        shown = tqdm(found, f"evaluate {entry.name}", len(protocols), mininterval=1, ncols=80, file=sys.stdout)
-        yield from zip(protocols, shown, strict=True)
+        results = threads.map(lambda protocol: scoring.measure(protocol, entry.nets, entry.seeds, cfg), protocols)
+        bar = tqdm(results, f"evaluate {entry.name}", len(protocols), mininterval=1, ncols=80, file=sys.stdout)
+        yield from zip(protocols, bar, strict=True)
 
 
 def score(entry: Scored) -> str:
-    """Score networks on every protocol; keep all scores, report the metrics; returns the line that says so."""
-    settings = params.load("evaluate", Evaluate)
+    """Score networks on every protocol, write all scores and the metrics; returns the closing line."""
+    cfg = params.load("evaluate", Evaluate)
     report: dict[str, Any] = {}
     wild, accuracy = [], []
     with artifacts.output_folder(entry.scores) as folder:
-        for protocol, results in measured(entry, settings):
+        for protocol, results in measured(entry, cfg):
             people = len(np.unique([protocol.identity_a, protocol.identity_b]))
             about = {"domain": protocol.domain, "pairs": len(protocol.a), "identities": people}
             for key, rows, estimate in results:
                 tables.write(folder / f"{key}.arrow", rows)
-                report[key] = {**about, **scoring.summary(estimate, settings.confidence)}
+                report[key] = {**about, **scoring.summary(estimate, cfg.confidence)}
                 wild += [estimate] if protocol.domain == "wild" else []
                 accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
         artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
-    mean = scoring.summary(bootstrap.mean(wild), settings.confidence)
-    found = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
-    artifacts.write_json(entry.report, found)
+    mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
+    document = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
+    artifacts.write_json(entry.report, document)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))
     return f"evaluate {entry.name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {entry.report}"
 

@@ -1,6 +1,6 @@
 """Make the initial faces.
 
-reads   params gallery, world; what the backend reads; the world's face detector, if there is one
+reads   params gallery, world; the backend's files; the world's face detector, if there is one
 writes  data/gallery/faces-*.arrow   n image shards rows, one face of each identity
 """
 
@@ -18,8 +18,8 @@ def main() -> str:
     with ranks.kept("gallery") as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    said = alignment.fixed_crops("data/gallery") + formats.passed_over(initial.passed)
-    return f"gallery: {cfg.identities} initial faces{said} -> data/gallery"
+    notes = alignment.fixed_crops("data/gallery") + formats.passed_over(initial.passed)
+    return f"gallery: {cfg.identities} initial faces{notes} -> data/gallery"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Place identities on the embedding sphere.
 
 reads   data/embed/ x_ref (n, d), unit rows with native norms
-writes  data/pack/ x_id (m, d), unit rows with native norms, and as many x_normal from a Gaussian fitted to the gallery,
-        to compare with
+writes  data/pack/ x_id (m, d), unit rows with native norms; for comparison x_normal (m, d), drawn from a Gaussian that
+        is fitted to the gallery
         data/pack/course.json   [iterations, J] at the start and wherever J was computed; empty without iterations
-        data/pack/front.json    what alpha trades: separation and gallery term of short packings over alpha
+        data/pack/front.json    separation and gallery term of short packings, for several alpha
         reports/pack.json       the objective and its terms, how close identities are to each other and to the gallery
 
-Run it under torchrun to share a large packing over ranks; a run that was killed goes on where it last wrote its state.
+Run it under torchrun to share a large packing over ranks; a run that was killed resumes at its last checkpoint.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts, params, ranks, sphere, stage
+from stages.common.errors import InputError
 from stages.metrics.bounds import lower_bound
 from stages.packing import checkpoint, fitted_gaussian, history, load, neighbours
 from stages.packing.front import front
@@ -36,13 +37,13 @@ def pack_with_norms(x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np
     Raises ValueError when the gallery is not finite unit rows with a norm each, or m rows cannot be placed.
     """
     if cfg.identities < 2:
-        raise ValueError(f"pack.identities = {cfg.identities}; allowed: at least 2")
+        raise InputError(None, key="pack.identities", value=cfg.identities, allowed="at least 2")
     x_ref = checked(x_ref, norms)
     return load(cfg.method).sample(x_ref, norms, cfg)
 
 
 def checked(x_ref: np.ndarray, norms: np.ndarray) -> np.ndarray:
-    """Return the gallery's rows as writable float32 (n, d); raises ValueError when they are no finite unit rows."""
+    """Return the gallery's rows as writable float32 (n, d); raises ValueError when they are not finite unit rows."""
     if x_ref.ndim != 2 or 0 in x_ref.shape:
         raise ValueError(f"x_ref has shape {x_ref.shape}; allowed: at least one gallery row (n, d)")
     if len(norms) != len(x_ref):
@@ -57,33 +58,34 @@ def checked(x_ref: np.ndarray, norms: np.ndarray) -> np.ndarray:
 
 
 def report(x_id: np.ndarray, x_ref: np.ndarray, cfg: Pack) -> dict[str, Any]:
-    """Return the figures of reports/pack.json; `start` are those of as many random gallery rows.
+    """Return the figures of reports/pack.json; `start` has those of as many random gallery rows.
 
-    `bound` is the least cosine that the closest pair can have, whatever the gallery; `gap_deg` the angle by which the
-    closest pair misses it; `crowded` the share of identities with a neighbour above cfg.crowded_cosine.
+    `bound` is the least cosine that the closest pair can have, whatever the gallery; `gap_deg` is the angle by which
+    the closest pair is closer than that; `crowded` is the share of identities whose neighbour is nearer than
+    cfg.crowded_cosine.
     """
-    done = objective(x_id, x_ref, cfg.alpha, cfg.separation)
-    begun = objective(start(x_ref, cfg.identities, cfg.seed), x_ref, cfg.alpha, cfg.separation)
-    near_deg = sphere.angle_deg(done.nearest)
+    packed = objective(x_id, x_ref, cfg.alpha, cfg.separation)
+    random = objective(start(x_ref, cfg.identities, cfg.seed), x_ref, cfg.alpha, cfg.separation)
+    near_deg = sphere.angle_deg(packed.nearest)
     bound = lower_bound(*x_id.shape)
     return {
         "method": cfg.method,
         "identities": len(x_id),
         "gallery": len(x_ref),
         "embedding_size": x_id.shape[1],
-        **_terms(done),
+        **_terms(packed),
         "bound": bound,
         "gap_deg": float(sphere.angle_deg(np.array(bound)) - near_deg.min()),
-        "crowded": float((done.nearest > cfg.crowded_cosine).mean()),
-        "nearest_cosine": {**_quantiles(done.nearest, 50, 95), "max": done.nearest.max()},
+        "crowded": float((packed.nearest > cfg.crowded_cosine).mean()),
+        "nearest_cosine": {**_quantiles(packed.nearest, 50, 95), "max": packed.nearest.max()},
         "nearest_deg": {"min": near_deg.min(), **_quantiles(near_deg, 5, 50)},
-        "gallery_cosine": {**_quantiles(done.gallery, 5), "min": done.gallery.min()},
-        "start": _terms(begun),
+        "gallery_cosine": {**_quantiles(packed.gallery, 5), "min": packed.gallery.min()},
+        "start": _terms(random),
     }
 
 
-def _terms(found: Objective) -> dict[str, float]:
-    return {"objective": found.value, "separation": found.separation, "gallery_term": found.gallery_term}
+def _terms(j: Objective) -> dict[str, float]:
+    return {"objective": j.value, "separation": j.separation, "gallery_term": j.gallery_term}
 
 
 def _quantiles(x: np.ndarray, *percents: int) -> dict[str, float]:
@@ -96,22 +98,22 @@ def main() -> str:
     x_ref, norms = artifacts.read_rows("data/embed", "x_ref")
     neighbours.check(len(x_ref))
     with ranks.kept("pack") as folder, checkpoint.kept_in(folder):
-        with history.recorded() as taken:
-            x_id, lengths = pack_with_norms(x_ref, norms, cfg)
-        traded = front(x_id, x_ref, cfg)
+        with history.recorded() as course:
+            x_id, norms_id = pack_with_norms(x_ref, norms, cfg)
+        trade_off = front(x_id, x_ref, cfg)
         if ranks.rank() > 0:
             return ""
-        found = report(x_id, x_ref, cfg)
+        figures = report(x_id, x_ref, cfg)
         with artifacts.output_folder("data/pack") as fresh:
-            artifacts.write_rows(fresh, "x_id", x_id, lengths)
+            artifacts.write_rows(fresh, "x_id", x_id, norms_id)
             drawn = fitted_gaussian.draw(
                 fitted_gaussian.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY])
             )
             artifacts.write_rows(fresh, "x_normal", *drawn)
-            artifacts.write_json(fresh / "course.json", taken)
-            artifacts.write_json(fresh / "front.json", traded)
-        artifacts.write_json("reports/pack.json", found)
-    return f"pack: {len(x_id)} identities by {cfg.method}, objective {found['objective']:.3f} -> data/pack"
+            artifacts.write_json(fresh / "course.json", course)
+            artifacts.write_json(fresh / "front.json", trade_off)
+        artifacts.write_json("reports/pack.json", figures)
+    return f"pack: {len(x_id)} identities by {cfg.method}, objective {figures['objective']:.3f} -> data/pack"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Put all that was measured side by side: tables, figures, one page.
+"""Compare the training sets in tables and figures, on one page.
 
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
         data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
@@ -47,34 +47,34 @@ SECTIONS = (
 
 
 def read(folder: Path) -> Inputs:
-    """Return what the stages measured, figures to be drawn in `folder`; raises ValueError when something is missing."""
+    """Return what the stages measured, for figures in `folder`; raises ValueError when a file is missing or broken."""
     values = params.read()
     names = list(values.get("variants") or {})
     variants = [results.load(name, params.load(f"variants.{name}", Variants)) for name in names]
     results.check(variants)
-    shown = params.load("report", Report)
-    shown.check_variants(names, params.FILE)
-    shown.check_protocols(variants[0].protocols, params.FILE)
+    cfg = params.load("report", Report)
+    cfg.check_variants(names, params.FILE)
+    cfg.check_protocols(variants[0].protocols, params.FILE)
     baselines = frame.baselines(artifacts.read_mapping(REPORTS / "baselines.json"))
     return Inputs(
         variants=variants,
-        contrasts=results.contrasts(variants, shown.contrasts.values(), params.load("evaluate", Evaluate).confidence),
+        contrasts=results.contrasts(variants, cfg.contrasts.values(), params.load("evaluate", Evaluate).confidence),
         pack=artifacts.read_mapping(REPORTS / "pack.json"),
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
         measured=frame.of({v.name: v.scored for v in variants} | baselines),
         values=values,
-        shown=shown,
+        shown=cfg,
         colours=figures.palette(names),
         folder=folder,
     )
 
 
-def metrics(found: Inputs) -> dict[str, Any]:
+def metrics(inputs: Inputs) -> dict[str, Any]:
     """Return the few numbers that `dvc metrics diff` compares."""
-    packed, audit = found.audit["fidelity"]["packed"], found.audit
+    packed, audit = inputs.audit["fidelity"]["packed"], inputs.audit
     return {
-        **{v.name: _scored(found.measured, v.name) for v in found.variants},
-        "pack": {key: found.pack[key] for key in ("objective", "separation", "gallery_term")},
+        **{v.name: _scored(inputs.measured, v.name) for v in inputs.variants},
+        "pack": {key: inputs.pack[key] for key in ("objective", "separation", "gallery_term")},
         "audit": {
             "fidelity": packed["recogniser"]["image"]["value"],
             "judge_top1": packed["judge"]["top1"]["value"],
@@ -96,16 +96,16 @@ def _scored(measured: pd.DataFrame, variant: str) -> dict[str, float]:
 def main() -> str:
     """Run the stage."""
     with artifacts.output_folder(REPORTS / "figures") as folder:
-        found = read(folder)
-        sections_done = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
-        blocks = [block for section in sections_done for block in section(found)]
+        inputs = read(folder)
+        bar = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
+        blocks = [block for section in bar for block in section(inputs)]
         texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
-    frame.write(found.measured)
-    artifacts.write_json(REPORTS / "metrics.json", metrics(found))
+    frame.write(inputs.measured)
+    artifacts.write_json(REPORTS / "metrics.json", metrics(inputs))
     for name, text in texts.items():
         with artifacts.output_file(REPORTS / name) as fresh:
             fresh.write_text(text)
-    return f"report: {len(found.variants)} training sets compared -> {REPORTS}/index.html"
+    return f"report: {len(inputs.variants)} training sets compared -> {REPORTS}/index.html"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 
 from stages import formats
 from stages.common import images, params, ranks, shards, stage
+from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Provenance
 from stages.foreign import alignment, photographs
 from stages.formats import training_sets
@@ -20,7 +21,7 @@ from stages.world import album
 
 
 def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
-    """Render people of this set's own population in the `wild` domain; nothing is to be said of other files."""
+    """Render people of this set's own population in the `wild` domain; returns an empty note."""
     faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.wild_spread)
     faces.write("faces", folder, world.size_px)
     return ""
@@ -29,32 +30,32 @@ def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
 def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     """Read the user's faces: the first `images` of the first `identities` people, in the order of the format.
 
-    Returns what is to be said of files that were passed over. Raises ValueError when the set is missing or broken,
-    holds fewer people than asked for or an unreadable image.
+    Returns a note on the files that were passed over. Raises ValueError when the set is missing or broken, has fewer
+    people than params ask for, or holds an unreadable image.
     """
     faces = training_sets.READERS[cfg.backend](params.below_data(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
     if people < cfg.identities:
-        raise ValueError(f"params.yaml: sets.{name}.identities = {cfg.identities}; {cfg.path} holds {people} people")
-    taken = np.flatnonzero((faces.identity < cfg.identities) & (number < cfg.images))
-    taken = taken[np.argsort(faces.identity[taken], kind="stable")]
-    who, index = faces.identity[taken], number[taken]
+        allowed = f"at most {people}, the people in {cfg.path}"
+        raise InputError(params.FILE, key=f"sets.{name}.identities", value=cfg.identities, allowed=allowed)
+    selected = np.flatnonzero((faces.identity < cfg.identities) & (number < cfg.images))
+    selected = selected[np.argsort(faces.identity[selected], kind="stable")]
+    identity, index = faces.identity[selected], number[selected]
 
     aligner = None if cfg.aligned else alignment.load(world)
 
-    def drawn(part: slice) -> Drawn | Encoded:
-        encoded = [(faces.encoded(row), faces.source(row)) for row in taken[part].tolist()]
+    def stored(part: slice) -> Drawn | Encoded:
+        encoded = [(faces.encoded(row), faces.source(row)) for row in selected[part].tolist()]
         if aligner:
-            return aligner.stored((images.decode(*one) for one in encoded), "external")
-        return [photographs.stored(*one, framed, world.size_px, faces.size) for one in encoded]
+            return aligner.stored((images.decode(image, source) for image, source in encoded), "external")
+        return [photographs.stored(image, source, framed, world.size_px, faces.size) for image, source in encoded]
 
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
 
-    rows = Provenance(
-        "external", who, index, shards.image_seeds(f"sets-{name}", cfg.seed, who, index), frame_px=world.photo_frame_px
-    )
-    shards.draw("faces", rows, drawn, folder)
+    seeds = shards.image_seeds(f"sets-{name}", cfg.seed, identity, index)
+    rows = Provenance("external", identity, index, seeds, frame_px=world.photo_frame_px)
+    shards.draw("faces", rows, stored, folder)
     return formats.passed_over(faces.passed)
 
 
@@ -66,8 +67,8 @@ def main() -> str:
     with ranks.kept(f"sets@{name}") as folder:
         passed = make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
-    said = f"{alignment.fixed_crops(f'data/sets/{name}')}{passed}"
-    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{said} -> data/sets/{name}"
+    notes = alignment.fixed_crops(f"data/sets/{name}") + passed
+    return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{notes} -> data/sets/{name}"
 
 
 if __name__ == "__main__":

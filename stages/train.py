@@ -25,13 +25,13 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
     """
 
     def begin(seed: int) -> None:
-        if not loss_file(folder, seed).exists():  # what a killed run saw of it is seen anew
+        if not loss_file(folder, seed).exists():  # a killed training of this seed starts again
             steps_file(folder, seed).unlink(missing_ok=True)
 
     ranks.share(cfg.seeds, begin, None)
     total, before = len(cfg.seeds) * fit.steps_of(cfg) * cfg.batch, seen_samples(folder, cfg)
-    shown = tqdm(desc=f"train {name}", total=total, initial=before, unit="img", unit_scale=True, mininterval=1,
-                 ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
+    bar = tqdm(desc=f"train {name}", total=total, initial=before, unit="img", unit_scale=True, mininterval=1,
+               ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
 
     def work(seed: int) -> None:
         network, loss = folder / f"seed-{seed}", loss_file(folder, seed)
@@ -39,36 +39,36 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
             return
         with steps_file(folder, seed).open("wb", buffering=0) as steps:
 
-            def each() -> None:
+            def count_step() -> None:
                 steps.write(b".")
-                if not shown.disable:
-                    shown.update(seen_samples(folder, cfg) - shown.n)
+                if not bar.disable:
+                    bar.update(seen_samples(folder, cfg) - bar.n)
 
-            net, losses = fit.fit(samples, cfg, seed, each)
-        seen = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
+            net, losses = fit.fit(samples, cfg, seed, count_step)
+        training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
         if samples.frame_px != images.FRAME_PX:
-            seen["frame_px"] = samples.frame_px
-        networks.save(network, net, {**cfg.card(), **seen})
+            training["frame_px"] = samples.frame_px
+        networks.save(network, net, {**cfg.card(), **training})
         artifacts.write_json(loss, losses)  # last: it marks the seed as done
 
-    with shown:
+    with bar:
         ranks.share(cfg.seeds, work, None)
-        shown.update(total - shown.n)
+        bar.update(total - bar.n)
 
 
 def seen_samples(folder: Path, cfg: Train) -> int:
-    """Return how many samples the trainings of all seeds have seen, whichever ranks they run in."""
+    """Return how many samples the trainings of all seeds have seen, in whichever ranks they run."""
     files = [steps_file(folder, seed) for seed in cfg.seeds]
     return sum(file.stat().st_size for file in files if file.exists()) * cfg.batch
 
 
 def steps_file(folder: Path, seed: int) -> Path:
-    """Return where a training adds a byte for every step, so that rank 0 can count them."""
+    """Return the file to which a training adds a byte for every step, so that rank 0 can count the steps."""
     return folder / f".steps-{seed}"
 
 
 def loss_file(folder: Path, seed: int) -> Path:
-    """Return where a finished seed leaves its losses, hidden from the stage's output."""
+    """Return the file of a finished seed's losses; its hidden name keeps it out of the stage's output."""
     return folder / f".loss-{seed}.json"
 
 

@@ -242,7 +242,10 @@ def test_what_is_known_of_an_image_is_found_by_its_key(generated: Path):
 LACKS = [
     (lambda rows: rows[1:], "images.feather: image 0 of identity 2 .plain. is missing; run `dvc repro generate`"),
     (lambda rows: rows[:-1], "images.feather: image 0 of identity 0 .mixup-1. is missing; run `dvc repro generate`"),
-    (lambda rows: pd.concat([rows, rows[1:2]]), "images.feather: plain: image 1 of identity 0 is there twice"),
+    (
+        lambda rows: pd.concat([rows, rows[1:2]]),
+        "images.feather: plain: image 1 of identity 0: listed twice; allowed: once",
+    ),
 ]
 
 
@@ -255,7 +258,7 @@ def test_an_image_that_is_not_listed_once_is_refused(generated: Path, change: An
 
 SHARDS = [
     ([(0, 0)], "plain-[?]{5}.arrow: image 0 of identity 1 .plain. is missing; run `dvc repro generate`"),
-    ([(1, 0), (0, 0), (2, 0)], "plain-[?]{5}.arrow: image 0 of identity 2 is there twice"),
+    ([(1, 0), (0, 0), (2, 0)], "plain-[?]{5}.arrow: image 0 of identity 2: listed twice; allowed: once"),
 ]
 
 

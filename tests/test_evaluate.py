@@ -102,9 +102,9 @@ def scores(name: str) -> pa.Table:
 def test_reports_agree_with_the_scores_that_are_kept() -> None:
     line = evaluate.main()
     assert line.startswith("evaluate base: wild accuracy ") and line.endswith("-> reports/evaluate/base.json")
-    told = report()
-    assert told["seeds"] == SEEDS and list(told["protocols"]) == ["one", "two", "orl", "orl-centred"]
-    for name, protocol in told["protocols"].items():
+    summary = report()
+    assert summary["seeds"] == SEEDS and list(summary["protocols"]) == ["one", "two", "orl", "orl-centred"]
+    for name, protocol in summary["protocols"].items():
         table = scores(name)
         same, fold = table["same"].to_numpy(), table["fold"].to_numpy()
         each = [table[f"seed_{seed}"].to_numpy() for seed in SEEDS]
@@ -116,8 +116,8 @@ def test_reports_agree_with_the_scores_that_are_kept() -> None:
         assert protocol["tar_at_far_0.1"]["per_seed"] == pytest.approx(tars, rel=1e-5)
         assert protocol["tar_at_far_0.001"] is None  # 100 impostor pairs cannot measure it
         assert (protocol["pairs"], protocol["identities"]) == (200, 20)
-    wild = [told["protocols"][name]["d_prime"]["value"] for name in ("one", "two")]
-    assert told["wild_mean"]["d_prime"]["value"] == pytest.approx(np.mean(wild), rel=1e-5)
+    wild = [summary["protocols"][name]["d_prime"]["value"] for name in ("one", "two")]
+    assert summary["wild_mean"]["d_prime"]["value"] == pytest.approx(np.mean(wild), rel=1e-5)
 
 
 @pytest.mark.usefixtures("inside")
@@ -201,10 +201,13 @@ def _table(file: Path) -> list[pa.ChunkedArray]:
         return pa.ipc.open_file(source).read_all().columns
 
 
-@pytest.mark.parametrize("arguments", [[], ["nobody"], ["base", "base"]])
-def test_a_wrong_or_missing_name_is_one_line(made: Path, arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "got 0"), (["nobody"], "data/train/nobody: no seed"), (["base", "base"], "got 2")],
+)
+def test_a_wrong_or_missing_name_is_one_line(made: Path, arguments: list[str], message: str) -> None:
     command = [sys.executable, "-m", "stages.evaluate", *arguments]
     done = subprocess.run(
         command, cwd=made, env={"PYTHONPATH": str(ROOT), "PATH": ""}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "base" in done.stderr, done.stderr
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and message in done.stderr, done.stderr

@@ -19,10 +19,10 @@ MIXTURE = [Noise(sigma=0.3, share=0.4), Noise(sigma=0.5, share=0.4), Noise(sigma
 
 
 def test_the_mixture_is_shared_out_within_every_prefix():
-    picked = generate.sigmas(50, MIXTURE)
+    sigma = generate.sigmas(50, MIXTURE)
     for depth in (5, 14, 42, 50):
         for noise in MIXTURE:
-            assert abs((picked[:depth] == noise.sigma).sum() - noise.share * depth) <= 1
+            assert abs((sigma[:depth] == noise.sigma).sum() - noise.share * depth) <= 1
 
 
 @pytest.mark.parametrize(("d", "sigma", "expected"), [(512, 0.3, 0.958), (128, 0.3, 0.958), (128, 0.7, 0.819)])
@@ -68,14 +68,16 @@ def test_the_cosine_of_an_image_is_that_of_its_own_row_and_mixed_ones_know_their
 ):
     monkeypatch.chdir(chain)
     table = tables.read("data/generate/images.feather", tables.DRAWN, nullable=("width", "cosine"))
-    said = {(row["prefix"], row["identity"], row["index"]): (row["cosine"], row["width"]) for row in table.to_pylist()}
+    listed = {
+        (row["prefix"], row["identity"], row["index"]): (row["cosine"], row["width"]) for row in table.to_pylist()
+    }
     plain, mixed = (Shards("data/generate", f"{prefix}-*.arrow") for prefix in ("plain", "mixup"))
     who, index, seed = (plain.column(name) for name in ("identity", "index", "seed"))
     x = artifacts.read_rows("data/pack", "x_id")[0][who]
     moved = generate.perturb(x, seed, generate.noise_scale(params.load("generate", Generate), index, x.shape[1]))
     cosine = np.einsum("bd,bd->b", x, moved)
     assert 0.6 < cosine.min() < cosine.max() < 0.98
-    assert said == {
+    assert listed == {
         **{("plain", i, j): (pytest.approx(c), None) for i, j, c in zip(who, index, cosine, strict=True)},
         **{("mixup", i, j): (None, 10) for i, j in zip(mixed.column("identity"), mixed.column("index"), strict=True)},
     }

@@ -190,7 +190,7 @@ def test_a_set_with_too_few_people_or_rows_of_another_size_is_one_line(made: Pat
     with pytest.raises(ValueError, match="at most 10, the people of sets/wild who have two images"):
         run("audit")
     write_params(made, OVERRIDES | {"embed": {"recogniser": "embedded", "network": "pretrain/recogniser"}})
-    with pytest.raises(ValueError, match="embedding size 20; allowed: 128"):
+    with pytest.raises(ValueError, match="embedding size = 20; allowed: 128"):
         run("audit")
     write_params(made, OVERRIDES)
 

@@ -38,18 +38,18 @@ def test_a_folder_of_ones_own_is_read_in_the_order_of_names(copy: Path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"path": "external/sets/none"}, "data/external/sets/none: no folder of images in it"),
-        ({"identities": 9}, "sets.own.identities = 9; external/sets/own holds 3 people"),
+        ({"identities": 9}, "sets.own.identities = 9; allowed: at most 3, the people in external/sets/own"),
     ],
 )
-def test_a_folder_that_is_not_there_or_too_small_is_refused(copy: Path, change: dict, said: str):
+def test_a_folder_that_is_not_there_or_too_small_is_refused(copy: Path, change: dict, message: str):
     own_set(copy)
     write_params(copy, {**TINY, "sets.own": OWN | change})
     with pytest.raises(ValueError) as error:
         run("sets own")
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 def test_a_broken_image_and_an_unknown_set_are_refused(copy: Path):

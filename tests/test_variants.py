@@ -164,7 +164,7 @@ def test_images_are_found_by_their_keys_in_whatever_order_the_audit_lists_them(c
 
 def test_an_image_that_is_listed_twice_is_refused(copy: Path):
     audited.revise(lambda images: pd.concat([images, images[images["kind"] == "plain"].iloc[[7]]]))
-    with pytest.raises(ValueError, match=f"^{AUDITED}: image 1 of identity 1 is there twice; allowed: once$"):
+    with pytest.raises(ValueError, match=f"^{AUDITED}: image 1 of identity 1: listed twice; allowed: once$"):
         run("variants base")
     run("variants identity-mixup")
 
@@ -172,7 +172,7 @@ def test_an_image_that_is_listed_twice_is_refused(copy: Path):
 def test_a_shard_that_the_audit_does_not_name_is_refused(copy: Path):
     digests = artifacts.read_json("data/audit/shards.json")
     artifacts.write_json("data/audit/shards.json", {k: v for k, v in digests.items() if k != "plain-00000.arrow"})
-    with pytest.raises(ValueError, match=r"^data/audit/shards.json: plain-00000.arrow is missing"):
+    with pytest.raises(ValueError, match=r"^data/audit/shards.json: plain-00000.arrow: missing"):
         run("variants base")
 
 

@@ -18,7 +18,7 @@ from stages.common.errors import InputError
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"  # of a network; weights that are not ours have other names
 UNIT_TOLERANCE = 1e-3
-TEMPORARY = ".tmp-"  # begins the name of what is being written, the writer's process number follows
+TEMPORARY = ".tmp-"  # begins the name of a file or folder while it is written; the writer's process number follows
 JSON_BYTES = 1 << 24  # at most: parsed, a byte can take thirty
 NPY_LENGTH = {b"\1": 2, b"\2": 4, b"\3": 4}  # bytes that state the header's length, by the version of the format
 NPY_HEADER_BYTES = 10_000  # at most, as numpy has it
@@ -92,11 +92,11 @@ def read_json(file: str | Path) -> Any:
     """Return the JSON value in `file`; raises ValueError when it is missing, broken, too large or holds NaN."""
     size = existing(file).stat().st_size
     if size > JSON_BYTES:
-        raise ValueError(f"{file}: {size:,} bytes of JSON; allowed: at most {JSON_BYTES:,}")
+        raise InputError(file, f"{size:,} bytes of JSON", allowed=f"at most {JSON_BYTES:,}")
     try:
         return json.loads(Path(file).read_bytes(), parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: not valid JSON: {brief(error)}") from error
+        raise InputError(file, f"not valid JSON: {brief(error)}") from error
 
 
 def _finite(text: str) -> float:
@@ -110,10 +110,10 @@ def read_mapping(file: str | Path, *keys: str) -> dict[str, Any]:
     """Return the JSON object in `file`; raises ValueError when it is something else or lacks one of `keys`."""
     value = read_json(file)
     if not isinstance(value, dict):
-        raise ValueError(f"{file}: holds a JSON {type(value).__name__}; allowed: an object")
+        raise InputError(file, f"holds a JSON {type(value).__name__}", allowed="an object")
     missing = [key for key in keys if key not in value]
     if missing:
-        raise ValueError(f"{file}: {missing[0]} is missing; allowed: an object with {', '.join(keys)}")
+        raise InputError(file, "missing", key=missing[0], allowed=f"an object with {', '.join(keys)}")
     return value
 
 
@@ -127,20 +127,20 @@ def read_array(file: str | Path) -> np.ndarray:
     """Return the finite array in a `.npy` file; pickles, truncated files and NaN raise ValueError."""
     x = np.array(map_array(file))
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise ValueError(f"{file}: holds NaN or infinity; allowed: finite numbers")
+        raise InputError(file, "holds NaN or infinity", allowed="finite numbers")
     return x
 
 
 def map_array(file: str | Path) -> np.ndarray:
     """Return the array of plain numbers in a `.npy` file, memory-mapped and unchecked.
 
-    Raises ValueError when the file is something else, or does not hold what its header promises.
+    Raises ValueError when the file is something else, or not as long as its header says.
     """
     with existing(file).open("rb") as stream:
         header, start = _npy_header(stream), stream.tell()
         size = os.fstat(stream.fileno()).st_size - start
     if header is None:
-        raise ValueError(f"{file}: not a readable .npy file; allowed: an array of plain numbers")
+        raise InputError(file, "not a readable .npy file", allowed="an array of plain numbers")
     try:
         kind, shape = np.dtype(header[1]), tuple(int(n) for n in header[3].split(",") if n.strip())
         if math.prod(shape) * kind.itemsize != size:
@@ -148,11 +148,11 @@ def map_array(file: str | Path) -> np.ndarray:
         order = "F" if header[2] == "True" else "C"
         return np.memmap(file, kind, "r", start, shape, order) if size else np.empty(shape, kind)
     except (ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{file}: not a readable .npy file: {brief(error)}") from error
+        raise InputError(file, f"not a readable .npy file: {brief(error)}") from error
 
 
 def _npy_header(stream: BinaryIO) -> re.Match[str] | None:
-    """Read up to the numbers; returns descr, fortran_order and shape as text, None when they are not there."""
+    """Read the header; returns descr, fortran_order and shape as text, or None where it is not one."""
     magic, version = stream.read(6), stream.read(2)
     length = int.from_bytes(stream.read(NPY_LENGTH.get(version[:1], 0)), "little")
     if magic != b"\x93NUMPY" or length > NPY_HEADER_BYTES:
@@ -172,19 +172,22 @@ def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.n
     Raises ValueError when a file is missing or truncated, a number is not finite, a row is not of length one to 1e-3,
     the embedding size is not `d`, or there are not as many norms as rows.
     """
-    file = Path(folder) / f"{name}.npy"
-    x, norms = read_array(file), read_array(Path(folder) / f"{name}_norms.npy")
+    file, norms_file = (Path(folder) / f"{stem}.npy" for stem in (name, f"{name}_norms"))
+    x, norms = read_array(file), read_array(norms_file)
     if x.ndim != 2 or x.dtype != np.float32 or len(x) == 0:
-        raise ValueError(f"{file}: expected float32 rows (n, d), got {x.dtype} {x.shape}")
+        raise InputError(file, f"{x.dtype} {x.shape}", allowed="float32 rows (n, d)")
     if d is not None and x.shape[1] != d:
-        raise ValueError(f"{file}: embedding size {x.shape[1]}; allowed: {d}")
-    with np.errstate(over="ignore"):  # the length is infinite, then
-        error = np.abs(np.linalg.norm(x, axis=1) - 1)
-    if error.max() > UNIT_TOLERANCE:
-        row = int(error.argmax())
-        raise ValueError(f"{file}: row {row} has length {1 + error[row]:.4f}; allowed: 1 to {UNIT_TOLERANCE}")
-    if norms.shape != (len(x),) or not (norms > 0).all():
-        raise ValueError(f"{file}: expected {len(x)} positive norms beside it, got shape {norms.shape}")
+        raise InputError(file, key="embedding size", value=x.shape[1], allowed=str(d))
+    with np.errstate(over="ignore"):  # a row too long for float32 has infinite length, and is refused
+        length = np.linalg.norm(x, axis=1)
+    if not (np.abs(length - 1) <= UNIT_TOLERANCE).all():
+        row = int(np.abs(length - 1).argmax())
+        raise InputError(file, f"length {length[row]:.4f}", key=f"row {row}", allowed=f"1 to {UNIT_TOLERANCE}")
+    if norms.shape != (len(x),):
+        raise InputError(norms_file, f"shape {norms.shape}", allowed=f"({len(x)},), a norm for each row")
+    if not (norms > 0).all():
+        row = int(norms.argmin())
+        raise InputError(norms_file, f"norm {norms[row]:.4g}", key=f"row {row}", allowed="above 0")
     return x, norms
 
 
@@ -241,5 +244,5 @@ def existing(file: str | Path) -> Path:
     """Return `file` as a path; raises ValueError when there is no such file."""
     file = Path(file)
     if not file.is_file():
-        raise ValueError(f"{file}: no such file; `dvc repro` makes it, `dvc checkout` restores it")
+        raise InputError(file, "no such file; `dvc repro` makes it, `dvc checkout` restores it")
     return file

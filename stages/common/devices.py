@@ -1,8 +1,8 @@
 """Where a rank computes, and in what precision: on its own GPU where the machine has one, else on the CPU.
 
 Ranks take a machine's GPUs in turn, by the LOCAL_RANK that the launcher or torchrun gives them. Published networks and
-packing follow `device`. The networks of `recognisers.embedded`, which we train, stay on the CPU, whose numbers our
-reports have. torch is imported where it is asked: networks in ONNX do without on the CPU.
+packing run on `device`. The networks of `recognisers.embedded`, which we train, stay on the CPU, so that our reports
+hold the CPU's numbers. The functions import torch themselves, because networks in ONNX run on the CPU without it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def device() -> torch.device:
 
 
 def products_dtype(m: int = FAST_FROM) -> torch.dtype:
-    """Return in what packing multiplies m rows: bfloat16 where the device has it and they are many, else float32.
+    """Return the type in which packing multiplies m rows: bfloat16 for many rows on a device that has it, else float32.
 
-    On CPUs bare matrix products gain by AVX-512's bfloat16, and by ARM's.
+    On CPUs, matrix products on their own gain from the bfloat16 of AVX-512 and of ARM.
     """
     import torch
 
@@ -57,7 +57,7 @@ def published_dtype() -> torch.dtype:
 def mixed_precision() -> torch.autocast:
     """Return a context in which a CPU multiplies in bfloat16, if it has that in hardware; elsewhere it does nothing.
 
-    For the convolutions and attention of whole networks. Whether they gain by ARM's bfloat16, too, was not measured.
+    For the convolutions and attention of whole networks. Whether ARM's bfloat16 helps them was not measured.
     """
     import torch
 
@@ -66,20 +66,20 @@ def mixed_precision() -> torch.autocast:
 
 
 def providers() -> list[Any]:
-    """Return where onnxruntime shall run: on this rank's GPU where the installed one can, and on the CPU.
+    """Return where onnxruntime runs: on this rank's GPU where the installed build supports it, and on the CPU.
 
-    CoreML is left out: it computes in half precision on some machines and in single on others; so is TF32.
+    CoreML is left out because it computes in half precision on some machines and in single on others. So is TF32.
     """
     import onnxruntime
 
-    if CUDA not in onnxruntime.get_available_providers() or (own := device()).type != "cuda":
+    if CUDA not in onnxruntime.get_available_providers() or (gpu := device()).type != "cuda":
         return [CPU]
-    options = {"device_id": str(own.index), "use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
+    options = {"device_id": str(gpu.index), "use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
     return [(CUDA, options), CPU]
 
 
 def _cpu_has(*names: str) -> bool:
     import torch
 
-    found = torch.cpu.get_capabilities()
-    return any(found.get(name) for name in names)
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in names)

@@ -3,17 +3,17 @@
 from pathlib import Path
 from reprlib import Repr
 
-ABSENT = object()  # a value that nobody gave, for None is one that somebody may give
+ABSENT = object()  # where there is no value to show; None is a value
 SHORT = Repr()
 SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 60
 SHORT.maxlevel = SHORT.maxdict = SHORT.maxlist = 2
-shown = SHORT.repr  # a value, in as much of a line as a message has for it
+shown = SHORT.repr  # writes a value as Python does, short enough for a message of one line
 
 
 class InputError(ValueError):
-    """Bad input: parameters, files of the user's, or what another stage handed on.
+    """Bad input: parameters, the user's files, or the files of another stage.
 
-    Its text is `FILE: KEY = VALUE: PROBLEM; allowed: ALLOWED`, of the parts that are known. Tests ask the fields.
+    Its text is `FILE: KEY = VALUE: PROBLEM; allowed: ALLOWED`, of the parts that are known. Tests compare the fields.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class InputError(ValueError):
     ) -> None:
         """Hold the parts.
 
-        file: what was read; None where the caller knows it. key: what of it (a parameter, a column, `line 3`). value:
-        what stood there, shown as Python writes it. problem, allowed: in words.
+        file: the file that was read, None where it is not known. key: the place in it (a parameter, a column,
+        `line 3`). value: the bad value, shown as Python writes it. problem, allowed: in words.
         """
         self.file = None if file is None else str(file)
         self.key, self.value, self.problem, self.allowed = key, value, problem, allowed

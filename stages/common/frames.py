@@ -1,7 +1,7 @@
 """The frame of a face: how much of ArcFace's template of 112 px it shows.
 
-Rendered faces show 136 px of it, photographs `world.photo_frame_px`, as their shards say; published networks were
-trained on the template itself, ours on 136 px. So each network cuts its own frame out of what it is given.
+Rendered faces show 136 px of it, photographs `world.photo_frame_px`; their shards state the number. Published networks
+were trained on the template itself, ours on 136 px. So each network cuts its own frame out of the faces.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from stages.common import images
 
-if TYPE_CHECKING:  # networks in ONNX do without torch
+if TYPE_CHECKING:  # networks in ONNX run without torch
     from torch import Tensor
 
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # networks in ONNX do without torch
 class Frame:
     """What a network sees: `height` x `width` pixels that show `frame_px` of the template from top to bottom.
 
-    An input narrower than high shows as much less of the template on either side.
+    An input that is narrower than high shows less of the template on the left and right.
     """
 
     height: int
@@ -29,10 +29,10 @@ class Frame:
     frame_px: float
 
     def of(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
-        """Return faces uint8 (b, h, w, 3) as (b, height, width, 3): their middle, or with their edge replicated.
+        """Return faces uint8 (b, h, w, 3) as (b, height, width, 3): their middle, or all with the edge repeated.
 
-        frame_px: what the faces show of the template; None: what this network wants. Faces that are no squares are
-        taken for squares that were stretched, but for those of the network's own proportions.
+        frame_px: what the faces show of the template; None: what this network wants. Faces that are not square count
+        as stretched squares, unless they have the network's own proportions.
         """
         if frame_px is None and faces.shape[1] * self.width == faces.shape[2] * self.height:
             return images.resize(faces, (self.height, self.width))
@@ -44,7 +44,7 @@ class Frame:
         return whole[:, top + pad : top + pad + self.height, left + pad : left + pad + self.width]
 
     def of_tensor(self, x: Tensor, frame_px: float | None = None) -> Tensor:
-        """Return the same of faces (b, 3, h, w) of any range, with gradients."""
+        """Do the same as `of` for faces (b, 3, h, w) of any range, with gradients."""
         from torch.nn import functional
 
         side = self._side(frame_px)
@@ -61,5 +61,5 @@ class Frame:
         return round(self.height * (frame_px or self.frame_px) / self.frame_px)
 
     def _corner(self, side: int) -> tuple[int, int]:
-        """Return where the input begins in it; rounded as `photographs.square` rounds, whose inverse it is."""
+        """Return where the input begins in the whole face; rounds as `photographs.square` does, whose inverse it is."""
         return -round((self.height - side) / 2), -round((self.width - side) / 2)

@@ -16,18 +16,19 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import tables
+from stages.common.errors import InputError
 
 JPEG_QUALITY = 95
-ROWS_PER_SHARD = 512  # at most: the unit of work of a rank; at 112 px far below the 256 MB that a shard may have
+ROWS_PER_SHARD = 512  # at most; a rank draws one shard at a time. At 112 px far below the 256 MB that a shard may have
 FACE_PX = 1024  # largest side of a face in a shard
-PICTURE_PX = 7000  # a picture from outside has at most the pixels of a square of this side: so it takes below 500 MB
-STRETCH = 1.5  # how much longer than that one of its sides may be: faces become squares
-JPEG_SEGMENTS = 1000  # before the one that states the size, at most
-JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that state it
+PICTURE_PX = 7000  # a user's picture has at most as many pixels as a square of this side, which takes below 500 MB
+STRETCH = 1.5  # how many times that side one side of a picture may measure, since faces are resized to squares
+JPEG_SEGMENTS = 1000  # at most, before the segment that states the size
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers of segments that state the size
 JPEG_BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD8)))  # markers without a segment
-CHANNELS = {"rgb": 3, "grey": 1}  # of what a network sees
-FRAME_PX = 136  # what rendered faces show of ArcFace's template of 112 px; shards of other faces say how much
-FRAME = "frame_px"  # the key of a shard's metadata that says so
+CHANNELS = {"rgb": 3, "grey": 1}  # of a network's input
+FRAME_PX = 136  # what rendered faces show of ArcFace's template of 112 px; shards of other faces state their number
+FRAME = "frame_px"  # the key of a shard's metadata that states it
 SCHEMA = pa.schema(
     [
         ("image", pa.binary()),
@@ -40,45 +41,45 @@ SCHEMA = pa.schema(
     ]
 )
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a broken image is reported once, by its name
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our own message names a broken image, once
 
 
 def encode(face: np.ndarray) -> bytes:
     """Return an RGB face (h, w, 3) uint8 as JPEG bytes."""
     bgr = cv2.cvtColor(face, cv2.COLOR_RGB2BGR)
-    done, buffer = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    assert done
+    success, buffer = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert success
     return buffer.tobytes()
 
 
 def decode(image: bytes, source: str = "image", side_px: int = PICTURE_PX) -> np.ndarray:
     """Return encoded bytes as an RGB face (h, w, 3) uint8.
 
-    Raises ValueError naming `source` when they are broken or, by their header, of more pixels than side_px x side_px.
+    Raises ValueError naming `source` when they are broken, or their header states more than side_px x side_px pixels.
     """
     height, width = size(image, source)
     if not 0 < height * width <= side_px**2 or max(height, width) > STRETCH * side_px:
         most = f"as many as {side_px} x {side_px}, at most {int(STRETCH * side_px)} a side"
-        raise ValueError(f"{source}: {height} x {width} pixels; allowed: {most}")
+        raise InputError(source, f"{height} x {width} pixels", allowed=most)
     try:
         face = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         face = None
     if face is None:
-        raise ValueError(f"{source}: not a readable image")
+        raise InputError(source, "not a readable image")
     return cv2.cvtColor(face, cv2.COLOR_BGR2RGB)
 
 
 def size(image: bytes, source: str) -> tuple[int, int]:
-    """Return height and width by the header of an encoded image; raises ValueError naming `source` without one."""
-    for signature, stated in HEADERS.items():
+    """Return height and width from an encoded image's header; raises ValueError naming `source` where it has none."""
+    for signature, size_in in HEADERS.items():
         if image.startswith(signature):
             try:
-                return stated(image)
+                return size_in(image)
             except (struct.error, ValueError, IndexError) as error:
-                raise ValueError(f"{source}: not a readable image, its header states no size") from error
+                raise InputError(source, "not a readable image, its header states no size") from error
     allowed = "JPEG, PNG, BMP, WebP, TIFF, PBM, PGM, PPM"
-    raise ValueError(f"{source}: not a readable image, starts with {image[:4]!r}; allowed: {allowed}")
+    raise InputError(source, f"not a readable image, starts with {image[:4]!r}", allowed=allowed)
 
 
 def _jpeg(image: bytes) -> tuple[int, int]:
@@ -130,9 +131,9 @@ def _tiff(image: bytes) -> tuple[int, int]:
 
 def _pnm(image: bytes) -> tuple[int, int]:
     space = rb"(?:\s|#[^\r\n]*+[\r\n])++"
-    if not (found := re.match(rb"P[1-6]%b(\d{1,9})%b(\d{1,9})" % (space, space), image)):
+    if not (sides := re.match(rb"P[1-6]%b(\d{1,9})%b(\d{1,9})" % (space, space), image)):
         raise ValueError("no size")
-    return int(found[2]), int(found[1])
+    return int(sides[2]), int(sides[1])
 
 
 HEADERS = {
@@ -151,8 +152,8 @@ def resize(faces: np.ndarray, size_px: int | tuple[int, int]) -> np.ndarray:
     height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
     if faces.shape[1:3] == (height, width):
         return faces
-    how = cv2.INTER_AREA if faces.shape[1] > height else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (width, height), interpolation=how) for face in faces])
+    interpolation = cv2.INTER_AREA if faces.shape[1] > height else cv2.INTER_LINEAR
+    return np.stack([cv2.resize(face, (width, height), interpolation=interpolation) for face in faces])
 
 
 def grey(faces: np.ndarray) -> np.ndarray:
@@ -201,17 +202,17 @@ class Shards:
         self.folder = Path(folder)
         self.files = sorted(self.folder.glob(pattern))
         if not self.files:
-            raise ValueError(f"{folder}: no image shards ({pattern}); `dvc repro` makes them")
+            raise InputError(folder, f"no image shards ({pattern}); `dvc repro` makes them")
         self._tables = [tables.read(file, SCHEMA) for file in self.files]
         self._starts = [0, *accumulate(self.sizes())]
         self.frame_px = self._frame_px()
         self.table = pa.concat_tables(self._tables)
 
     def _frame_px(self) -> int:
-        said = sorted({(t.schema.metadata or {}).get(FRAME.encode(), b"%d" % FRAME_PX) for t in self._tables})
-        if len(said) > 1 or not re.fullmatch(rb"[1-9]\d{1,2}", said[0]):
-            raise ValueError(f"{self.folder}: {FRAME} = {said[0][:20]!r}; allowed: one number, the same in all shards")
-        return int(said[0])
+        stated = sorted({(t.schema.metadata or {}).get(FRAME.encode(), b"%d" % FRAME_PX) for t in self._tables})
+        if len(stated) > 1 or not re.fullmatch(rb"[1-9]\d{1,2}", stated[0]):
+            raise InputError(self.folder, key=FRAME, value=stated[0], allowed="one number, the same in all shards")
+        return int(stated[0])
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -235,11 +236,12 @@ class Shards:
 
         Raises ValueError naming the shard and the row when an image is broken, too large, or not as large as the first.
         """
-        picked = self.table["image"] if rows is None else self.table["image"].take(pa.array(rows))
+        encoded = self.table["image"] if rows is None else self.table["image"].take(pa.array(rows))
         numbers = range(len(self)) if rows is None else rows
-        faces = [decode(image.as_py(), self.source(i), FACE_PX) for i, image in zip(numbers, picked, strict=True)]
+        faces = [decode(image.as_py(), self.source(i), FACE_PX) for i, image in zip(numbers, encoded, strict=True)]
         for i, face in zip(numbers, faces, strict=True):
             if face.shape != faces[0].shape:
                 (height, width, _), first = face.shape, faces[0].shape
-                raise ValueError(f"{self.source(i)}: {height} x {width} pixels; allowed: {first[0]} x {first[1]}")
+                allowed = f"{first[0]} x {first[1]}, as the first"
+                raise InputError(self.source(i), f"{height} x {width} pixels", allowed=allowed)
         return np.stack(faces)

@@ -1,14 +1,14 @@
 """Run a stage: `python -m stages.common.launch [--ranks N | --extra-ranks N] stages.generate`, as dvc.yaml does.
 
-This process does no work of its own. It watches over the processes that do: it ends them when DVC, Ctrl-C or SIGTERM
-ends it, collects the one line of a failure, keeps other runs of the stage out, refuses to end well when parameters or
-dependencies have changed meanwhile, brings back the outputs that DVC removed when it fails, and keeps those of a run
-that ended well until DVC has recorded them. It is armed before anything heavy is imported.
+This process starts the ranks, which do the work, and watches over them. It ends them when DVC, Ctrl-C or SIGTERM ends
+it, prints the one line of a failure, and keeps other runs of the stage out. It fails when parameters or dependencies
+changed during the run. When the stage fails, it brings back the outputs that DVC removed; when it succeeds, it keeps
+the outputs until DVC has recorded them. Its signal handler is set before anything heavy is imported.
 
-On one machine without an accelerator the ranks are forked from it. All else is torchrun's: with PET_NNODES,
-PET_RDZV_ENDPOINT or a GPU this is `torchrun -m stages.generate`. PET_NPROC_PER_NODE says how many ranks in both; else
-it is one for each core, and stages whose few long items would not fill them ask for extra ones: three trainings end
-sooner as three processes on two cores than as two and then one. `--ranks 1` is for stages that share nothing.
+On one machine without an accelerator the ranks are forked from this process. With PET_NNODES, PET_RDZV_ENDPOINT or a
+GPU, torchrun starts them: this is `torchrun -m stages.generate`. Both start PET_NPROC_PER_NODE ranks, by default one
+for each core. Stages with a few long items ask for extra ranks: on two cores, three trainings end sooner as three
+processes than as two and then one. `--ranks 1` is for stages whose work is not shared.
 """
 
 import os
@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from stages.common import parents  # all others wait until this process is armed
+from stages.common import parents  # all others are imported once the signal handler is set
 
 INTERRUPTED = "error: interrupted\n"
-DISTRIBUTED = {"PET_NNODES", "PET_RDZV_ENDPOINT"}  # what asks for torchrun
-OF_RANKS = (  # a job of a cluster may set these around a stage that is none of its ranks
+DISTRIBUTED = {"PET_NNODES", "PET_RDZV_ENDPOINT"}  # variables that ask for torchrun
+RANK_VARIABLES = (  # a cluster's job may set these for a stage that is not one of its ranks
     "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
     "ROLE_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE",
     "GLOO_SOCKET_IFNAME",
@@ -34,7 +34,7 @@ OF_RANKS = (  # a job of a cluster may set these around a stage that is none of 
 
 
 class StageError(Exception):
-    """A stage that failed; the text is the line to print, ended."""
+    """A stage that failed; the text is the line to print, with its line break."""
 
 
 def main() -> int:
@@ -43,9 +43,9 @@ def main() -> int:
     try:
         parents.die_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
         supervise(sys.argv[1:])
-    except (KeyboardInterrupt, StageError) as ended:
-        print(ended if isinstance(ended, StageError) else INTERRUPTED, file=sys.stderr, end="", flush=True)
-    except Exception:  # a defect of this file: its traceback is wanted
+    except (KeyboardInterrupt, StageError) as reason:
+        print(reason if isinstance(reason, StageError) else INTERRUPTED, file=sys.stderr, end="", flush=True)
+    except Exception:  # a defect of the launcher: print its traceback
         traceback.print_exc()
     else:
         return 0
@@ -62,10 +62,10 @@ def supervise(words: list[str]) -> None:
     try:
         if "@" in address:
             params.check_name(module, address.partition("@")[2])  # it becomes part of paths
-        with scratch.exclusive(address), pipeline.unchanged(address) as now:
-            scratch.sweep(address, key := now.key())
+        with scratch.exclusive(address), pipeline.unchanged(address) as state:
+            scratch.sweep(address, key := state.key())
             if by_dvc and scratch.put_back(address, key):
-                print(f"{address}: the outputs of a run that DVC did not come to record")
+                print(f"{address}: brought back the outputs of an earlier run, which DVC had not recorded")
                 return
             with _environment(key):
                 _run([module, *arguments], fixed, extra)
@@ -90,13 +90,13 @@ def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
     number.add_argument("--extra-ranks", type=int, metavar="N", default=0, help="ranks beyond one for each core")
     parser.add_argument("module", help="a stage's module, such as stages.generate")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")
-    found = parser.parse_args(words)
-    return found.extra_ranks, found.ranks, found.module, found.arguments
+    options = parser.parse_args(words)
+    return options.extra_ranks, options.ranks, options.module, options.arguments
 
 
 @contextmanager
 def _environment(key: str) -> Iterator[None]:
-    """Tell the ranks where to leave the line of an error, where to meet, and under which key to keep what is done."""
+    """Set the variables that tell the ranks where to write an error, where to meet, and the key of their scratch."""
     import tempfile
 
     from stages.common import scratch, stage
@@ -128,37 +128,39 @@ def _run(words: list[str], fixed: int | None, extra: int) -> None:
 
 
 def _ranks(extra: int) -> int:
-    asked = os.environ.get("PET_NPROC_PER_NODE", "auto")
-    if asked == "auto":
-        return len(os.sched_getaffinity(0)) + extra  # of the cores that this process may use, not all that there are
-    if not asked.isdigit() or int(asked) < 1:
-        raise ValueError(f"PET_NPROC_PER_NODE = {asked!r}; allowed: auto, or a number from 1")
-    return int(asked)
+    from stages.common.errors import InputError
+
+    number = os.environ.get("PET_NPROC_PER_NODE", "auto")
+    if number == "auto":
+        return len(os.sched_getaffinity(0)) + extra  # the cores that this process may use, not all of the machine's
+    if not number.isdigit() or int(number) < 1:
+        raise InputError(None, key="PET_NPROC_PER_NODE", value=number, allowed="auto, or a number from 1")
+    return int(number)
 
 
 def _fork(words: list[str], ranks: int) -> int:
-    """Run `words` on forked ranks, which meet in a file and speak over the loopback; returns the first failure's code.
+    """Run `words` on forked ranks, which meet in a file and talk over the loopback; returns the first failure's code.
 
-    torch's start_processes is built on the same, and would bring torch, two seconds, to stages that do without.
+    torch's start_processes would do the same, but importing torch costs two seconds that some stages need not pay.
     """
     from multiprocessing import active_children, connection, get_context
 
-    for name in OF_RANKS:
+    for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
     if sys.platform == "linux":
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     fork = get_context("fork")
-    started = [fork.Process(target=_run_rank, args=(words, rank)) for rank in range(ranks)]
+    processes = [fork.Process(target=_run_rank, args=(words, rank)) for rank in range(ranks)]
     try:
-        for process in started:
+        for process in processes:
             process.start()
-        running: dict[Any, Any] = {process.sentinel: process for process in started}
+        running: dict[Any, Any] = {process.sentinel: process for process in processes}
         while running:
             for sentinel in connection.wait(running):
-                (ended := running.pop(sentinel)).join()
-                if ended.exitcode:  # the others would wait for it
-                    return ended.exitcode
+                (process := running.pop(sentinel)).join()
+                if process.exitcode:  # the other ranks would wait for this one
+                    return process.exitcode
         return 0
     finally:
         for process in active_children():
@@ -172,31 +174,31 @@ def _run_rank(words: list[str], rank: int) -> None:
     sys.argv = list(words)
     try:
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    except KeyboardInterrupt:  # the launcher says so
+    except KeyboardInterrupt:  # the launcher prints it
         os._exit(1)
 
 
 def _torchrun(words: list[str]) -> int:
-    from torch.distributed import run as torchrun  # a second that forked ranks do without
+    from torch.distributed import run as torchrun  # takes a second, which forked ranks need not spend
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     from stages.common import stage
 
     os.environ.setdefault("PET_NPROC_PER_NODE", "auto")
-    alone: list[str] = []
+    one_machine: list[str] = []
     if DISTRIBUTED & set(os.environ):
         del os.environ[stage.STORE_FILE]  # ranks of several machines meet at a port
     else:
         meeting = f"{os.environ[stage.STORE_FILE]}-launchers"
-        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # it would listen to all the world
-        alone = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-conf", "store_type=file"]
+        os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # else it would listen on all interfaces
+        one_machine = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-conf", "store_type=file"]
     try:
-        torchrun.run(torchrun.parse_args([*alone, "-m", *words]))
+        torchrun.run(torchrun.parse_args([*one_machine, "-m", *words]))
     except ChildFailedError as failed:
         return next(iter(failed.failures.values())).exitcode
-    except SignalException as ended:
-        raise KeyboardInterrupt from ended
+    except SignalException as error:
+        raise KeyboardInterrupt from error
     return 0
 
 
@@ -204,12 +206,12 @@ def restore_outputs() -> None:
     """Bring back the outputs that DVC removed before it ran this stage; does nothing without DVC."""
     if "DVC_STAGE" not in os.environ:
         return
-    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of them
+    for signal_ in (signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C must not leave half of the outputs
         signal.signal(signal_, signal.SIG_IGN)
     command = [sys.executable, "-m", "stages.tools.restore"]  # not imported, so that it is no dependency of the stage
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    line = done.stdout if done.returncode == 0 else "earlier outputs are not restored; `dvc checkout` tries again\n"
-    print(line, file=sys.stderr, end="", flush=True)
+    restored = subprocess.run(command, capture_output=True, text=True, check=False)
+    failed = "earlier outputs are not restored; `dvc checkout` tries again\n"
+    print(failed if restored.returncode else restored.stdout, file=sys.stderr, end="", flush=True)
 
 
 if __name__ == "__main__":

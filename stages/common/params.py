@@ -113,16 +113,17 @@ def read(file: Path | None = None) -> dict[str, Any]:
     try:
         values = deepcopy(_parsed(text))
     except MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InputError(file, f"not valid YAML: {where}{shown(error.problem)[1:-1]}") from error
+        line = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(file, f"not valid YAML: {shown(error.problem)[1:-1]}", key=line) from error
     except (YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # the parser's own ways to say that a value does not suit its tag, such as `!!int x`
+        # what the parser raises over a value that does not suit its tag, such as `!!int x`
         raise InputError(file, f"not valid YAML: {shown(str(error).strip())[1:-1]}") from error
     if not isinstance(values, dict):
         raise InputError(file, f"holds a {type(values).__name__}", allowed="a mapping of sections")
-    for count, (key, problem) in enumerate(_odd(values)):
+    for count, (key, value, problem) in enumerate(_checked(values)):
         if problem:
-            raise InputError(file, f"{key}{problem}", allowed="text, numbers, true and false, lists and mappings")
+            allowed = "text, numbers, true and false, lists and mappings"
+            raise InputError(file, problem, key=key, value=value, allowed=allowed)
         if count > MAX_VALUES:
             raise InputError(file, f"more than {MAX_VALUES} values, aliases resolved")
     return values
@@ -169,28 +170,28 @@ def _parsed(text: str) -> Any:
     return yaml.load(text)  # a tenth of a second, and a stage asks for several sections
 
 
-def _odd(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Yield every value's key and what is wrong with it, empty where nothing is."""
-    yield (joined(path), _problem(node, len(path)))
+def _checked(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, str]]:
+    """Yield the key of every value, the value where an error may quote it, and its problem, empty where it is valid."""
+    yield (joined(path), node if isinstance(node, str) else ABSENT, _problem(node, len(path)))
     if isinstance(node, dict):
         for key, value in node.items():
             if not isinstance(key, str) or not key.isprintable():
-                yield (joined(path), f"{'.' if path else ''}{shown(key)} is no key")
-            yield from _odd(value, (*path, str(key)))
+                yield (joined((*path, shown(key))), ABSENT, "not a key")
+            yield from _checked(value, (*path, str(key)))
     elif isinstance(node, list):
         for i, value in enumerate(node):
-            yield from _odd(value, (*path, str(i)))
+            yield from _checked(value, (*path, str(i)))
 
 
 def _problem(node: Any, depth: int) -> str:
     if depth > MAX_DEPTH:
-        return f": nested deeper than {MAX_DEPTH} levels"
+        return f"nested deeper than {MAX_DEPTH} levels"
     if type(node) not in (dict, list, str, int, float, bool, type(None)):
-        return f" is a {type(node).__name__}"
+        return f"of type {type(node).__name__}"
     if isinstance(node, str) and not node.isprintable():
-        return f" = {shown(node)}: a character that cannot be printed"
+        return "a character that cannot be printed"
     if isinstance(node, int) and abs(node) >= 2**63:
-        return " is an integer of more than 63 bits"
+        return "an integer of more than 63 bits"
     return ""
 
 
@@ -203,7 +204,7 @@ def check_name(key: str, name: object, file: Path | None = None) -> str:
     """Return a name that becomes part of stages, folders and commands; raises InputError when it is not safe there."""
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         allowed = "ASCII letters, digits, _ and -, the first a letter or digit, at most 64"
-        raise InputError(file, f"{shown(name)} is a bad name", key=key, allowed=allowed)
+        raise InputError(file, "bad name", key=key, value=name, allowed=allowed)
     return name
 
 

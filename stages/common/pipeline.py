@@ -1,7 +1,7 @@
-"""What dvc.yaml declares of the stage that runs: its dependencies, parameters and outputs, and the state they are in.
+"""What dvc.yaml declares of the stage that runs: its dependencies, parameters and outputs, and their state.
 
-The state is the key under which a stage keeps what is done, and what must be the same at its end as at its start: DVC
-reads parameters and dependencies again once the command has ended, and records those.
+The state's digest is the key of a stage's scratch folder. The state must be the same at the end of a run as at its
+start: DVC reads parameters and dependencies again once the command has ended, and records those.
 """
 
 import hashlib
@@ -19,15 +19,16 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from stages.common import artifacts, params
+from stages.common.errors import InputError, shown
 
 FILE = Path("dvc.yaml")
-ROOT = Path(__file__).parents[2]  # of the code; the data lie in the working directory
+ROOT = Path(__file__).parents[2]  # of the code; data/ is in the working directory
 IGNORED = ("__pycache__", ".pyc", ".tmp-")  # as in .dvcignore
 Files = dict[str, str]
 WHOLE = ""  # the dotted key of all of params.yaml
 
 
-class ChangedError(ValueError):
+class ChangedError(InputError):
     """Parameters or dependencies of a stage changed while it ran."""
 
 
@@ -57,7 +58,7 @@ class State:
 
 
 def declared(address: str) -> Declared:
-    """Return what dvc.yaml says of the stage at `address`, e.g. `pack` or `train@base`; nothing of one that it lacks.
+    """Return what dvc.yaml declares of the stage at `address`, e.g. `pack` or `train@base`; nothing if it has none.
 
     Raises ValueError when a template names a value that params.yaml lacks.
     """
@@ -106,7 +107,7 @@ def value_of(key: str, values: dict[str, Any]) -> Any:
     node: Any = values
     for part in key.split(".") if key != WHOLE else ():
         if not isinstance(node, dict) or part not in node:
-            raise ValueError(f"{params.FILE}: {key} is missing; {FILE} names it")
+            raise InputError(params.FILE, f"missing; {FILE} names it", key=key)
         node = node[part]
     return node
 
@@ -114,18 +115,18 @@ def value_of(key: str, values: dict[str, Any]) -> Any:
 def state(address: str) -> State:
     """Return the state of what the stage at `address` reads.
 
-    A file of code counts by its content, one of data by its size and time of change, as it does for DVC.
+    A code file counts by its content, a data file by its size and time of change, as for DVC.
     """
     stage = declared(address)
     values = params.read() if stage.params else {}
     return State(
         {key: value_of(key, values) for key in stage.params},
-        {name: found for dep in stage.deps for name, found in _files(dep)},
+        {name: stamp for dep in stage.deps for name, stamp in _files(dep)},
     )
 
 
 def _files(dep: Path) -> Iterator[tuple[str, str]]:
-    """Yield every file of a dependency and what stands for its content; nothing where there is none."""
+    """Yield every file of a dependency with the digest or stamp of its content."""
     code = dep.parts[0] == "stages"
     path = ROOT / dep if code else dep
     for file in _below(path) if path.is_dir() else [path]:
@@ -136,37 +137,37 @@ def _files(dep: Path) -> Iterator[tuple[str, str]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Return the files below a folder, also behind links, as those who read sets find them; circles end."""
-    found, seen = [], set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(here)) in seen:
+    """Return the files below a folder, also behind links, as the readers of sets follow them; circles end."""
+    paths, seen = [], set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        found += [Path(here, file) for file in files]
-    return sorted(found)
+        paths += [Path(parent, file) for file in files]
+    return sorted(paths)
 
 
 def _stamp(file: Path) -> str:
-    found = file.stat()
-    return f"{found.st_size} bytes of {found.st_mtime_ns}"
+    status = file.stat()
+    return f"{status.st_size} bytes of {status.st_mtime_ns}"
 
 
 @contextmanager
 def unchanged(address: str) -> Iterator[State]:
-    """Yield the state of the stage, which reads one params.yaml throughout.
+    """Yield the state of the stage; within the block params.yaml is read as it was at the start.
 
-    Raises ChangedError when the block ends well and the state is another: DVC would record what the stage did not see.
+    Raises ChangedError when the block ends well and the state has changed: DVC would record what the stage never read.
     """
     with params.pinned():
         before = state(address)
         yield before
     after = state(address)
     for key, (old, new) in _differing(before.params, after.params).items():
-        name = key.removeprefix(".")
-        raise ChangedError(f"{params.FILE}: {name} = {old!r} became {new!r} while the stage ran; run it again")
+        problem = f"became {shown(new)} while the stage ran; run it again"
+        raise ChangedError(params.FILE, problem, key=key.removeprefix("."), value=old)
     for file in _differing(before.files, after.files):
-        raise ChangedError(f"{file.removeprefix('.')}: changed while the stage ran; run it again")
+        raise ChangedError(file.removeprefix("."), "changed while the stage ran; run it again")
 
 
 def _differing(before: Any, after: Any, key: str = "") -> dict[str, tuple[Any, Any]]:
@@ -174,10 +175,10 @@ def _differing(before: Any, after: Any, key: str = "") -> dict[str, tuple[Any, A
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return {} if before == after else {key: (before, after)}
     names = [*before, *(name for name in after if name not in before)]
-    found = {}
+    leaves = {}
     for name in names:
-        found |= _differing(before.get(name), after.get(name), f"{key}.{name}" if name != WHOLE else key)
-    return found
+        leaves |= _differing(before.get(name), after.get(name), f"{key}.{name}" if name != WHOLE else key)
+    return leaves
 
 
 def remove_outputs(address: str) -> None:

@@ -1,8 +1,8 @@
-"""Share work between the ranks that torchrun starts, and keep what is done across a crash.
+"""Share work between ranks, and keep finished items across a crash.
 
 A rank takes whole items (a shard, a chunk of identities, a seed), never a part of a batch, so that one process and
-many write the same bytes. Finished items lie in a folder outside the stage's outputs, keyed by all that goes into
-them; a stage that was killed resumes there.
+many write the same bytes. Finished items lie in a folder outside the stage's outputs. Its name is a digest of the
+stage's parameters and dependencies; a stage that was killed resumes there.
 """
 
 import os
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 
 def rank() -> int:
-    """Return this process's rank, 0 where neither the launcher nor torchrun started it, whatever RANK says."""
+    """Return this process's rank; 0 where neither the launcher nor torchrun started it, even if RANK is set."""
     return int(os.environ["RANK"]) if stage.is_rank() else 0
 
 
 def size() -> int:
-    """Return the number of ranks, 1 where neither the launcher nor torchrun started this one."""
+    """Return the number of ranks; 1 where neither the launcher nor torchrun started this process."""
     return int(os.environ["WORLD_SIZE"]) if stage.is_rank() else 1
 
 
@@ -37,9 +37,9 @@ def barrier() -> None:
     if size() > 1:
         if not dist.is_initialized():
             store = os.environ.get(stage.STORE_FILE)  # ranks of one machine meet in a file, no port is opened
-            where = f"file://{store}" if store else "env://"
-            long = timedelta(days=7)  # a rank may train while others wait
-            dist.init_process_group("gloo", init_method=where, rank=rank(), world_size=size(), timeout=long)
+            url = f"file://{store}" if store else "env://"
+            timeout = timedelta(days=7)  # a rank may train while others wait
+            dist.init_process_group("gloo", init_method=url, rank=rank(), world_size=size(), timeout=timeout)
         dist.barrier()
 
 
@@ -48,8 +48,8 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> N
 
     Shows how many of rank 0's items are done, unless `label` is None.
     """
-    mine, silent = items[rank() :: size()], rank() != 0 or label is None
-    for item in tqdm(mine, label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
+    own_items, silent = items[rank() :: size()], rank() != 0 or label is None
+    for item in tqdm(own_items, label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
         work(item)
     barrier()
 
@@ -68,17 +68,17 @@ def kept(address: str) -> Iterator[Path]:
     barrier()
     if rank() == 0:
         shutil.rmtree(folder)
-        with suppress(OSError):  # not empty: outputs of an earlier run are kept beside it
+        with suppress(OSError):  # not empty: it also holds the kept outputs of an earlier run
             folder.parent.rmdir()
 
 
 def publish(folder: Path, output: str | Path) -> None:
-    """Copy what lies in a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
+    """Copy the items of a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
     barrier()
     if rank() == 0:
         with artifacts.output_folder(output) as fresh:
             for item in sorted(folder.iterdir()):
                 if item.name != "lock" and not item.name.startswith("."):
-                    copy = shutil.copytree if item.is_dir() else shutil.copy2  # a kill here must not lose them
+                    copy = shutil.copytree if item.is_dir() else shutil.copy2  # a move would lose them if killed here
                     copy(item, fresh / item.name)
     barrier()

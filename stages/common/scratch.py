@@ -1,11 +1,11 @@
-"""Where stages keep what is done until DVC has recorded it, and that one run of a stage at a time writes there.
+"""The scratch folder: where stages keep their work until DVC has recorded it, one run of a stage at a time.
 
     .scratch/train@base.lock        held while the stage runs
     .scratch/train@base/KEY/        finished parts of a run; a stage that was killed resumes there
     .scratch/train@base/KEY.kept/   the outputs of a run that ended well, hard links that cost no space, until dvc.lock
                                     records them: DVC may be killed before it has hashed and stored them
 
-KEY is the digest of the stage's state. FACESPHERE_SCRATCH names another folder than `.scratch`.
+KEY is the digest of the stage's state. FACESPHERE_SCRATCH names a folder to use instead of `.scratch`.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from typing import IO, Any
 from ruamel.yaml import YAML
 
 from stages.common import artifacts, pipeline
+from stages.common.errors import InputError
 
 KEY = "FACESPHERE_KEY"  # environment variable by which the launcher tells all ranks the key
 LOCK = Path("dvc.lock")
@@ -46,16 +47,16 @@ def exclusive(address: str) -> Iterator[None]:
     """Keep other runs of the stage at `address` out of the block; raises ValueError when one does not end soon."""
     file = root() / f"{address}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    last = time.monotonic() + PATIENCE_S  # a run whose dvc was killed needs a moment to notice
+    deadline = time.monotonic() + PATIENCE_S  # a run whose dvc was killed needs a moment to notice
     while not (lock := _locked(file)):
-        if time.monotonic() > last:
-            raise ValueError(f"{file}: another run of {address} is under way; wait for it or stop it")
+        if time.monotonic() > deadline:
+            raise InputError(file, f"another run of {address} is under way; wait for it or stop it")
         time.sleep(0.1)
     with lock:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # not empty: it holds what is kept
+            with contextlib.suppress(OSError):  # not empty: it holds kept outputs
                 (root() / address).rmdir()
             file.unlink(missing_ok=True)
 
@@ -66,7 +67,7 @@ def _locked(file: Path) -> IO[str] | None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(lock.fileno()).st_ino == file.stat().st_ino:
             return lock
-    except (BlockingIOError, FileNotFoundError):  # another run holds it, or had it and removed it
+    except (BlockingIOError, FileNotFoundError):  # another run holds the lock, or has just removed its file
         pass
     except OSError as error:
         lock.close()
@@ -76,7 +77,7 @@ def _locked(file: Path) -> IO[str] | None:
 
 
 def keep(address: str, key: str) -> None:
-    """Keep the outputs of a run that ended well until dvc.lock records them; not where hard links are impossible."""
+    """Keep the outputs of a run that ended well until dvc.lock records them, where hard links are possible."""
     target = _kept(address, key)
     with contextlib.suppress(OSError), artifacts.output_folder(target) as fresh:
         for out in filter(Path.exists, pipeline.declared(address).outs):
@@ -89,7 +90,7 @@ def keep(address: str, key: str) -> None:
 
 
 def put_back(address: str, key: str) -> bool:
-    """Bring back kept outputs that DVC did not come to record; says whether there were any."""
+    """Bring back kept outputs that DVC has not recorded; returns whether there were any."""
     kept = _kept(address, key)
     if not kept.exists() or _is_recorded(address, kept):
         return False
@@ -104,10 +105,10 @@ def put_back(address: str, key: str) -> bool:
 
 
 def sweep(address: str, key: str) -> None:
-    """Remove what earlier runs left: other keys of this stage, what dvc.lock records by now, half-written outputs."""
-    mine = {parts(address, key), _kept(address, key)}
+    """Remove the leftovers of earlier runs: other keys of this stage, recorded and half-written outputs."""
+    own = {parts(address, key), _kept(address, key)}
     for folder in (root() / address).glob("*"):
-        if folder not in mine:
+        if folder not in own:
             shutil.rmtree(folder)
     for kept in root().glob("*/*.kept"):
         if _is_recorded(kept.parent.name, kept):
@@ -115,9 +116,9 @@ def sweep(address: str, key: str) -> None:
             with contextlib.suppress(OSError):
                 kept.parent.rmdir()
     for parent in {out.parent for out in pipeline.declared(address).outs}:
-        for left in parent.glob(f"{artifacts.TEMPORARY}*"):
-            if not _alive(left.name.removeprefix(artifacts.TEMPORARY).partition("-")[0]):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        for path in parent.glob(f"{artifacts.TEMPORARY}*"):
+            if not _alive(path.name.removeprefix(artifacts.TEMPORARY).partition("-")[0]):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _alive(process: str) -> bool:
@@ -135,18 +136,18 @@ def _kept(address: str, key: str) -> Path:
 
 
 def _recorded(address: str) -> dict[str, str]:
-    """Return the MD5 of every output that dvc.lock records of a stage, by path; reads its entry alone, not the file."""
+    """Return the MD5 of every output of a stage in dvc.lock, by path; parses that stage's entry alone."""
     text = LOCK.read_text() if LOCK.exists() else ""
     entry = re.search(rf"^  {re.escape(address)}:\n((?:    .*\n)+)", text, re.MULTILINE)
-    found: dict[str, Any] = YAML(typ="safe").load(entry[1]) if entry else {}
-    return {out["path"]: out["md5"] for out in found.get("outs", [])}
+    stage: dict[str, Any] = YAML(typ="safe").load(entry[1]) if entry else {}
+    return {out["path"]: out["md5"] for out in stage.get("outs", [])}
 
 
 def _is_recorded(address: str, kept: Path) -> bool:
-    """Say whether DVC has recorded kept outputs: its entry is a new one, or was always of these very outputs."""
-    now = _recorded(address)
-    return now != artifacts.read_json(kept / ABOUT)["recorded"] or (
-        bool(now) and all((kept / path).exists() and _md5(kept / path) == md5 for path, md5 in now.items())
+    """Say whether DVC has recorded kept outputs: its entry is new since they were kept, or holds their hashes."""
+    recorded = _recorded(address)
+    return recorded != artifacts.read_json(kept / ABOUT)["recorded"] or (
+        bool(recorded) and all((kept / path).exists() and _md5(kept / path) == md5 for path, md5 in recorded.items())
     )
 
 
@@ -156,5 +157,5 @@ def _md5(path: Path) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "md5").hexdigest()
     files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
-    listed = json.dumps([{"md5": _md5(file), "relpath": name} for name, file in files])
-    return f"{hashlib.md5(listed.encode()).hexdigest()}.dir"
+    listing = json.dumps([{"md5": _md5(file), "relpath": name} for name, file in files])
+    return f"{hashlib.md5(listing.encode()).hexdigest()}.dir"

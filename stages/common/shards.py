@@ -10,16 +10,16 @@ import numpy as np
 
 from stages.common import images, ranks
 
-Encoded = list[bytes]  # faces that keep their bytes
+Encoded = list[bytes]  # encoded faces, stored as they are
 Drawn = np.ndarray | tuple[np.ndarray | Encoded, list[str]]  # faces (b, h, w, 3), and each one's domain if that varies
-EVEN, BATCH = 4, 32  # shards are a multiple of EVEN, as far as images suffice
+EVEN, BATCH = 4, 32  # the number of shards is a multiple of EVEN where there are enough images
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What is known of b images before they are drawn; arrays are (b,).
+    """Where b images come from; arrays are (b,).
 
-    Each shows `ratio` of `identity` and the rest of `partner`; without identity mixup both are None.
+    Each shows `ratio` of `identity` and the rest of `partner`; without identity mixup `partner` and `ratio` are None.
     """
 
     domain: str
@@ -31,16 +31,16 @@ class Provenance:
     frame_px: int = images.FRAME_PX  # what each shows of ArcFace's template of 112 px
 
 
-def image_seeds(split: str, seed: int, who: np.ndarray, index: np.ndarray) -> np.ndarray:
+def image_seeds(split: str, seed: int, identity: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return one 62-bit seed per image (b,), from its split, the stage's seed, its identity and its index alone."""
-    keys = (f"{split}/{seed}/{i}/{j}".encode() for i, j in zip(who.tolist(), index.tolist(), strict=True))
+    keys = (f"{split}/{seed}/{i}/{j}".encode() for i, j in zip(identity.tolist(), index.tolist(), strict=True))
     return np.array([int.from_bytes(hashlib.sha256(key).digest()[:8]) >> 2 for key in keys], np.int64)
 
 
 def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn | Encoded], folder: Path) -> None:
     """Write the faces that `faces_of` returns for each slice of rows into `folder`/PREFIX-00000.arrow and so on.
 
-    Shards that lie there already, from a run that was killed, are kept.
+    Shards that a killed run has finished are kept.
     """
     size = rows_per_shard(len(rows.seed))
     parts = [slice(start, start + size) for start in range(0, len(rows.seed), size)]
@@ -51,9 +51,9 @@ def draw(prefix: str, rows: Provenance, faces_of: Callable[[slice], Drawn | Enco
 
 
 def rows_per_shard(count: int) -> int:
-    """Return how many of `count` images a shard holds: about equal shards, which one, two or four ranks share evenly.
+    """Return how many of `count` images a shard holds, so that one, two or four ranks share the work evenly.
 
-    A multiple of BATCH, so that generators that draw in batches fill them.
+    A multiple of BATCH, so that generators draw in full batches.
     """
     shards = EVEN * max(1, math.ceil(count / (EVEN * images.ROWS_PER_SHARD)))
     return BATCH * max(1, math.ceil(count / shards / BATCH))

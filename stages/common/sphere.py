@@ -1,4 +1,4 @@
-"""Geometry of unit rows: normalising, nearest neighbours, noise at native norm."""
+"""Geometry of unit rows: normalising, nearest neighbours, angles."""
 
 import numpy as np
 
@@ -16,13 +16,13 @@ def unit_rows(x: np.ndarray) -> np.ndarray:
 def nearest(x: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each unit row of `x` (m, d), the index and cosine of its nearest row of `y` (n, d).
 
-    Without `y` the rows of `x` are compared among themselves and nobody is their own neighbour. Works in tiles:
-    memory O(TILE * n). Returns (m,) int64 and (m,) float32.
+    Without `y` the rows of `x` are compared among themselves, and no row is its own neighbour. Works in tiles: memory
+    O(TILE * n). Returns (m,) int64 and (m,) float32.
     """
-    other = x if y is None else y
+    targets = x if y is None else y
     index, cosine = [], []
     for start in range(0, len(x), TILE):
-        cos = x[start : start + TILE] @ other.T  # (tile, n)
+        cos = x[start : start + TILE] @ targets.T  # (tile, n)
         if y is None:
             rows = np.arange(len(cos))
             cos[rows, start + rows] = -np.inf

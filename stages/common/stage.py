@@ -1,4 +1,4 @@
-"""Run a stage: one thread, one clear line for bad input, one line at the end, and no life after who started it."""
+"""Run a stage: one thread, one line for bad input, one line at the end. It ends with the process that started it."""
 
 import contextlib
 import os
@@ -13,25 +13,26 @@ from typing import NoReturn
 from threadpoolctl import threadpool_limits
 
 from stages.common import params, parents, pipeline, scratch
+from stages.common.errors import InputError
 
 INTERRUPTED = "error: interrupted\n"
-ERROR_FILE = "FACESPHERE_ERROR_FILE"  # environment variable by which the launcher collects the error of a rank
-STORE_FILE = "FACESPHERE_STORE_FILE"  # and by which the ranks that it forks meet
-LONGEST = 400  # characters of an error
+ERROR_FILE = "FACESPHERE_ERROR_FILE"  # environment variable: the file for a rank's error
+STORE_FILE = "FACESPHERE_STORE_FILE"  # environment variable: the file by which forked ranks meet
+LONGEST = 400  # characters of an error's line
 
 
 def run(main: Callable[[], str]) -> None:
     """Call `main`, print the line it returns with the time taken, and turn bad input into one line and exit 1.
 
-    One thread per process: the bytes a stage writes must not depend on how many cores the machine has. Without the
-    launcher nothing else runs this stage meanwhile, and nothing that it reads may change. `--help` prints what the
-    stage reads and writes.
+    One thread per process: the bytes that a stage writes must not depend on the number of cores. Without the launcher,
+    this function itself keeps other runs of the stage out and checks that its inputs do not change. `--help` prints
+    what the stage reads and writes.
     """
     if {"-h", "--help"} & set(sys.argv[1:]):
         print((sys.modules["__main__"].__doc__ or "").strip())
         return
     parents.die_with_parent()
-    os.environ["OMP_NUM_THREADS"] = "1"  # heard by torch where a backend imports it later
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which a backend may import later
     start = time.perf_counter()
     try:
         with threadpool_limits(1), params.pinned() if ERROR_FILE in os.environ else _alone():
@@ -42,7 +43,7 @@ def run(main: Callable[[], str]) -> None:
         _fail(error_line(error))
     except KeyboardInterrupt:
         _fail(INTERRUPTED if ERROR_FILE not in os.environ else "")  # the launcher knows it was interrupted
-    except Exception:  # a defect: its traceback is wanted
+    except Exception:  # a defect: print its traceback
         if ERROR_FILE in os.environ and Path(os.environ[ERROR_FILE]).exists():
             os._exit(1)  # another rank failed first, and this one lost its connection
         raise
@@ -51,12 +52,12 @@ def run(main: Callable[[], str]) -> None:
 
 
 def is_rank() -> bool:
-    """Say whether the launcher or torchrun started this process; a job of a cluster may set RANK, too."""
+    """Say whether the launcher or torchrun started this process; RANK does not tell, a cluster's job may set it."""
     return ERROR_FILE in os.environ or "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def error_line(error: Exception) -> str:
-    """Return the one line, ended, that says what was wrong, shortened in its middle where it quotes what is long."""
+    """Return the line that says what is wrong, with its line break; a long one is shortened in its middle."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -68,15 +69,15 @@ def error_line(error: Exception) -> str:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Keep other runs of this stage out, and let its inputs stay as they are; the launcher does it for all ranks."""
+    """Keep other runs of this stage out, and check that its inputs do not change, as the launcher does otherwise."""
     spec = sys.modules["__main__"].__spec__
-    here = address(spec.name if spec else "", sys.argv[1:])
-    if (is_rank() and os.environ["RANK"] != "0") or not pipeline.declared(here).outs:  # it has none: a tool
+    own = address(spec.name if spec else "", sys.argv[1:])
+    if (is_rank() and os.environ["RANK"] != "0") or not pipeline.declared(own).outs:  # a tool has no outputs
         with params.pinned():
             yield
         return
-    with scratch.exclusive(here), pipeline.unchanged(here) as now:
-        scratch.sweep(here, now.key())
+    with scratch.exclusive(own), pipeline.unchanged(own) as state:
+        scratch.sweep(own, state.key())
         yield
 
 
@@ -86,21 +87,22 @@ def address(module: str, arguments: list[str]) -> str:
     return by_dvc or "@".join([module.removeprefix("stages."), *arguments[:1]])
 
 
-def name(what: str) -> str:
+def name(argument: str) -> str:
     """Return the name of the item that a stage runs for: from DVC, else the one command-line argument.
 
-    what: the argument, for the ValueError without it. A name that DVC passes through a shell would run there.
+    argument: describes it in the ValueError that is raised without it. The name is checked, because DVC would pass it
+    through a shell.
     """
-    found = [os.environ["DVC_STAGE"].partition("@")[2]] if "DVC_STAGE" in os.environ else sys.argv[1:]
-    if len(found) != 1 or not found[0]:
-        raise ValueError(f"{Path(sys.argv[0]).name}: expected one argument, {what}; got {len(found)}")
-    return params.check_name(what.partition(",")[0], found[0])
+    names = [os.environ["DVC_STAGE"].partition("@")[2]] if "DVC_STAGE" in os.environ else sys.argv[1:]
+    if len(names) != 1 or not names[0]:
+        raise InputError(Path(sys.argv[0]).name, f"expected one argument, {argument}; got {len(names)}")
+    return params.check_name(argument.partition(",")[0], names[0])
 
 
 def threads() -> ThreadPoolExecutor:
-    """Return a pool with a thread for each core that this process may use, for parts that do not depend on each other.
+    """Return a pool with a thread for each core that this process may use, for independent parts of the work.
 
-    Within each of them torch keeps to one thread, so the bytes of a part do not depend on their number either.
+    Within each thread torch uses one thread, so the bytes of a part do not depend on the number of threads.
     """
     return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 

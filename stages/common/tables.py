@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 
 MANIFEST = pa.schema(
     [
@@ -49,7 +50,7 @@ IMAGES = pa.schema(  # data/audit/images.arrow: a row for each image of data/gen
 PAIRS = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
 FILE = b"ARROW1\0\0"  # how a file begins; a stream follows, then a footer
 END = b"\xff\xff\xff\xff\0\0\0\0"  # how a stream ends
-EXPANDED_BYTES, EXPANDED_TIMES = 1 << 26, 4  # what is compressed may take so much memory, or so many times the file
+EXPANDED_BYTES, EXPANDED_TIMES = 1 << 26, 4  # memory that a compressed file may take: bytes, or times its size
 BROKEN = (pa.ArrowException, OSError, UnicodeDecodeError)  # what pyarrow raises over corrupt bytes
 
 
@@ -81,33 +82,34 @@ def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[s
     """
     table = mapped(artifacts.existing(file))
     if schema is not None and not table.schema.equals(schema):  # metadata may differ
-        found = artifacts.brief(table.schema.names)
-        raise ValueError(f"{file}: columns {found}; allowed: {artifacts.brief(schema.names)}, as written")
+        columns, allowed = (artifacts.brief(names) for names in (table.schema.names, schema.names))
+        raise InputError(file, f"columns {columns}", allowed=f"{allowed}, of the types that we write")
     for field, column in zip(table.schema, table.columns, strict=True):
         if schema is None and not (pa.types.is_primitive(field.type) or field.type in (pa.string(), pa.binary())):
-            raise ValueError(f"{file}: {field.name}: {artifacts.brief(field.type)}; allowed: numbers, text or bytes")
-        check(column, f"{file}: {field.name}")
+            kind = artifacts.brief(field.type)
+            raise InputError(file, kind, key=artifacts.brief(field.name), allowed="numbers, text or bytes")
+        check(column, file, field.name)
         if column.null_count and field.name not in nullable:
-            raise ValueError(f"{file}: {field.name}: {column.null_count} missing values; allowed: none")
+            raise InputError(file, f"{column.null_count} missing values", key=field.name, allowed="none")
     return table
 
 
-def check(column: pa.ChunkedArray, source: str) -> None:
-    """Raise ValueError naming `source` unless every value lies within the column's bytes, and text is UTF-8.
+def check(column: pa.ChunkedArray, source: str | Path, name: str = "") -> None:
+    """Raise ValueError with `source` and `name` unless every value lies within the column's bytes, and text is UTF-8.
 
     pyarrow trusts the offsets of what it maps: a corrupt one ends the process.
     """
     try:
         column.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{source}: corrupt ({artifacts.brief(error)})") from error
+        raise InputError(source, f"corrupt ({artifacts.brief(error)})", key=artifacts.brief(name)) from error
 
 
 def mapped(file: Path) -> pa.Table:
     """Return the memory-mapped table in an Arrow file or stream, its values unchecked: see `check`.
 
-    Raises ValueError when it is truncated, neither of the two, takes far more memory than disk, or has two columns of
-    one name.
+    Raises ValueError when the file is truncated or neither of the two, would take far more memory than disk, or has two
+    columns of one name.
     """
     size = file.stat().st_size
     try:
@@ -120,7 +122,7 @@ def mapped(file: Path) -> pa.Table:
         table = pa.ipc.open_stream(source).read_all()
         names = table.schema.names
     except (*BROKEN, struct.error) as error:
-        raise ValueError(f"{file}: truncated, or not an Arrow file or stream ({artifacts.brief(error)})") from error
+        raise InputError(file, f"truncated, or not an Arrow file or stream ({artifacts.brief(error)})") from error
     distinct(names, file)
     return table
 
@@ -129,14 +131,14 @@ def distinct(names: Sequence[str], file: Path) -> None:
     """Raise ValueError when two columns of a file share a name."""
     name, count = Counter(names).most_common(1)[0] if names else ("", 1)
     if count > 1:
-        raise ValueError(f"{file}: {count} columns called {artifacts.brief(name)}; allowed: one")
+        raise InputError(file, f"{count} columns of this name", key=artifacts.brief(name), allowed="one")
 
 
 def check_expansion(expanded: int, size: int, source: str) -> None:
-    """Raise ValueError naming `source` when so many bytes, compressed to `size`, are many more than images come to."""
+    """Raise ValueError naming `source` when `size` compressed bytes expand to more than any images would."""
     allowed = max(EXPANDED_BYTES, EXPANDED_TIMES * size)
     if expanded > allowed:
-        raise ValueError(f"{source}: {expanded:,} bytes, compressed to {size:,}; allowed: at most {allowed:,}")
+        raise InputError(source, f"{expanded:,} bytes, compressed to {size:,}", allowed=f"at most {allowed:,}")
 
 
 def _start(source: pa.MemoryMappedFile, size: int) -> int:
@@ -151,10 +153,11 @@ def _start(source: pa.MemoryMappedFile, size: int) -> int:
 
 
 def _expanded(message: pa.Message) -> int:
-    """Return how many bytes the compressed buffers of a message come to, by their own account; 0 when none is.
+    """Return the length that the compressed buffers of a message state for their contents; 0 when none is compressed.
 
-    pyarrow allocates as many before it looks, so they are asked first, by way of the message's flatbuffer: a codec is
-    field 3 of a RecordBatch, the places of the buffers field 2; each begins with its length, -1 where it is stored.
+    pyarrow allocates that length before it reads on, so we read it first, from the message's flatbuffer: the codec is
+    field 3 of a RecordBatch, the places of the buffers field 2. A buffer begins with its length, or with -1 where it is
+    stored uncompressed.
     """
     data = memoryview(message.metadata)
     batch = _follow(data, _field(data, _follow(data, 0), 2))

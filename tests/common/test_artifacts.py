@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stages.common import artifacts, sphere
+from stages.common.errors import InputError
 
 
 def rows(n: int = 5, d: int = 8) -> tuple[np.ndarray, np.ndarray]:
@@ -27,22 +28,26 @@ def test_bad_rows_are_refused(tmp_path: Path):
     spoilt[3] *= 1.1
     nan = x.copy()
     nan[1, 1] = np.nan
-    for bad, bad_norms, said in (
-        (spoilt, norms, "row 3 has length"),
-        (nan, norms, "NaN or infinity"),
-        (x.astype(np.float32), norms[:3], "expected 5 positive norms"),
-        (x, -norms, "expected 5 positive norms"),
-        (x, norms * [1, 1, 0, 1, 1], "expected 5 positive norms"),
-        (x * np.float32(1e30), norms, "has length inf"),
-        (x[0], norms, "expected float32 rows"),
+    length = "1 to 0.001"
+    for bad, bad_norms, name, key, allowed in (
+        (spoilt, norms, "x", "row 3", length),
+        (nan, norms, "x", "", "finite numbers"),
+        (x.astype(np.float32), norms[:3], "x_norms", "", "(5,), a norm for each row"),
+        (x, -norms, "x_norms", f"row {norms.argmax()}", "above 0"),
+        (x, norms * [1, 1, 0, 1, 1], "x_norms", "row 2", "above 0"),
+        (x * np.float32(1e30), norms, "x", "row 0", length),
+        (x[0], norms, "x", "", "float32 rows (n, d)"),
     ):
         artifacts.write_rows(tmp_path, "x", bad, bad_norms)
-        with pytest.raises(ValueError, match=said) as error:
+        with pytest.raises(InputError) as caught:
             artifacts.read_rows(tmp_path, "x")
-        assert "x.npy" in str(error.value) and "\n" not in str(error.value)
+        error = caught.value
+        assert (error.file, error.key, error.allowed) == (f"{tmp_path / name}.npy", key, allowed)
+        assert "\n" not in str(error)
     artifacts.write_rows(tmp_path, "x", x, norms)
-    with pytest.raises(ValueError, match="embedding size 8; allowed: 512"):
+    with pytest.raises(InputError) as caught:
         artifacts.read_rows(tmp_path, "x", d=512)
+    assert (caught.value.key, caught.value.value, caught.value.allowed) == ("embedding size", 8, "512")
 
 
 def test_a_missing_a_truncated_and_a_pickled_array_are_refused(tmp_path: Path):
@@ -86,15 +91,15 @@ def test_a_header_that_promises_what_is_not_there_is_refused(tmp_path: Path, hea
     file = tmp_path / "x.npy"
     length = len(header).to_bytes(2 if version == 1 else 4, "little")
     file.write_bytes(b"\x93NUMPY" + bytes([version, 0]) + length + header.encode() + b"x")
-    with pytest.raises(ValueError, match="x.npy: not a readable .npy file") as error:
+    with pytest.raises(InputError, match="not a readable .npy file") as error:
         artifacts.read_array(file)
-    assert len(str(error.value)) < 300
+    assert error.value.file == str(file) and len(str(error.value)) < 300
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\3\4abc", b"\x93NUMPY", b"\x93NUMPY\1\0", b"\x93NUMPY\2\0\xff\xff\xff\xff"])
 def test_what_is_no_npy_file_is_refused(tmp_path: Path, data: bytes):
     (tmp_path / "x.npy").write_bytes(data)
-    with pytest.raises(ValueError, match="x.npy: not a readable .npy file"):
+    with pytest.raises(InputError, match="x.npy: not a readable .npy file"):
         artifacts.read_array(tmp_path / "x.npy")
 
 
@@ -126,7 +131,7 @@ def test_arrays_of_all_kinds_are_read(tmp_path: Path, x: np.ndarray):
 )
 def test_json_that_is_deep_endless_or_no_text_is_refused(tmp_path: Path, text: bytes):
     (tmp_path / "x.json").write_bytes(text)
-    with pytest.raises(ValueError, match="x.json: not valid JSON") as error:
+    with pytest.raises(InputError, match="x.json: not valid JSON") as error:
         artifacts.read_json(tmp_path / "x.json")
     assert len(str(error.value)) < 300 and "\n" not in str(error.value)
 
@@ -136,14 +141,17 @@ def test_json_of_any_encoding_is_read_and_of_any_length_is_not(tmp_path: Path, m
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         file.write_bytes('{"a": "é"}'.encode(encoding))
         assert artifacts.read_mapping(file, "a") == {"a": "é"}
-    with pytest.raises(ValueError, match="x.json: b is missing"):
+    with pytest.raises(InputError) as error:
         artifacts.read_mapping(file, "a", "b")
+    assert (error.value.file, error.value.key, error.value.problem) == (str(file), "b", "missing")
     file.write_text("[1]")
-    with pytest.raises(ValueError, match="x.json: holds a JSON list; allowed: an object"):
+    with pytest.raises(InputError) as error:
         artifacts.read_mapping(file)
+    assert (error.value.problem, error.value.allowed) == ("holds a JSON list", "an object")
     monkeypatch.setattr(artifacts, "JSON_BYTES", 2)
-    with pytest.raises(ValueError, match="x.json: 3 bytes of JSON"):
+    with pytest.raises(InputError) as error:
         artifacts.read_json(file)
+    assert error.value.allowed == "at most 2"
 
 
 def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path: Path):
@@ -185,5 +193,5 @@ def test_weights_come_back_and_their_card_guards_them(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["a\n  b", "x" * 5000, "two words " * 500, "\n" * 5000, "", "y" * 120])
 def test_a_quoted_value_is_one_short_line_that_begins_as_it_does(text: str):
-    said = artifacts.brief(text)
-    assert len(said) <= 120 and "\n" not in said and said[:100] == " ".join(text.split())[:100]
+    shortened = artifacts.brief(text)
+    assert len(shortened) <= 120 and "\n" not in shortened and shortened[:100] == " ".join(text.split())[:100]

@@ -33,7 +33,7 @@ def test_ranks_take_the_gpus_of_a_machine_in_turn(rank: str, expected: str, monk
 
 
 @pytest.mark.parametrize(
-    ("found", "products", "mixed", "split"),
+    ("capabilities", "products", "mixed", "split"),
     [
         (("avx512_bf16", "amx_bf16"), torch.bfloat16, True, True),
         (("avx512_bf16",), torch.bfloat16, True, False),
@@ -42,10 +42,10 @@ def test_ranks_take_the_gpus_of_a_machine_in_turn(rank: str, expected: str, monk
     ],
 )
 def test_products_and_networks_have_their_own_rules_for_bfloat16(
-    found: tuple[str, ...], products: torch.dtype, mixed: bool, split: bool, monkeypatch: pytest.MonkeyPatch
+    capabilities: tuple[str, ...], products: torch.dtype, mixed: bool, split: bool, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(found, True))
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(capabilities, True))
     assert devices.products_dtype() == products and devices.splits() == split
     assert devices.products_dtype(devices.FAST_FROM - 1) == torch.float32
     with devices.mixed_precision():

@@ -24,15 +24,15 @@ def taken(content):
     return True
 
 def main():
-    said = [taken(b"original"), taken(b"another.")]
+    verified = [taken(b"original"), taken(b"another.")]
     ranks.barrier()
     first = len(READS)
     if ranks.rank() == 0:
         WEIGHTS.write_bytes(b"another.")  # as many bytes
     ranks.barrier()
     READS.clear()
-    said += [taken(b"original"), taken(b"another.")]
-    Path(f"{ranks.rank()}.json").write_text(json.dumps([said, first, len(READS)]))
+    verified += [taken(b"original"), taken(b"another.")]
+    Path(f"{ranks.rank()}.json").write_text(json.dumps([verified, first, len(READS)]))
     return "verified"
 
 stage.run(main)
@@ -45,6 +45,8 @@ def test_two_ranks_read_weights_once_and_each_refuses_others(tmp_path: Path):
     started = start(tmp_path, "stages.common.launch", "verified")
     errors = started.communicate(timeout=60)[1]
     assert started.returncode == 0, errors
-    said, first, second = zip(*(json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)), strict=True)
-    assert said == ([True, False, False, True],) * 2
+    verified, first, second = zip(
+        *(json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)), strict=True
+    )
+    assert verified == ([True, False, False, True],) * 2
     assert sum(first) == sum(second) == 1

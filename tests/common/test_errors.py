@@ -1,4 +1,4 @@
-"""The parts of an error of bad input make one line, and stay to be asked."""
+"""The parts of an error of bad input make one line, and are its fields."""
 
 import pytest
 

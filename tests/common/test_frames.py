@@ -13,6 +13,7 @@ from tiny import ROOT, run, working_in, write_params
 from stages import embed
 from stages.auditing import faces as audited
 from stages.common import images, sphere
+from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.images import FRAME_PX, Shards
 from stages.foreign import alignment, photographs, published
@@ -41,12 +42,12 @@ def test_of_a_rendered_face_a_published_network_sees_what_alignment_cuts_out(siz
     z, neutral, seeds = identity.sample("test-frames", 0, range(4)), style.neutral(4), np.arange(4)
     faces = render.photograph(z, neutral, seeds, "studio", size_px)
     points = render.landmarks_px(z, neutral, size_px).double().numpy()
-    shown = ARCFACE.of(faces, FRAME_PX)
-    for face, five, found in zip(faces, points, shown, strict=True):
+    cut = ARCFACE.of(faces, FRAME_PX)
+    for face, five, face_cut in zip(faces, points, cut, strict=True):
         whole = cv2.resize(face, (224, 224), interpolation=cv2.INTER_AREA if size_px > 224 else cv2.INTER_LINEAR)
         five = (five + 0.5) * 224 / size_px - 0.5
         aligned = alignment.warp(whole, alignment.similarity(five, alignment.ARCFACE), 112)
-        assert apart(found, aligned) < 4 < apart(images.resize(face[None], 112)[0], aligned)
+        assert apart(face_cut, aligned) < 4 < apart(images.resize(face[None], 112)[0], aligned)
 
 
 @pytest.mark.parametrize("frame_px", [112, 136, 121, 100])
@@ -55,16 +56,16 @@ def test_of_a_photograph_it_sees_the_aligned_face_again(frame_px: int):
     framed = photographs.framed(aligned, frame_px)
     rim = max(0, 112 - frame_px) // 2  # what a narrower frame has cut off is replicated
     inner = slice(rim, 112 - rim)
-    found = ARCFACE.of(framed[None], frame_px)[0]
-    np.testing.assert_array_equal(found[inner, inner], aligned[inner, inner])
+    cut = ARCFACE.of(framed[None], frame_px)[0]
+    np.testing.assert_array_equal(cut[inner, inner], aligned[inner, inner])
     stored = images.resize(framed[None], 64)
     assert apart(ARCFACE.of(stored, frame_px)[0, inner, inner], aligned[inner, inner]) < 4
 
 
 def test_what_is_as_it_should_be_stays_as_it_is():
     face = smooth(136, 136)[None]
-    for given in (None, FRAME_PX):
-        np.testing.assert_array_equal(Frame(64, 64, FRAME_PX).of(face, given), images.resize(face, 64))
+    for frame_px in (None, FRAME_PX):
+        np.testing.assert_array_equal(Frame(64, 64, FRAME_PX).of(face, frame_px), images.resize(face, 64))
     np.testing.assert_array_equal(ARCFACE.of(face, FRAME_PX)[0], face[0, 12:124, 12:124])
     np.testing.assert_array_equal(Frame(136, 136, FRAME_PX).of(face[:, 12:124, 12:124], 112)[0, 12:124, 12:124],
                                   face[0, 12:124, 12:124])  # fmt: skip
@@ -82,11 +83,11 @@ def test_a_network_of_112_x_96_loses_8_px_on_either_side():
 def test_the_differentiable_way_sees_the_same(frame: Frame, frame_px: int | None):
     faces = np.stack([smooth(136, 136, seed) for seed in range(2)])
     x = torch.from_numpy(faces).permute(0, 3, 1, 2).double().requires_grad_()
-    found = frame.of_tensor(x, frame_px)
-    seen = found.detach().permute(0, 2, 3, 1).numpy()
-    other = frame.of(faces, 1.25 * (frame_px or frame.frame_px))
-    assert seen.shape == other.shape and apart(seen, frame.of(faces, frame_px)) < 4 < 20 < apart(seen, other)
-    found.sum().backward()
+    x_cut = frame.of_tensor(x, frame_px)
+    seen = x_cut.detach().permute(0, 2, 3, 1).numpy()
+    wider = frame.of(faces, 1.25 * (frame_px or frame.frame_px))
+    assert seen.shape == wider.shape and apart(seen, frame.of(faces, frame_px)) < 4 < 20 < apart(seen, wider)
+    x_cut.sum().backward()
     assert x.grad is not None and (x.grad != 0).any()
 
 
@@ -129,7 +130,7 @@ def test_shards_say_what_their_faces_show(tmp_path: Path):
     for name, frame_px in (("a", FRAME_PX), ("b", 112)):
         images.write_shard(tmp_path / f"{name}.arrow", [smooth(32, 32)] * 2, domain="x", frame_px=frame_px, **about)
         assert Shards(tmp_path, f"{name}.arrow").frame_px == frame_px
-    with pytest.raises(ValueError, match="frame_px = b'112'; allowed: one number, the same in all shards"):
+    with pytest.raises(InputError, match="frame_px = b'112'; allowed: one number, the same in all shards"):
         Shards(tmp_path)
 
 
@@ -138,14 +139,14 @@ def rows_by_all(folder: Path, net: Published) -> np.ndarray:
     people = audited.People(
         np.zeros(4, int), np.arange(4), lambda part: shards.faces(np.arange(4)[part]), shards.frame_px
     )
-    found = {
+    rows = {
         "embed": embed.embed(shards, net)[0],
         "audit": sphere.unit_rows(audited.embedded(net, shards)),
         "unrelated": audited.unrelated([net], people)[0][0].x,
         "score": scoring.embeddings([net], Protocol("p", "wild", shards, *[np.zeros(1, int)] * 4))[0],
     }
-    assert all(np.array_equal(x, found["embed"]) for x in found.values())
-    return found["embed"]
+    assert all(np.array_equal(x, rows["embed"]) for x in rows.values())
+    return rows["embed"]
 
 
 def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(tmp_path: Path):
@@ -180,7 +181,7 @@ def test_a_gallery_of_photographs_reaches_the_network_as_it_was_aligned(tmp_path
         run("gallery")
         run("embed")
         assert Shards("data/gallery").frame_px == frame_px
-    found = np.load(tmp_path / "data/embed/x_ref.npy")
+    x_ref = np.load(tmp_path / "data/embed/x_ref.npy")
     expected = net.embed(np.stack(faces))
-    cosine = (found * expected / np.linalg.norm(expected, axis=1, keepdims=True)).sum(1)
+    cosine = (x_ref * expected / np.linalg.norm(expected, axis=1, keepdims=True)).sum(1)
     assert (cosine > 0.9999).all()

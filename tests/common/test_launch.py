@@ -15,8 +15,9 @@ from making import ALONE, RANKS, change, lines_of, outputs, start, start_as_dvc_
 from tiny import ENVIRONMENT, working_in
 
 from stages.common import pipeline, scratch, stage
+from stages.common.errors import InputError
 
-SAID = "make: the outputs of a run that DVC did not come to record"
+BROUGHT_BACK = "make: brought back the outputs of an earlier run"
 
 
 def ran(started: subprocess.Popen[str]) -> str:
@@ -36,7 +37,7 @@ def test_parameters_that_change_meanwhile_are_one_line_and_nothing_is_lost(made:
     edit(made, 'Path("params.yaml").write_text("word: third\\nend: well\\n")')
     change(made)
     error, restored = lines_of(start_as_dvc_does(made, RANKS))
-    assert error == "error: params.yaml: word = 'second' became 'third' while the stage ran; run it again"
+    assert error == "error: params.yaml: word = 'second': became 'third' while the stage ran; run it again"
     assert restored.startswith("restored: ") and outputs(made) == before
 
 
@@ -45,7 +46,7 @@ def test_what_the_changed_run_made_is_there_once_the_value_is_set_back(made: Pat
     change(made)
     lines_of(start_as_dvc_does(made, ALONE))
     change(made)
-    assert SAID in ran(start(made, "dvc", "repro"))
+    assert BROUGHT_BACK in ran(start(made, "dvc", "repro"))
     assert outputs(made)["data/make/word"] == "second"
 
 
@@ -68,7 +69,7 @@ def test_outputs_are_kept_until_dvc_has_recorded_them(made: Path):
     change(made)
     assert "made (" in ran(start_as_dvc_does(made, ALONE))
     after = outputs(made)
-    assert SAID in ran(start(made, "dvc", "repro"))
+    assert BROUGHT_BACK in ran(start(made, "dvc", "repro"))
     assert outputs(made) == after
     assert "made (" in ran(start_as_dvc_does(made, ALONE))  # recorded: asked to run again, it runs
     with working_in(made):
@@ -93,7 +94,7 @@ def test_a_second_run_is_refused(made: Path, monkeypatch: pytest.MonkeyPatch):
     with working_in(made):
         with (
             scratch.exclusive("make"),
-            pytest.raises(ValueError, match="another run of make is under way"),
+            pytest.raises(InputError, match="another run of make is under way"),
             scratch.exclusive("make"),
         ):
             pass
@@ -256,16 +257,16 @@ def test_scratch_that_cannot_be_written_is_one_line(made: Path):
     (made / "file").touch()
     change(made)
     for words in (ALONE, ("make",)):
-        said = lines_of(start(made, *words, FACESPHERE_SCRATCH="file/below"))
-        assert said == ["error: file/below: Not a directory"]
+        lines = lines_of(start(made, *words, FACESPHERE_SCRATCH="file/below"))
+        assert lines == ["error: file/below: Not a directory"]
 
 
 def test_a_full_disk_is_one_line_that_names_the_file(made: Path):
     edit(made, "import resource, numpy; resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))")
     edit(made, 'artifacts.write_array("data/big.npy", numpy.zeros(1000))')
     change(made)
-    said = lines_of(start(made, *ALONE))
-    assert len(said) == 1 and "data/" in said[0] and "big.npy" in said[0]
+    lines = lines_of(start(made, *ALONE))
+    assert len(lines) == 1 and "data/" in lines[0] and "big.npy" in lines[0]
 
 
 def test_a_long_error_is_cut_in_its_middle():
@@ -286,8 +287,8 @@ def test_a_name_from_dvc_is_letters_digits_and_dashes(bad: str, monkeypatch: pyt
 @pytest.mark.parametrize("bad", ["../../made", "x; touch P"])
 def test_a_bad_name_is_one_line_and_writes_nothing(bad: str, made: Path):
     before = sorted(made.parent.rglob("*"))
-    said = lines_of(start(made, "stages.common.launch", "--ranks", "1", "make", bad))
-    assert len(said) == 1 and "bad name" in said[0]
+    lines = lines_of(start(made, "stages.common.launch", "--ranks", "1", "make", bad))
+    assert len(lines) == 1 and "bad name" in lines[0]
     assert sorted(made.parent.rglob("*")) == before
 
 
