@@ -63,7 +63,7 @@ def read(folder: Path) -> Inputs:
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
         measured=frame.of({v.name: v.scored for v in variants} | baselines),
         values=values,
-        shown=cfg,
+        cfg=cfg,
         colours=figures.palette(names),
         folder=folder,
     )
@@ -87,8 +87,8 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
 
 def _scored(measured: pd.DataFrame, variant: str) -> dict[str, float]:
     return {
-        name: float(measured.at[(variant, *key), end])
-        for name, (*key, end) in SCORED.items()
+        name: float(measured.at[(variant, *key), column])
+        for name, (*key, column) in SCORED.items()
         if (variant, *key) in measured.index
     }
 

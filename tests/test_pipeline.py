@@ -9,6 +9,7 @@ from pathlib import Path
 
 import networkx as nx
 import pytest
+import reads
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
@@ -177,6 +178,27 @@ def test_a_stage_depends_on_the_settings_of_the_sections_that_it_reads(stage: st
     read = {**validate.SECTIONS, **validate.DICTS}
     modules = [read[name].__module__ for name in sections_read(stage)]
     assert {ROOT / f"{module.replace('.', '/')}.py" for module in modules} <= run_by(stage)
+
+
+def module_of(file: Path) -> str:
+    """Return the full name of a file's module."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_every_key_is_read():
+    """By code that a stage other than `validate` runs, through a value of the key's own class."""
+    run = set().union(*(run_by(stage) for stage in STAGES if stage != "validate"))
+    files = run | set((ROOT / "stages/settings").glob("*.py"))
+    code = reads.Code({module_of(file): parsed(file) for file in files})
+    keys = {
+        f"{cls}.{field}"
+        for cls, fields in code.settings.items()
+        if cls.startswith(("stages.settings.", "stages.common.params."))
+        for field in fields
+    }
+    assert len(keys) > 100
+    assert keys - code.read_by(map(module_of, run)) == set()
 
 
 # DVC's own dependency pygtrie warns about itself

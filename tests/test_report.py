@@ -1,4 +1,4 @@
-"""The report stage on what the others hand over."""
+"""The report stage, on inputs as the other stages write them."""
 
 import base64
 import re
@@ -17,6 +17,7 @@ from tiny import working_in
 
 from stages import report
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.reporting import faces, figures, prose, sections
 
@@ -104,14 +105,9 @@ def test_markdown_and_page_hold_the_same_tables(made: Path):
 def test_results_are_those_of_evaluate(made: Path):
     cells = markdown_cells((made / "reports/report.md").read_text().partition("## Results")[2])
     for name in project.VARIANTS:
-        found = artifacts.read_json(made / f"reports/evaluate/{name}.json")
-        row = cells[cells.index(name) :][1:5]
-        columns = [
-            found["protocols"]["lfw"],
-            found["protocols"]["cfp-fp"],
-            found["wild_mean"],
-            found["protocols"]["syn-lfw"],
-        ]
+        evaluated = artifacts.read_json(made / f"reports/evaluate/{name}.json")
+        protocols, row = evaluated["protocols"], cells[cells.index(name) :][1:5]
+        columns = [protocols["lfw"], protocols["cfp-fp"], evaluated["wild_mean"], protocols["syn-lfw"]]
         for cell, entry in zip(row, columns, strict=True):
             assert [float(x) for x in cell.replace("to", "").split()] == pytest.approx(
                 [100 * entry["accuracy"][key] for key in ("value", "low", "high")], abs=0.051
@@ -255,19 +251,23 @@ def test_a_missing_file_is_named_and_the_old_report_stays(copy: Path, file: str)
 
 def test_variants_that_were_not_evaluated_alike_are_refused(copy: Path):
     file = Path("reports/evaluate/base.json")
-    found = artifacts.read_json(file)
-    del found["protocols"]["cfp-fp"]
-    artifacts.write_json(file, found)
+    evaluated = artifacts.read_json(file)
+    del evaluated["protocols"]["cfp-fp"]
+    artifacts.write_json(file, evaluated)
     rows = artifacts.read_array("data/evaluate/base/replicates.npy")
     artifacts.write_array("data/evaluate/base/replicates.npy", rows[[0, 2, 3, 4]])
-    with pytest.raises(ValueError, match="cfp-fp"):
+    with pytest.raises(InputError) as refused:
         report.main()
+    assert (refused.value.file, refused.value.key) == ("data/evaluate/identity-mixup", "protocols")
+    assert isinstance(refused.value.value, list) and "cfp-fp" in refused.value.value
 
 
 def test_embeddings_of_other_images_are_refused(copy: Path):
     artifacts.write_array("data/audit/judge.npy", artifacts.read_array("data/audit/judge.npy")[1:])
-    with pytest.raises(ValueError, match=r"judge.npy: 23 rows; allowed: 24"):
+    with pytest.raises(InputError) as refused:
         report.main()
+    assert (refused.value.file, refused.value.problem) == ("data/audit/judge.npy", "23 rows")
+    assert refused.value.allowed.startswith("24, ")
 
 
 def test_designated_poses_stand_in_their_columns_and_one_that_failed_is_left_out(made: Path):

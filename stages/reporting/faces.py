@@ -10,19 +10,19 @@ from stages.common.images import Shards
 from stages.training import transform
 
 FACE_PX = 96
-POSE_PX = 195  # of a sheet with half as many columns as the others: as wide, so that its letters are as large
+POSE_PX = 195  # a sheet of poses has half as many columns and shall be as wide
 GAP_PX = 3
 
 
 def manifest(file: Path) -> pa.Table:
-    """Return a variant's table of samples; raises ValueError when it is missing, broken or has other columns."""
+    """Return a variant's table of samples; raises ValueError when it is missing, broken or lacks a column."""
     return tables.read(file, tables.MANIFEST)
 
 
 def choose(label: np.ndarray, domain: np.ndarray, people: int, depth: int) -> list[np.ndarray]:
-    """Return the samples of each row of the sheet: `people` persons evenly spaced, the first `depth` of each.
+    """Return the samples of each row of the sheet: the first `depth` of each of `people` persons, evenly spaced.
 
-    Where another domain was mixed in, the last row shows one of its people.
+    With domain mixup the last row shows a person of the other domain.
     """
     main, mixed = np.unique(label[domain == "main"]), np.unique(label[domain == "mix"])
     chosen = [(person, "main") for person in _spaced(main, people - min(len(mixed), 1) if people > 1 else people)]
@@ -39,32 +39,32 @@ def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) ->
     """Return the sheet (h, w, 3) uint8 RGB, a row of faces per person; `augment` shows them as training sees them."""
     label, domain = table["label_a"].to_numpy(), table["domain"].to_numpy(zero_copy_only=False)
     strips = []
-    for i, picked in enumerate(choose(label, domain, people, depth)):
-        faces = _faces(table.take(pa.array(picked)), data)
+    for i, samples in enumerate(choose(label, domain, people, depth)):
+        faces = _faces(table.take(pa.array(samples)), data)
         strips.append(_row(transform.augmented(faces, np.random.default_rng([i])) if augment else faces, depth))
     return np.concatenate(strips)[:-GAP_PX]
 
 
 def grid(shards: Shards, columns: int, px: int) -> np.ndarray:
-    """Return a sheet (h, w, 3) of images by identity and index; those that are missing leave their place empty."""
-    who, index, shown = shards.column("identity"), shards.column("index"), images.resize(shards.faces(), px)
+    """Return a sheet (h, w, 3): a row per identity, a column per index, white where there is no image."""
+    identity, index, faces = shards.column("identity"), shards.column("index"), images.resize(shards.faces(), px)
     strips = []
-    for person in np.unique(who):
+    for person in np.unique(identity):
         row = np.full((columns, px, px, 3), 255, np.uint8)
-        row[index[who == person]] = shown[who == person]
+        row[index[identity == person]] = faces[identity == person]
         strips.append(_row(row, columns))
     return np.concatenate(strips)[:-GAP_PX]
 
 
 def _faces(samples: pa.Table, data: Path) -> np.ndarray:
-    shown = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
-    return images.resize(np.stack(shown), FACE_PX)
+    faces = [Shards(data / s["set"], s["shard"]).faces([s["row"]])[0] for s in samples.to_pylist()]
+    return images.resize(np.stack(faces), FACE_PX)
 
 
 def _row(faces: np.ndarray, depth: int) -> np.ndarray:
     px = faces.shape[1]
     strip = np.full((px + GAP_PX, depth * (px + GAP_PX) - GAP_PX, 3), 255, np.uint8)
-    for place, face in enumerate(faces):
-        left = place * (px + GAP_PX)
+    for i, face in enumerate(faces):
+        left = i * (px + GAP_PX)
         strip[:px, left : left + px] = face
     return strip

@@ -1,4 +1,4 @@
-"""The report's charts. Each is one PNG that can be read alone and whose bytes depend on its data only."""
+"""Draw the report's figures. Each is one file that can be read alone, and the same data give the same bytes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,14 +18,14 @@ from stages.metrics import verification
 from stages.reporting.results import FAR_GRID, Contrast, digits, minus_sign, title
 from stages.reporting.spread import Embedded
 
-DPI = 200  # drawn at 100 for the page, doubled for dense screens
-COLOURS = [  # Okabe and Ito (2008) without yellow, which white swallows, then three that keep apart from them
+DPI = 200  # twice what the page shows, for dense screens
+COLOURS = [  # Okabe and Ito (2008) without yellow, too pale on white, then three unlike them
     *("#0072B2", "#56B4E9", "#332288", "#CC79A7", "#009E73", "#E69F00", "#7F7F7F", "#D55E00", "#882255", "#999933"),
 ]
-DASHES: list[Any] = ["-", (0, (4, 1.4)), (0, (1.2, 1.2))]  # the second time round the colours, and the third
+DASHES: list[Any] = ["-", (0, (4, 1.4)), (0, (1.2, 1.2))]  # of the first ten variants, the next ten, the rest
 GENUINE, IMPOSTOR, AGAINST, NEITHER, INK = "#0072B2", "#868F97", "#D55E00", "#66707A", "#1C2126"
-TOP = 1.3  # of a histogram scaled to 1, with room for its label
-BAR_PX, JPEG_QUALITY = 34, 82
+TOP = 1.3  # of the axis of a histogram whose highest bar is 1: its label stands above the bars
+BAR_PX, JPEG_QUALITY = 34, 82  # height of the line of text above faces; quality of their file
 DOMAINS = {"studio": "#0072B2", "identity mixup": "#CC79A7", "wild": "#D55E00"}
 MARKERS = "os^DvP*X"
 STYLE: Any = {
@@ -55,7 +55,7 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Run:
-    """A packing's place beside the front, (distance to the gallery, separation), and what bounds its separation."""
+    """Where a packing lies beside the front, (distance to the gallery, separation), and the bound on its separation."""
 
     name: str
     end: np.ndarray
@@ -71,7 +71,7 @@ def palette(names: Sequence[str]) -> dict[str, str]:
 def _drawing(
     file: Path, width: float, height: float, rows: int = 1, columns: int = 1, share: str = ""
 ) -> Iterator[list[Axes]]:
-    """Yield the axes of a figure of so many inches, which share "x", "xy" or nothing; write it when the block ends."""
+    """Yield the axes of a figure, sized in inches, and write it when the block ends; `share`: "x", "xy" or none."""
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(
             rows, columns, figsize=(width, height), squeeze=False, sharex="x" in share, sharey="y" in share
@@ -82,9 +82,9 @@ def _drawing(
 
 
 def _steady(ax: Axes, **steps: float) -> None:
-    """Widen x and y to whole steps about the data, so that the figures of two runs mostly have the same axes.
+    """Widen x and y to whole steps around the data, so that the figures of two runs mostly have the same axes.
 
-    Where the data fill less than a quarter of a step, they keep their own axis.
+    An axis whose data fill less than a quarter of a step stays as it is.
     """
     for axis, step in steps.items():
         low, high = getattr(ax.dataLim, f"interval{axis}")
@@ -95,7 +95,10 @@ def _steady(ax: Axes, **steps: float) -> None:
 def accuracy(
     measured: pd.DataFrame, per_seed: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str, file: Path
 ) -> Path:
-    """Draw each variant's accuracy, a row of value, low and high, with its interval and its seeds (s,)."""
+    """Draw each variant's accuracy: a dot with its interval, and a tick for each seed.
+
+    measured: value, low and high by variant. per_seed: (s,) by variant.
+    """
     percent = 100 * measured[["value", "low", "high"]]
     with _drawing(file, 5.2, 1.1 + 0.3 * len(percent)) as (ax,):
         for row, (variant, value, low, high) in enumerate(percent.itertuples()):
@@ -109,15 +112,15 @@ def accuracy(
     return file
 
 
-def phenomena(made: Sequence[Contrast], file: Path, width: float = 9.4) -> Path:
-    """Draw the paired differences with their intervals about zero, so many inches wide."""
-    with _drawing(file, width, 1.0 + 0.3 * len(made)) as (ax,):
+def phenomena(contrasts: Sequence[Contrast], file: Path, width: float = 9.4) -> Path:
+    """Draw the paired differences with their intervals beside zero; `width` in inches."""
+    with _drawing(file, width, 1.0 + 0.3 * len(contrasts)) as (ax,):
         ax.axvline(0, color=INK, linewidth=1)
-        for row, c in enumerate(made):
+        for row, c in enumerate(contrasts):
             colour = {1: GENUINE, -1: AGAINST, 0: NEITHER}[c.side * c.expected]
-            ends = (100 * c.found.low, 100 * c.found.high)
-            _interval(ax, row, 100 * c.found.value, ends, colour, "full" if c.side else "none")
-        _rows(ax, [f"{minus_sign(c.name)},  {title(c.protocol)}" for c in made])
+            ends = (100 * c.difference.low, 100 * c.difference.high)
+            _interval(ax, row, 100 * c.difference.value, ends, colour, "full" if c.side else "none")
+        _rows(ax, [f"{minus_sign(c.name)},  {title(c.protocol)}" for c in contrasts])
         _steady(ax, x=5 if ax.dataLim.width > 5 else 1)
         ax.set_xlabel("difference in points of accuracy")
         ax.set_title("Paired differences")
@@ -138,13 +141,13 @@ def _rows(ax: Axes, labels: Sequence[str]) -> None:
 
 def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) -> Path:
     """Draw (name, genuine, impostor) cosines as histograms, one above the other on one axis."""
-    low = min(float(both.min()) for panel in panels for both in panel[1:])
+    low = min(float(x.min()) for _, *pair in panels for x in pair)
     bins = np.linspace(np.floor(low * 4) / 4, 1, 71)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(panels), len(panels), share="x") as axes:
         for ax, (name, genuine, impostor) in zip(axes, panels, strict=True):
             for x, colour, label in ((impostor, IMPOSTOR, "impostor"), (genuine, GENUINE, "genuine")):
                 _histogram(ax, x, bins, colour)
-                at = min(x.mean(), 1 - 0.19 * (1 - bins[0]))  # a label wholly inside the axes
+                at = min(x.mean(), 1 - 0.19 * (1 - bins[0]))  # so that all of the label lies within the axes
                 ax.text(
                     at,
                     1.07,
@@ -162,8 +165,8 @@ def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) ->
 
 def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
     """Draw the angle of every row to its nearest neighbour, one histogram per set of rows, all on one axis."""
-    everything = np.concatenate(list(angles_deg.values()))
-    bins = np.linspace(everything.min() // 15 * 15, everything.max() // 15 * 15 + 15, 61)
+    all_deg = np.concatenate(list(angles_deg.values()))
+    bins = np.linspace(all_deg.min() // 15 * 15, all_deg.max() // 15 * 15 + 15, 61)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(angles_deg), len(angles_deg), share="x") as axes:
         for ax, (name, deg) in zip(axes, angles_deg.items(), strict=True):
             _histogram(ax, deg, bins, GENUINE if ax is axes[-1] else IMPOSTOR)
@@ -176,7 +179,10 @@ def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
 
 
 def course(iterations: np.ndarray, objective: np.ndarray, file: Path) -> Path:
-    """Draw J over the iterations (k,), its start and its least marked; a start above twice the rest's height is cut."""
+    """Draw J over the iterations (k,), with its start and its least marked.
+
+    A start so high that the rest would fill less than half of the figure is cut off.
+    """
     least, low, high = int(objective.argmin()), float(objective.min()), float(objective[1:].max())
     cut = len(objective) > 2 and float(objective[0]) > high + (high - low)
     high = high if cut else max(high, float(objective[0]))
@@ -196,12 +202,12 @@ def course(iterations: np.ndarray, objective: np.ndarray, file: Path) -> Path:
 
 
 def front(ends: Mapping[str, np.ndarray], run: Run, separation: str, file: Path) -> Path:
-    """Draw (distance to the gallery, separation) by alpha, tied in their order, and where the run lies."""
+    """Draw (distance to the gallery, separation) for each alpha, joined in order, and where the run lies."""
     with _drawing(file, 5.2, 3.6) as (ax,):
         ax.plot(*np.stack(list(ends.values())).T, "o-", color=GENUINE, markersize=4)
-        for place, (alpha, end) in enumerate(ends.items()):
+        for i, (alpha, end) in enumerate(ends.items()):
             if alpha != run.name:
-                _note(ax, alpha, end, (-7, -13) if place % 2 else (7, 6))  # neighbours on either side of the line
+                _note(ax, alpha, end, (-7, -13) if i % 2 else (7, 6))  # neighbours on opposite sides of the line
         if run.bound is not None:
             ax.axhline(run.bound, color=NEITHER, linewidth=1, linestyle=DASHES[1])
             bound, right = f"bound {digits(run.bound, 3)}", ax.get_yaxis_transform()
@@ -218,8 +224,8 @@ def front(ends: Mapping[str, np.ndarray], run: Run, separation: str, file: Path)
     return file
 
 
-def _note(ax: Axes, text: str, at: Any, offset: tuple[float, float], *, ha: str = "center", **how: Any) -> None:
-    ax.annotate(text, at, offset, textcoords="offset points", ha=ha, fontsize=8, **how)
+def _note(ax: Axes, text: str, at: Any, offset: tuple[float, float], *, ha: str = "center", **style: Any) -> None:
+    ax.annotate(text, at, offset, textcoords="offset points", ha=ha, fontsize=8, **style)
 
 
 def _histogram(ax: Axes, x: np.ndarray, bins: np.ndarray, colour: str) -> None:
@@ -255,7 +261,7 @@ def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed:
 
 
 def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str, file: Path) -> Path:
-    """Draw one curve per variant, TAR at FAR_GRID, on a logarithmic axis; the legend is in order of height."""
+    """Draw one curve per variant, TAR at FAR_GRID, on a logarithmic axis; the highest curve is first in the legend."""
     places = {variant: i for i, variant in enumerate(curves)}
     middle = len(FAR_GRID) // 3  # FAR 0.01
     with _drawing(file, 5.2, 4.0) as (ax,):
@@ -273,18 +279,18 @@ def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str,
 
 
 def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:
-    """Draw one panel per domain on common axes: a point per image, tied to the middle of its person's points."""
-    reach = np.ceil(10 * max(np.abs(shown.points).max() for shown in domains.values())) / 10 + 0.02
+    """Draw one panel per domain on common axes: a point per image, joined to the middle of its person's points."""
+    reach = np.ceil(10 * max(np.abs(images.points).max() for images in domains.values())) / 10 + 0.02
     with _drawing(file, 10.4, 3.8, 1, len(domains), share="xy") as axes:
         axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
-        for ax, (name, shown) in zip(axes, domains.items(), strict=True):
-            for i, person in enumerate(np.unique(shown.identity)):
-                points = shown.points[shown.identity == person]
-                ties = np.stack([np.broadcast_to(points.mean(axis=0), points.shape), points])  # (2, images, 2)
-                ax.plot(ties[..., 0], ties[..., 1], color=DOMAINS[name], linewidth=0.7, alpha=0.4)
+        for ax, (name, images) in zip(axes, domains.items(), strict=True):
+            for i, person in enumerate(np.unique(images.identity)):
+                points = images.points[images.identity == person]
+                lines = np.stack([np.broadcast_to(points.mean(axis=0), points.shape), points])  # (2, images, 2)
+                ax.plot(lines[..., 0], lines[..., 1], color=DOMAINS[name], linewidth=0.7, alpha=0.4)
                 marker = MARKERS[i % len(MARKERS)]
                 ax.plot(*points.T, marker, color=DOMAINS[name], ms=5.5, alpha=0.9, mec="white", mew=0.5)
-            ax.set_title(f"{name}: distance {shown.distance['value']:.2f}")
+            ax.set_title(f"{name}: distance {images.distance['value']:.2f}")
             ax.set_aspect("equal")
             ax.tick_params(labelbottom=False, labelleft=False, length=0)
     return file

@@ -1,8 +1,8 @@
-"""The table of results: a row for each variant, protocol and metric that was measured, for whoever wants to plot it.
+"""The table of results: a row for each variant, protocol and metric that was measured.
 
 Its index is variant, protocol and metric, in the order of params.yaml and of evaluation; its columns are value, low and
-high (the interval), seeds (how many) and the protocol's domain. Protocol `wild` is the mean of all of that domain. What
-a variant has to beat on the user's own sets is called baselines/NAME.
+high (the interval), seeds (how many) and the protocol's domain. Protocol `wild` is the mean of
+all protocols of that domain. A baseline on the user's own sets stands among the variants as baselines/NAME.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +20,12 @@ BASELINES = "baselines/"
 
 
 def with_mean(protocols: Mapping[str, Any], wild_mean: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a variant scored on each protocol and, as the last of them, on the mean of the wild ones."""
+    """Return a variant's metrics on each protocol and, last, on the mean of the wild ones."""
     return {**protocols, WILD: {"domain": WILD, **wild_mean}}
 
 
 def baselines(report: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return what reports/baselines.json holds, by names that no variant can have."""
+    """Return the metrics in reports/baselines.json, under names that no variant can have."""
     return {
         BASELINES + name: {protocol: {"domain": "external", **metrics} for protocol, metrics in scored.items()}
         for name, scored in report.items()
@@ -33,16 +33,16 @@ def baselines(report: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
 
 
 def of(scored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """Return the table of what was scored, by variant and then by protocol, as `with_mean` returns it.
+    """Return the table of metrics by variant and then by protocol, as `with_mean` returns them.
 
-    Raises KeyError when something is missing.
+    Raises KeyError when an entry has no interval or no seeds, or a protocol no domain.
     """
     rows = [
         (variant, protocol, metric, *(entry[key] for key in ENDS), len(entry["per_seed"]), metrics["domain"])
         for variant, protocols in scored.items()
         for protocol, metrics in protocols.items()
         for metric, entry in metrics.items()
-        if isinstance(entry, Mapping)  # what could not be measured is null
+        if isinstance(entry, Mapping)  # null where it could not be measured
     ]
     return pd.DataFrame(rows, columns=[*KEYS, *ENDS, "seeds", "domain"]).set_index(KEYS)
 
@@ -66,7 +66,7 @@ def level(measured: pd.DataFrame, key: str) -> list[str]:
 def names(measured: pd.DataFrame, domain: str) -> list[str]:
     """Return the protocols of a domain, in the order in which they were evaluated."""
     domains = dict(zip(measured.index.get_level_values("protocol"), measured["domain"], strict=True))
-    return [name for name, its in domains.items() if its == domain and name != WILD]  # which is their mean
+    return [name for name, of in domains.items() if of == domain and name != WILD]  # WILD is their mean
 
 
 def column(measured: pd.DataFrame, variants: Iterable[str], protocol: str, metric: str = "accuracy") -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Write a table as Markdown: the report's, those of the tools and of the README."""
+"""Write tables as Markdown: those of the report, of the tools and of the README."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,9 +9,9 @@ def table(
     labels: int | None = None,
     rule: tuple[str, str] = (" --- ", " ---: "),
 ) -> str:
-    """Return a table whose first `labels` columns are text, as all are unless told, and the others numbers.
+    """Return a table whose first `labels` columns are text and the others numbers; without `labels` all are text.
 
-    rule: what stands below the header of a column of text and of one of numbers.
+    rule: the line below the header of a column of text, and of a column of numbers.
     """
     text = len(header) if labels is None else labels
     below = [rule[0]] * text + [rule[1]] * (len(header) - text)

@@ -23,7 +23,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; with `key` it is the sentence that a reader must not miss."""
+    """A paragraph; with `key` it is the sentence that nobody must miss."""
 
     text: str
     key: bool = False
@@ -31,7 +31,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Facts:
-    """A few numbers that a reader sees first, under what they are about: (label, cell)."""
+    """The numbers that a reader sees first, (label, cell), under a title."""
 
     title: str
     items: list[tuple[str, Cell]]
@@ -48,7 +48,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Folded:
-    """What only some readers open: tables and verbatim text under a summary."""
+    """Blocks that open when their summary is clicked."""
 
     summary: str
     blocks: "list[Block]"
@@ -95,7 +95,7 @@ def _plain(cell: Cell) -> str:
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
-    """Return the report as one page that needs nothing beside it: pictures are data URIs, there is no script."""
+    """Return the report as one page in one file: pictures are data URIs, and there is no script."""
     headings = [block.text for block in blocks if isinstance(block, Heading)]
     contents = "".join(f'<a href="#{_anchor(text)}">{escape(text)}</a>' for text in headings)
     body = "\n".join(_html(block) for block in blocks)
@@ -138,7 +138,7 @@ def _figure(file: Path, caption: str, wide: bool) -> str:
 
 
 def _scrolling(content: str) -> str:
-    """Let what is wider than the page be scrolled; `HINT` shows only then."""
+    """Let content that is wider than the page scroll sideways; `HINT` shows only then."""
     return f'<div class="scroll"><div><p class="hint">{HINT}</p>{content}</div></div>'
 
 

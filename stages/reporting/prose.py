@@ -1,4 +1,4 @@
-"""The report's sentences, kept in prose.md by name, where they can be edited without reading code."""
+"""The report's sentences: prose.md holds them by name, so that they can be edited without reading code."""
 
 from functools import cache
 from pathlib import Path

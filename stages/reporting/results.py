@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stages.common import artifacts, tables
+from stages.common import artifacts, params, tables
+from stages.common.errors import InputError
 from stages.metrics import bootstrap, verification
 from stages.metrics.bootstrap import Difference, Estimate
 from stages.reporting import frame
@@ -59,9 +60,14 @@ class Variant:
         """Return what was scored on each protocol and on the mean of the wild ones."""
         return frame.with_mean(self.protocols, self.wild_mean)
 
+    @property
+    def replicate_counts(self) -> list[int]:
+        """Return how many bootstrap replicates there are: one number, unless the protocols differ."""
+        return sorted({len(row) for row in self.replicates.values()})
+
     def names(self, domain: str) -> list[str]:
         """Return the protocols of a domain, in the order in which they were evaluated."""
-        return [name for name, found in self.protocols.items() if found["domain"] == domain]
+        return [name for name, metrics in self.protocols.items() if metrics["domain"] == domain]
 
     def accuracy(self, protocol: str) -> Estimate:
         """Return the accuracy on a protocol, or on the mean of the wild ones, per seed and per replicate."""
@@ -73,24 +79,26 @@ class Variant:
 
 def load(name: str, training: Variants) -> Variant:
     """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
-    file = REPORTS / f"{name}.json"
-    found = artifacts.read_mapping(file, "protocols", "wild_mean")
-    rows = artifacts.read_array(SCORES / name / "replicates.npy")  # (protocols, r)
-    if rows.ndim != 2 or len(rows) != len(found["protocols"]):
-        raise ValueError(f"{SCORES / name}/replicates.npy: shape {rows.shape}; allowed: {len(found['protocols'])} rows")
-    replicates = dict(zip(found["protocols"], rows, strict=True))
-    return Variant(name, training, found["protocols"], found["wild_mean"], replicates)
+    report = artifacts.read_mapping(REPORTS / f"{name}.json", "protocols", "wild_mean")
+    protocols, file = report["protocols"], SCORES / name / "replicates.npy"
+    rows = artifacts.read_array(file)  # (protocols, r)
+    if rows.ndim != 2 or len(rows) != len(protocols):
+        raise InputError(file, key="shape", value=rows.shape, allowed=f"{len(protocols)} rows")
+    return Variant(name, training, protocols, report["wild_mean"], dict(zip(protocols, rows, strict=True)))
 
 
 def check(variants: Sequence[Variant]) -> None:
     """Raise ValueError unless there are variants, evaluated on the same protocols with the same replicates."""
     if not variants:
-        raise ValueError("params.yaml: variants is empty; allowed: one or more")
+        raise InputError(params.FILE, "empty", key="variants", allowed="one or more")
+    first = variants[0]
     for v in variants:
-        for what, of in (("protocols", list), ("replicates", lambda found: {len(row) for row in found.values()})):
-            found, first = of(getattr(v, what)), of(getattr(variants[0], what))
-            if found != first:
-                raise ValueError(f"data/evaluate/{v.name}: {what} {found}; allowed: {first}, as {variants[0].name} has")
+        for key, value, allowed in (
+            ("protocols", list(v.protocols), list(first.protocols)),
+            ("replicates", v.replicate_counts, first.replicate_counts),
+        ):
+            if value != allowed:
+                raise InputError(SCORES / v.name, key=key, value=value, allowed=f"{allowed}, as {first.name} has")
 
 
 def minus(b: Estimate, a: Estimate) -> Estimate:
@@ -107,7 +115,7 @@ def scores(file: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         score, pairs = bootstrap.scored_pairs(tables.read(file))
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{file}: missing, truncated or without scores; `dvc repro` makes it") from error
+        raise InputError(file, "missing, truncated or without scores; `dvc repro` makes it") from error
     return score, pairs.same
 
 
@@ -115,8 +123,8 @@ def mean_roc(files: Sequence[Path]) -> np.ndarray:
     """Return the true accept rate at FAR_GRID, the mean over protocols and training seeds, (points,)."""
     curves = []
     for file in files:
-        each, same = scores(file)
-        curves += [_on_grid(*verification.roc(score[same], score[~same])) for score in each]
+        per_seed, same = scores(file)
+        curves += [_on_grid(*verification.roc(score[same], score[~same])) for score in per_seed]
     return np.mean(curves, axis=0)
 
 
@@ -130,13 +138,13 @@ class Contrast:
 
     name: str
     protocol: str
-    found: Difference
+    difference: Difference
     expected: int
     seeds: int
 
     @property
     def decides(self) -> bool:
-        """Say whether there are seeds enough for a verdict: an interval of fewer misses zero too often by chance."""
+        """Say whether there are enough seeds for a verdict: with fewer, an interval misses zero too often by chance."""
         return self.seeds >= bootstrap.SEEDS_FOR_A_VERDICT
 
     @property
@@ -144,11 +152,11 @@ class Contrast:
         """Return 1 or -1 when the interval lies on that side of zero and the seeds suffice to say so, else 0."""
         if not self.decides:
             return 0
-        return int(self.found.low > 0) - int(self.found.high < 0)
+        return int(self.difference.low > 0) - int(self.difference.high < 0)
 
     @property
     def reading(self) -> str:
-        """Return what may be concluded: a verdict from five seeds on, before that nothing beyond the interval."""
+        """Return the verdict or, with fewer than five seeds, that there is only an interval."""
         if not self.decides:
             return "interval only"
         if not self.expected or not self.side:
@@ -156,41 +164,42 @@ class Contrast:
         return "reproduces" if self.side == self.expected else "reversed"
 
 
-def contrasts(variants: Sequence[Variant], asked: Iterable[Question], confidence: float) -> list[Contrast]:
-    """Return the differences asked for, with paired intervals."""
-    by = {variant.name: variant for variant in variants}
-    made = []
-    for question in asked:
-        of, against, on = by[question.of], by[question.against], question.on
+def contrasts(variants: Sequence[Variant], questions: Iterable[Question], confidence: float) -> list[Contrast]:
+    """Return the difference that each question asks for, with its paired interval."""
+    by_name = {variant.name: variant for variant in variants}
+    answers = []
+    for question in questions:
+        of, against, on = by_name[question.of], by_name[question.against], question.on
         b, a = of.accuracy(on), against.accuracy(on)
         if question.minus:
             b, a = minus(b, a), minus(of.accuracy(question.minus), against.accuracy(question.minus))
             on = f"{on} - {question.minus}"
-        found = bootstrap.paired_difference(a, b, "accuracy", confidence)
+        difference = bootstrap.paired_difference(a, b, "accuracy", confidence)
         seeds = min(len(a.per_seed), len(b.per_seed))
-        made.append(Contrast(f"{of.name} - {against.name}", on, found, question.expected, seeds))
-    return made
+        answers.append(Contrast(f"{of.name} - {against.name}", on, difference, question.expected, seeds))
+    return answers
 
 
-def statement(made: Sequence[Contrast]) -> str:
-    """Say in words, from the intervals alone, which phenomena reproduce and which do not."""
-    asked = [c for c in made if c.expected]
-    if not asked:
+def statement(contrasts: Sequence[Contrast]) -> str:
+    """Say in words which phenomena reproduce and which do not; only the intervals decide."""
+    phenomena = [c for c in contrasts if c.expected]
+    if not phenomena:
         return "No two variants were trained between which SynFace reports a difference."
     groups: dict[str, list[Contrast]] = {}
-    for c in (c for c in asked if c.decides):
+    for c in (c for c in phenomena if c.decides):
         label = {1: "Reproduces", -1: "Reversed", 0: "Not shown, the interval includes 0"}[c.side * c.expected]
         groups.setdefault(label, []).append(c)
-    said = [f"{label}: {_listed(found)}." for label, found in sorted(groups.items())]
-    seeds, enough = min(c.seeds for c in asked), bootstrap.SEEDS_FOR_A_VERDICT
+    sentences = [f"{label}: {_listed(group)}." for label, group in sorted(groups.items())]
+    seeds, enough = min(c.seeds for c in phenomena), bootstrap.SEEDS_FOR_A_VERDICT
     if seeds < enough:
-        said = [f"Interval only: {seeds} training seeds give no verdict, not even on a sign; {enough} do.", *said]
-    return " ".join(said)
+        few = f"Interval only: {seeds} training seeds give no verdict, not even on a sign; {enough} do."
+        sentences.insert(0, few)
+    return " ".join(sentences)
 
 
-def _listed(found: Sequence[Contrast]) -> str:
+def _listed(group: Sequence[Contrast]) -> str:
     protocols: dict[str, list[str]] = {}
-    for c in found:
+    for c in group:
         protocols.setdefault(minus_sign(c.name), []).append(title(c.protocol))
-    usual = [title(WILD)]  # what is meant when no protocol is named
-    return "; ".join(name if where == usual else f"{name} ({', '.join(where)})" for name, where in protocols.items())
+    usual = [title(WILD)]  # a contrast without a protocol is about the wild mean
+    return "; ".join(name if on == usual else f"{name} ({', '.join(on)})" for name, on in protocols.items())

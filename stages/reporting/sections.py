@@ -1,4 +1,4 @@
-"""The report's sections, in the order in which they are read; each returns blocks for `page`.
+"""The report's sections, in the order of the page; each returns blocks for `page`.
 
 Their sentences are in prose.md, by name.
 """
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from stages.common import artifacts, catalogue, params, recognisers, sphere
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.metrics import bootstrap
@@ -33,7 +34,7 @@ SEPARATION = {"closest": "cosine of the closest pair", "mean": "mean cosine to t
 
 @dataclass(frozen=True)
 class Inputs:
-    """What every section of the report may draw on."""
+    """All that the sections of the report show."""
 
     variants: list[Variant]
     contrasts: list[Contrast]
@@ -41,13 +42,13 @@ class Inputs:
     audit: dict[str, Any]
     measured: pd.DataFrame  # the table of results; see `frame`
     values: dict[str, Any]  # of params.yaml
-    shown: Report
+    cfg: Report
     colours: dict[str, str]
     folder: Path  # of the figures
 
 
 def opening(inputs: Inputs) -> list[Block]:
-    """Say what this is, and the few numbers that matter most: of the packing, then of accuracy."""
+    """Say what the run is about, then the most important numbers: those of the packing, then accuracies."""
     sources = [inputs.values["generate"], *inputs.values["sets"].values()]
     rendered = "everything" if all(source["backend"] == "embedded" for source in sources) else "protocols"
     intervals = say("intervals", confidence=100 * inputs.values["evaluate"]["confidence"])
@@ -61,9 +62,9 @@ def opening(inputs: Inputs) -> list[Block]:
 
 
 def _packing_facts(inputs: Inputs) -> Facts:
-    """Return method and alpha, the gap to the bound, and how many identities fit, beside gallery and Gaussian rows."""
+    """Return the gap to the bound, and how many packed identities fit, beside gallery and Gaussian rows."""
     pack, alpha = inputs.pack, inputs.values["pack"]["alpha"]
-    title = "hyperface" if pack["method"] == "hyperface" else "other"  # the others know no alpha
+    title = "hyperface" if pack["method"] == "hyperface" else "other"  # the other methods have no alpha
     items = [(say("fact gap", **_bound(pack)), Cell(f"{pack['gap_deg']:.2f}°"))]
     for kind in ("packed", "gallery", "gaussian"):
         entry = inputs.audit["capacity"][kind]
@@ -72,13 +73,13 @@ def _packing_facts(inputs: Inputs) -> Facts:
 
 
 def _fitting(entry: Mapping[str, Any]) -> Cell:
-    """Return how many identities fit; where all that were drawn do, that is a lower bound."""
+    """Return how many identities fit: at least so many, where all that were drawn fit."""
     fits = tables.number(entry["identities"], scale=1, places=0)
     return Cell(f"≥ {fits.text}") if entry["identities"]["value"] == entry["drawn"] else fits
 
 
 def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how far the closest pair stays behind what any arrangement could reach, for the texts that say so."""
+    """Return the values for the texts about the closest pair and the bound on it."""
     closest, gap = pack["nearest_deg"]["min"], pack["gap_deg"]
     return {
         "identities": pack["identities"],
@@ -90,32 +91,32 @@ def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _accuracy_facts(inputs: Inputs) -> list[tuple[str, Cell]]:
-    """Return the accuracies of the variants whose gap is asked for, that gap, and what domain mixup gains."""
+    """Return the accuracies of the variants between which there is a gap, the gap, and the gain by domain mixup."""
     facts = {
         say("fact accuracy", variant=v.name): tables.number(frame.entry(inputs.measured, v.name, WILD))
         for v in inputs.variants
-        if v.name in inputs.shown.gap()
+        if v.name in inputs.cfg.gap()
     }
     training = {v.name: v.training for v in inputs.variants}
-    for asked, c in zip(inputs.shown.contrasts.values(), inputs.contrasts, strict=True):
-        of, against = training[asked.of], training[asked.against]
-        if asked.on != WILD:
+    for question, c in zip(inputs.cfg.contrasts.values(), inputs.contrasts, strict=True):
+        of, against = training[question.of], training[question.against]
+        if question.on != WILD:
             continue
-        if asked.minus:
-            facts.setdefault(say("fact accuracy gap", protocol=results.title(asked.minus)), tables.difference(c, 1))
+        if question.minus:
+            facts.setdefault(say("fact accuracy gap", protocol=results.title(question.minus)), tables.difference(c, 1))
         elif of.mix_width and not against.mix_width and of.source == against.source:
             facts.setdefault(say("fact domain mixup"), tables.difference(c, 1))
     return list(facts.items())
 
 
 def packing(inputs: Inputs) -> list[Block]:
-    """Show how far apart the packed rows lie, before and after rendering, and what alpha trades."""
+    """Show how far apart the packed rows lie, before and after rendering, and the front over alpha."""
     x_id, x_ref = artifacts.read_rows(DATA / "pack", "x_id")[0], artifacts.read_rows(DATA / "embed", "x_ref")[0]
     cfg = params.load("pack", Pack)
     held = cfg.method == "hyperface" and cfg.alpha > 0
     gallery = say(f"packing gallery {'held' if held else 'free'}", alpha=cfg.alpha)
     crowded = {"crowded": 100 * inputs.pack["crowded"], "crowded_cosine": cfg.crowded_cosine}
-    drawn = [
+    pictures = [
         _nearest(inputs, cfg, x_id, x_ref),
         (figures.cosines(_cosines(x_id), inputs.folder / "cosines.png"), say("packing cosines")),
         _front(inputs, cfg),
@@ -124,17 +125,17 @@ def packing(inputs: Inputs) -> list[Block]:
     return [
         Heading("Packing"),
         Text(say("packing bound", **_bound(inputs.pack), **crowded, gallery=gallery)),
-        Figures(drawn),
+        Figures(pictures),
         Folded("All figures of the packing", [tables.tree(inputs.pack)]),
     ]
 
 
 def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> tuple[Path, str]:
-    """Draw the angles to the nearest neighbour, of the gallery, of random rows of it and of the packed rows."""
-    some = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
+    """Draw the angles to the nearest neighbour: of gallery rows, of as many of them as are packed, of packed rows."""
+    sample = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
     rows = {
         f"gallery, {len(x_ref):,} rows": x_ref,
-        f"random of it, {len(some):,} rows": x_ref[some],
+        f"random of it, {len(sample):,} rows": x_ref[sample],
         f"packed, {len(x_id):,} rows": x_id,
     }
     angles_deg = {name: sphere.angle_deg(sphere.nearest(x)[1]) for name, x in rows.items()}
@@ -150,14 +151,15 @@ def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
         x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
         if len(x) != len(plain):
-            raise ValueError(f"data/audit/{name}.npy: {len(x)} rows; allowed: {len(plain)}, as {catalogue.AUDITED} has")
+            allowed = f"{len(plain)}, as many as {catalogue.AUDITED} has"
+            raise InputError(DATA / "audit" / f"{name}.npy", f"{len(x)} rows", allowed=allowed)
         x = sphere.unit_rows(x)[plain["embedding"].to_numpy()]
         panels.append((label, *spread.centre_cosines(x, plain["identity"].to_numpy())))
     return panels
 
 
 def _course(inputs: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
-    """Draw how J fell, where the method has iterations."""
+    """Draw how J fell; nothing where the method has no iterations."""
     points = np.reshape(artifacts.read_json(DATA / "pack" / "course.json"), (-1, 2))
     if len(points) < 2:
         return []
@@ -177,19 +179,19 @@ def _course(inputs: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
 
 
 def _front(inputs: Inputs, cfg: Pack) -> tuple[Path, str]:
-    """Draw what alpha trades on the run's gallery, and where the run lies."""
+    """Draw the front over alpha on the run's gallery, and where the run lies."""
     front = artifacts.read_mapping(DATA / "pack" / "front.json", "identities", "gallery", "points")
     ends = {
         _alpha(point["alpha"]): np.array([point["gallery_term"], point[cfg.separation]]) for point in front["points"]
     }
-    m, few, pack = inputs.pack["identities"], front["identities"], inputs.pack
-    name = _alpha(cfg.alpha) if cfg.method == "hyperface" and m == few else "this run"
-    bound = pack["bound"] if cfg.separation == "closest" else None  # no other is proven
+    pack, m, m_front = inputs.pack, inputs.pack["identities"], front["identities"]
+    name = _alpha(cfg.alpha) if cfg.method == "hyperface" and m == m_front else "this run"
+    bound = pack["bound"] if cfg.separation == "closest" else None  # there is none for the mean
     caption = say(
         "packing front",
-        few=few,
+        few=m_front,
         gallery=front["gallery"],
-        room=say("packing front room", identities=m) if m > few else "",
+        room=say("packing front room", identities=m) if m > m_front else "",
         method=cfg.method,
         gap="" if bound is None else say("packing front gap", gap_deg=pack["gap_deg"]),
     )
@@ -203,41 +205,41 @@ def _alpha(value: float) -> str:
 
 def capacities(inputs: Inputs) -> list[Block]:
     """Show how many identities fit before one is taken for another."""
-    limit = inputs.audit["capacity"]
-    kinds = [name for name, entry in limit.items() if isinstance(entry, dict)]
+    report = inputs.audit["capacity"]
+    kinds = [name for name, entry in report.items() if isinstance(entry, dict)]
     curves = {name: artifacts.read_array(DATA / "audit" / f"confused-{name}.npy") for name in kinds}
-    rate, allowed = limit["false_match_rate"], limit["confused"]
-    how = say(
+    rate, allowed = report["false_match_rate"], report["confused"]
+    text = say(
         "capacity",
-        threshold=limit["threshold"],
+        threshold=report["threshold"],
         false_match=100 * rate,
-        true_match=100 * limit["true_match_rate"],
+        true_match=100 * report["true_match_rate"],
         allowed=100 * allowed,
     )
-    caps = say("capacity caps", d=limit["unrelated"]["caps"]["d"], inside=100 * (1 - allowed))
-    drawn = figures.capacity(curves, rate, allowed, inputs.folder / "capacity.png")
-    figure = Figures([(drawn, say("capacity curves"))])
-    return [Heading("Identity capacity"), Text(how), tables.capacity(limit), Text(caps), figure]
+    caps = say("capacity caps", d=report["unrelated"]["caps"]["d"], inside=100 * (1 - allowed))
+    file = figures.capacity(curves, rate, allowed, inputs.folder / "capacity.png")
+    figure = Figures([(file, say("capacity curves"))])
+    return [Heading("Identity capacity"), Text(text), tables.capacity(report), Text(caps), figure]
 
 
 def accuracies(inputs: Inputs) -> list[Block]:
-    """Show results with intervals per variant, and the widths and depths."""
+    """Show the accuracy of every variant, then that of the unmixed ones by width and depth."""
     v, measured, colours = inputs.variants, inputs.measured, inputs.colours
-    drawn = []
+    files = []
     for p in (WILD, *frame.names(measured, "studio")):
         name = "Mean of the wild protocols" if p == WILD else f"{results.title(p)} (studio)"
         scored, per_seed = frame.column(measured, colours, p), {x.name: x.accuracy(p).per_seed[:, 0] for x in v}
-        drawn.append(figures.accuracy(scored, per_seed, colours, name, inputs.folder / f"accuracy-{p}.png"))
-    more = []
+        files.append(figures.accuracy(scored, per_seed, colours, name, inputs.folder / f"accuracy-{p}.png"))
+    others: list[Block] = []
     for name in (n for n in frame.level(measured, "metric") if n != "accuracy"):
-        more += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name == "d_prime" else 100)]
-    captions = [say("results figures"), *[""] * (len(drawn) - 1)]  # one for all
+        others += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name == "d_prime" else 100)]
+    captions = [say("results figures"), *[""] * (len(files) - 1)]  # one caption for all of them
     return [
         Heading("Results"),
         Text(say("results")),
         tables.results(measured, colours, "accuracy"),
-        Figures(list(zip(drawn, captions, strict=True))),
-        Folded("True accept rates, area under the curve, d′", more),
+        Figures(list(zip(files, captions, strict=True))),
+        Folded("True accept rates, area under the curve, d′", others),
         Heading("Width and depth"),
         Text(say("width and depth")),
         tables.width_depth(v, measured, colours),
@@ -252,17 +254,17 @@ def _metric(name: str) -> str:
 def gap(inputs: Inputs) -> list[Block]:
     """Show the synthetic-to-real gap as SynFace prints it, then the phenomena with paired intervals."""
     blocks: list[Block] = [Heading("Synthetic-to-real gap")]
-    asked = [v for v in inputs.variants if v.name in inputs.shown.gap()]
-    table = tables.gap(asked, inputs.measured, inputs.colours)
+    variants = [v for v in inputs.variants if v.name in inputs.cfg.gap()]
+    table = tables.gap(variants, inputs.measured, inputs.colours)
     if table.rows:
         blocks += [Text(say("gap")), table]
     if inputs.contrasts:
-        drawn = figures.phenomena(inputs.contrasts, inputs.folder / "phenomena.png")
+        file = figures.phenomena(inputs.contrasts, inputs.folder / "phenomena.png")
         kind = "verdicts" if any(c.decides for c in inputs.contrasts) else "intervals"
         caption = say(f"differences figure {kind}", enough=bootstrap.SEEDS_FOR_A_VERDICT)
         blocks += [
             Text(results.statement(inputs.contrasts), key=True),
-            Figures([(drawn, caption)], wide=True),
+            Figures([(file, caption)], wide=True),
             Text(say("differences")),
             tables.phenomena(inputs.contrasts),
         ]
@@ -271,13 +273,13 @@ def gap(inputs: Inputs) -> list[Block]:
 
 def sheet(inputs: Inputs) -> list[Block]:
     """Show faces of every training set."""
-    drawn = []
+    pictures = []
     for v in inputs.variants:
         table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
-        rows = faces.rows(table, DATA, inputs.shown.sheet.identities, inputs.shown.sheet.images, v.training.augment)
+        rows = faces.rows(table, DATA, inputs.cfg.sheet.identities, inputs.cfg.sheet.images, v.training.augment)
         file = inputs.folder / f"faces-{v.name}.jpg"
-        drawn.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
-    return [Heading("Faces"), Text(say("faces")), Figures(drawn, photos=True)]
+        pictures.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
+    return [Heading("Faces"), Text(say("faces")), Figures(pictures, photos=True)]
 
 
 def _size(t: Variants) -> str:
@@ -294,34 +296,34 @@ def _remark(t: Variants) -> str:
 
 
 def poses(inputs: Inputs) -> list[Block]:
-    """Show identities at designated poses, drawn by AttrOP."""
-    reached = inputs.audit.get("attributes", {}).get("poses", {})
-    if not reached.get("drawn"):
+    """Show identities at the poses that AttrOP was asked to draw."""
+    report = inputs.audit.get("attributes", {}).get("poses", {})
+    if not report.get("drawn"):
         return []
-    asked = params.load("generate", Generate).poses
-    rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(asked.yaw_deg), faces.POSE_PX)
-    about = f"yaw {', '.join(f'{angle:g}' for angle in asked.yaw_deg)}°; pitch {asked.pitch_deg:g}°"
-    drawn = figures.sheet(rows, "poses", about, inputs.folder / "poses.jpg")
-    yaw, pitch, cosine = (reached[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
-    how = say(
+    cfg = params.load("generate", Generate).poses
+    rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(cfg.yaw_deg), faces.POSE_PX)
+    about = f"yaw {', '.join(f'{angle:g}' for angle in cfg.yaw_deg)}°; pitch {cfg.pitch_deg:g}°"
+    file = figures.sheet(rows, "poses", about, inputs.folder / "poses.jpg")
+    yaw, pitch, cosine = (report[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
+    text = say(
         "poses",
-        drawn=reached["drawn"],
-        asked=reached["asked"],
-        missing=say("poses missing") if reached["drawn"] < reached["asked"] else "",
+        drawn=report["drawn"],
+        asked=report["asked"],
+        missing=say("poses missing") if report["drawn"] < report["asked"] else "",
         yaw=yaw["mean"],
         yaw_most=yaw["max"],
         pitch=pitch["mean"],
         pitch_most=pitch["max"],
         **cosine,
     )
-    return [Heading("Designated poses"), Text(how), Figures([(drawn, "")], photos=True)]
+    return [Heading("Designated poses"), Text(text), Figures([(file, "")], photos=True)]
 
 
 def curves(inputs: Inputs) -> list[Block]:
     """Show ROC curves on the mean of the wild protocols and on the studio ones."""
-    first, drawn = inputs.variants[0], []
-    groups = {"Mean of the wild protocols": first.names(WILD)}
-    groups |= {f"{results.title(p)} (studio)": [p] for p in first.names("studio")}
+    of, pictures = inputs.variants[0], []
+    groups = {"Mean of the wild protocols": of.names(WILD)}
+    groups |= {f"{results.title(p)} (studio)": [p] for p in of.names("studio")}
     for name, protocols in groups.items():
         rates = {
             v.name: results.mean_roc([DATA / "evaluate" / v.name / f"{p}.arrow" for p in protocols])
@@ -329,27 +331,27 @@ def curves(inputs: Inputs) -> list[Block]:
         }
         file = inputs.folder / ("roc-wild.png" if name.startswith("Mean") else f"roc-{protocols[0]}.png")
         caption = say(f"roc mean of {'protocols' if len(protocols) > 1 else 'seeds'}")
-        drawn.append((figures.roc(rates, inputs.colours, name, file), caption))
-    return [Heading("ROC curves"), Text(say("roc", least=FAR_GRID[0])), Figures(drawn)]
+        pictures.append((figures.roc(rates, inputs.colours, name, file), caption))
+    return [Heading("ROC curves"), Text(say("roc", least=FAR_GRID[0])), Figures(pictures)]
 
 
 def embedding_map(inputs: Inputs) -> list[Block]:
-    """Show where images of a few people of each domain lie, by the recogniser that embedded the gallery."""
+    """Show how the images of a few people of each domain lie to each other, as the gallery's recogniser sees them."""
     shards = {"studio": Shards(DATA / "generate", "plain-*.arrow")}
     if params.load("generate", Generate).mixup.widths():
         shards["identity mixup"] = Shards(DATA / "generate", "mixup-*.arrow")
     if "wild" in inputs.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")
     recogniser = recognisers.load(params.load("embed", Network))
-    domains = spread.embed_map(shards, recogniser, inputs.shown.map.identities, inputs.shown.map.images)
+    domains = spread.embed_map(shards, recogniser, inputs.cfg.map.identities, inputs.cfg.map.images)
     file = figures.embedding_map(domains, inputs.folder / "map.png")
-    people = {name: shown.people for name, shown in domains.items()}
-    how = widths({name: shown.distance for name, shown in domains.items()}, people)
-    return [Heading("Map of the embeddings"), Text(how), Figures([(file, say("map figure"))], wide=True)]
+    people = {name: images.people for name, images in domains.items()}
+    text = widths({name: images.distance for name, images in domains.items()}, people)
+    return [Heading("Map of the embeddings"), Text(text), Figures([(file, say("map figure"))], wide=True)]
 
 
 def widths(distance: Mapping[str, Mapping[str, float]], people: Mapping[str, int]) -> str:
-    """Say how far images of one person lie apart in each domain, and whether that is what SynFace found.
+    """Say how far images of one person lie apart in each domain, and whether SynFace's findings hold here.
 
     distance: {value, low, high} by domain, studio first; the intervals decide.
     """
@@ -360,17 +362,17 @@ def widths(distance: Mapping[str, Mapping[str, float]], people: Mapping[str, int
     if "identity mixup" in distance:
         wider = _side(distance["identity mixup"], studio) > 0
         verdicts.append(say(f"map mixup {'wider' if wider else 'not wider'}"))
-    each = [say("map distance", domain=name, **entry, people=people[name]) for name, entry in distance.items()]
-    return say("map", verdict=" ".join(verdicts), distances=", ".join(each))
+    distances = [say("map distance", domain=name, **entry, people=people[name]) for name, entry in distance.items()]
+    return say("map", verdict=" ".join(verdicts), distances=", ".join(distances))
 
 
 def _side(a: Mapping[str, float], b: Mapping[str, float]) -> int:
-    """Return 1 where the interval of a lies above that of b, -1 where it lies below, 0 where they meet."""
+    """Return 1 where the interval of a lies above that of b, -1 where it lies below, 0 where they overlap."""
     return int(a["low"] > b["high"]) - int(a["high"] < b["low"])
 
 
 def audit(inputs: Inputs) -> list[Block]:
-    """Show what the second recogniser measured: the answers, then all of it, folded."""
+    """Show what the judge measured: a summary, and below it every figure, folded."""
     rest = {name: entry for name, entry in inputs.audit.items() if name != "capacity"}  # has its own section
     return [
         Heading("Audit"),
@@ -381,7 +383,7 @@ def audit(inputs: Inputs) -> list[Block]:
 
 
 def audited(audit: Mapping[str, Any]) -> str:
-    """Say in words what the judge found; the intervals decide whether more images leak than chance would have it."""
+    """Say in words what the judge measured; the intervals decide whether more images leak than by chance."""
     rate, unrelated = audit["leakage"]["rate"], audit["leakage"]["unrelated_rate"]
     side = {-1: "less", 0: "alike", 1: "more"}[_side(rate, unrelated)]
     leakage = say(f"audit leakage {side}", rate=100 * rate["value"], unrelated=100 * unrelated["value"])
@@ -390,7 +392,7 @@ def audited(audit: Mapping[str, Any]) -> str:
 
 
 def audit_summary(audit: Mapping[str, Any]) -> Table:
-    """Return the audit's answers, of the packed identities beside those of gallery rows or of unrelated people."""
+    """Return the main figures of the audit, of packed identities beside gallery rows or unrelated people."""
     packed, gallery = audit["fidelity"]["packed"], audit["fidelity"]["gallery"]
     leakage, dimension = audit["leakage"], audit["dimension"]
     by_judge = packed["judge"], gallery["judge"]

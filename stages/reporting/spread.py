@@ -7,12 +7,13 @@ import numpy as np
 from sklearn.manifold import MDS
 
 from stages.common import sphere
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.metrics import cluster_means
 
-SEED = 0  # of the map, which has no other meaning than its distances, and of the intervals of these
-MEASURED = 40  # people behind a mean distance: with the few on the map it would be chance
+SEED = 0  # of the map, where only distances mean something, and of their intervals
+MEASURED = 40  # people behind a mean distance; the few on the map are too few for a mean
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ def centre_cosines(x: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.
     """Return genuine cosines, of every image to the centre of its person's other images, and impostor ones.
 
     x (b, d) unit rows, identity (b,). Impostor cosines are those of the centres of all pairs of persons. Persons with
-    one image have no genuine cosine; raises ValueError when all are such.
+    one image have no genuine cosine. Raises ValueError when everybody has only one.
     """
     people, index, count = np.unique(identity, return_inverse=True, return_counts=True)
     total = np.zeros((len(people), x.shape[1]))
     np.add.at(total, index, x)
     several = count[index] > 1
     if not several.any():
-        raise ValueError("data/generate: one image of each identity; allowed: two or more, to compare them")
+        raise InputError("data/generate", "one image of each identity", allowed="two or more, to compare them")
     rest = sphere.unit_rows((total[index] - x)[several])
     centres = sphere.unit_rows(total)
     return np.einsum("bd,bd->b", x[several], rest), impostor_cosines(centres)
@@ -52,11 +53,11 @@ def pick(identity: np.ndarray, people: int, images: int) -> np.ndarray:
 
     Raises ValueError when nobody has two images.
     """
-    who, count = np.unique(identity, return_counts=True)
+    everybody, count = np.unique(identity, return_counts=True)
     images = min(images, int(count.max()))
     if images < 2:
-        raise ValueError("one image of each identity; allowed: two or more, to measure a distance")
-    enough = who[count >= images]
+        raise InputError(None, "one image of each identity", allowed="two or more, to measure a distance")
+    enough = everybody[count >= images]
     chosen = enough[np.unique(np.linspace(0, len(enough) - 1, min(people, len(enough))).astype(int))]
     return np.concatenate([np.flatnonzero(identity == person)[:images] for person in chosen])
 
@@ -68,16 +69,16 @@ def within_distance(x: np.ndarray, identity: np.ndarray) -> np.ndarray:
 
 def embed_map(domains: Mapping[str, Shards], recogniser: Recogniser, people: int, images: int) -> dict[str, Embedded]:
     """Embed a few people's images of each domain and lay all of them out on one plane by their cosine distances."""
-    rows, who, distance = {}, {}, {}
+    rows, people_of, distance = {}, {}, {}
     for name, shards in domains.items():
         identity = shards.column("identity")
-        many = pick(identity, max(MEASURED, people), images)
-        x = sphere.unit_rows(recogniser.embed(shards.faces(many), shards.frame_px))
-        distance[name] = within_distance(x, identity[many])
-        few = pick(identity[many], people, images)
-        rows[name], who[name] = x[few], identity[many][few]
+        measured = pick(identity, max(MEASURED, people), images)
+        x = sphere.unit_rows(recogniser.embed(shards.faces(measured), shards.frame_px))
+        distance[name] = within_distance(x, identity[measured])
+        mapped = pick(identity[measured], people, images)
+        rows[name], people_of[name] = x[mapped], identity[measured][mapped]
     points = iter(_plane(list(rows.values())))
-    return {name: Embedded(who[name], next(points), _mean(each), len(each)) for name, each in distance.items()}
+    return {name: Embedded(people_of[name], next(points), _mean(each), len(each)) for name, each in distance.items()}
 
 
 def _mean(each: np.ndarray) -> dict[str, float]:

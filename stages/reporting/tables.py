@@ -22,7 +22,7 @@ BASELINES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of a table: text, the interval beside it, whether it stands out, and a variant's colour."""
+    """One field of a table: a text, the interval beside it, whether it is bold, and a variant's colour."""
 
     text: str
     interval: str = ""
@@ -39,17 +39,17 @@ class Table:
     labels: int = 1
 
 
-def number(found: Mapping[str, Any] | None, *, scale: float = 100, places: int = 1, strong: bool = False) -> Cell:
+def number(entry: Mapping[str, Any] | None, *, scale: float = 100, places: int = 1, strong: bool = False) -> Cell:
     """Return the cell of a {value, low, high}; a dash stands for what cannot be measured."""
-    if found is None:
+    if entry is None:
         return Cell("–")
-    value, low, high = (digits(found[key] * scale, places) for key in ("value", "low", "high"))
+    value, low, high = (digits(entry[key] * scale, places) for key in ("value", "low", "high"))
     return Cell(value, f"{low} to {high}", strong)
 
 
 def difference(c: Contrast, places: int) -> Cell:
     """Return the cell of a paired difference, in points."""
-    return number({"value": c.found.value, "low": c.found.low, "high": c.found.high}, places=places)
+    return number({key: getattr(c.difference, key) for key in frame.ENDS}, places=places)
 
 
 def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, scale: float = 100) -> Table:
@@ -72,7 +72,7 @@ def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, sca
 
 
 def _clear_winner(scored: pd.DataFrame) -> str | None:
-    """Return the variant whose interval lies above all others, None when there is none or too few seeds to say so."""
+    """Return the variant whose interval lies above all others; None when there is none, or too few seeds to tell."""
     value, low, high, seeds = (scored[name].to_numpy() for name in (*frame.ENDS, "seeds"))
     if len(scored) < 2 or not (seeds >= bootstrap.SEEDS_FOR_A_VERDICT).all():  # NaN: one was not measured
         return None
@@ -85,12 +85,12 @@ def width_depth(variants: Sequence[Variant], measured: pd.DataFrame, colours: Ma
     table = Table(["training set", "domain", "width", "depth", "images", "LFW", title(WILD), "Syn-LFW"], labels=2)
     plain = [v for v in variants if not (v.training.identity_mixup or v.training.augment or v.training.mix_width)]
     for v in sorted(plain, key=lambda v: (domain_of(v.training.source), v.training.width)):
-        sizes = [v.training.width, v.training.depth, v.training.width * v.training.depth]
+        width, depth = v.training.width, v.training.depth
         table.rows.append(
             [
                 Cell(v.name, colour=colours[v.name]),
                 Cell(domain_of(v.training.source)),
-                *(Cell(f"{size:,}") for size in sizes),
+                *(Cell(f"{count:,}") for count in (width, depth, width * depth)),
                 *(number(frame.entry(measured, v.name, protocol)) for protocol in (TWIN[0], WILD, TWIN[1])),
             ]
         )
@@ -112,20 +112,20 @@ def gap(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[st
     return table
 
 
-def phenomena(made: Sequence[Contrast]) -> Table:
-    """Return the paired differences in points of accuracy and how to read them."""
+def phenomena(contrasts: Sequence[Contrast]) -> Table:
+    """Return the paired differences in points of accuracy, with the verdict on each."""
     table = Table(["difference", "on", "points", "expected", "reading"], labels=2)
-    for c in made:
+    for c in contrasts:
         sign = {1: "+", -1: "−", 0: ""}[c.expected]
         names = [Cell(minus_sign(c.name)), Cell(title(c.protocol))]
         table.rows.append([*names, difference(c, places=2), Cell(sign), Cell(c.reading)])
     return table
 
 
-def capacity(found: Mapping[str, Any]) -> Table:
-    """Return how many identities of each kind of row fit, beside how many were drawn and how many caps would fit."""
+def capacity(report: Mapping[str, Any]) -> Table:
+    """Return how many identities of each kind of row fit, how many were drawn, and how many caps would fit."""
     table = Table(["rows", "identities that fit", "drawn", "spread, degrees", "caps that fit"])
-    for name, entry in found.items():
+    for name, entry in report.items():
         if isinstance(entry, Mapping):
             fits, caps = number(entry["identities"], scale=1, places=0), entry["caps"]
             ends = [caps["fewest_log10"], caps["most_log10"]]
@@ -137,18 +137,18 @@ def capacity(found: Mapping[str, Any]) -> Table:
 
 
 def _count(log10: float) -> str:
-    """Return a whole number of things given its log10 to six digits, or the power of ten of a large one."""
+    """Return the number that has this log10, which is known to six digits; a large one as a power of ten."""
     return f"{math.floor(10**log10 * (1 + 1.2e-5))}" if log10 < 4 else f"10^{digits(log10, 1)}"
 
 
-def tree(found: Mapping[str, Any]) -> Table:
-    """Return a tree of figures as rows of label, value and interval, whatever its branches are called."""
+def tree(report: Mapping[str, Any]) -> Table:
+    """Return nested figures, whatever their names, as rows of label, value and interval."""
     table = Table(["measure", "of", "value"], labels=2)
-    last = ""
-    for path, leaf in _leaves(found):
+    previous = ""
+    for path, leaf in _leaves(report):
         first, rest = path[0], " · ".join(path[1:])
-        label = "" if first == last else _words(first)
-        last = first
+        label = "" if first == previous else _words(first)
+        previous = first
         table.rows.append([Cell(label), Cell(_words(rest)), _leaf(leaf)])
     return table
 
@@ -182,7 +182,7 @@ def _leaf(leaf: Any) -> Cell:
 
 
 def external(measured: pd.DataFrame, colours: Mapping[str, str]) -> Table:
-    """Return the accuracy on the user's own sets, raw and centred, of what must be beaten and of the variants."""
+    """Return the accuracy on the user's own sets, raw and centred: of the baselines, then of the variants."""
     protocols = frame.names(measured, "external")
     baselines = [name for name in frame.level(measured, "variant") if name.startswith(frame.BASELINES)]
     table = Table(["embedded by", *map(title, protocols)])

@@ -1,8 +1,7 @@
 """Commands that are no stage: `python -m stages.tools.NAME`, and their parts.
 
-They start and restore stages, compare experiments, bring data in and out, measure time, draw sheets of faces, and fill
-in the tables of README.md. A tool may import anything, even a stage; no stage imports a tool. Those that dvc.yaml runs
-stand in the `deps` of its stages and import as little as they can. Nothing that one stage hands to another is made
-here. A new tool is a module with a `main` that `command.run` calls, and its docstring is its `--help`:
-tests/tools/test_help.py runs every one, and its own test goes beside that.
+They restore outputs of stages, compare experiments, bring data in and out, measure time, draw sheets of faces, and fill
+in the tables of README.md. A tool may import anything, even a stage; no stage imports a tool. None of them makes what
+one stage hands to another. A new tool is a module with a `main` that `command.run` calls, and its docstring is its
+`--help`: tests/tools/test_help.py runs every one, and its own test goes beside that.
 """

@@ -1,8 +1,8 @@
-"""Arc2Face in batches against its published script: one identity a call, with the text encoder inside.
+"""Arc2Face in batches beside its published script, which draws one identity per call.
 
-What README and demo of github.com/foivospar/Arc2Face do for an identity: the row among the prompt's embeddings, the
-text encoder; then a call of the pipeline that encodes the empty prompt, denoises 1 or 4 images of that identity,
-decodes them at once and makes PIL images. Ours includes the crop to 112 pixels, theirs ends at the whole picture.
+For each identity the README and the demo of github.com/foivospar/Arc2Face put the row among the embeddings of the
+prompt and run the text encoder. Then they call the pipeline, which encodes the empty prompt, denoises 1 or 4 images of
+the identity, decodes them at once and makes PIL images. Ours ends with the crop to 112 pixels, theirs with the picture.
 """
 
 from collections.abc import Iterator
@@ -27,17 +27,17 @@ BATCHES = {"cuda": (4, 16, 64), "cpu": (1, 4)}
 
 @torch.inference_mode()
 def one_by_one(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray, each: int) -> list[Any]:
-    """Return PIL images: `each` of every row of x (m, 512), as the published script draws them."""
+    """Return PIL images, `each` of every row of x (m, 512), drawn as the published script does."""
     pipeline, encoder, cfg = generator.pipeline, generator.encoder, generator.cfg
     pipeline.vae.disable_slicing()
     images = []
     for row, seed in zip(x, seeds, strict=True):
-        drawn = pipeline(
+        output = pipeline(
             prompt_embeds=encoder.rows(row[None]), negative_prompt_embeds=encoder.empty(), num_images_per_prompt=each,
             num_inference_steps=cfg.steps, guidance_scale=cfg.guidance,
             generator=torch.Generator(devices.device()).manual_seed(int(seed)),
         )  # fmt: skip
-        images += drawn.images
+        images += output.images
     return images
 
 
@@ -49,7 +49,7 @@ def in_batches(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray) -> np.ndar
 
 @torch.inference_mode()
 def difference(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray) -> str:
-    """Return the largest difference of the two pictures of a row; on a GPU the published script's noise is another."""
+    """Return the largest difference of the two pictures of a row; on a GPU their noise differs."""
     if devices.device().type == "cuda":
         return "other noise"
     theirs = np.asarray(one_by_one(generator, x[:1], seeds[:1], 1)[0])
@@ -59,7 +59,7 @@ def difference(generator: Arc2Face, x: np.ndarray, seeds: np.ndarray) -> str:
 
 
 def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Contest]:
-    """Yield, for each size of a batch, images of so many rows one each, and of a quarter of them four each."""
+    """Yield two contests for each batch size: `images` rows once each, and a quarter of them four times each."""
     standin.arc2face(folder, size)
     cfg, world = params.load("generate", Generate), params.load("world", World)
     cfg = replace(
@@ -73,13 +73,15 @@ def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Conte
     x = sphere.unit_rows(np.random.default_rng(0).standard_normal((images, 512)))
     seeds = np.arange(images)
     for batch in BATCHES[devices.device().type]:
-        made = Arc2Face(loaded.pipeline, loaded.encoder, loaded.aligner, replace(cfg.diffusion, batch=batch), 112)
-        encoding = seconds(partial(torch.inference_mode()(made.encoder.rows), x[:batch])) * images / batch
-        share = encoding / seconds(partial(in_batches, made, x, seeds))
+        generator = Arc2Face(loaded.pipeline, loaded.encoder, loaded.aligner, replace(cfg.diffusion, batch=batch), 112)
+        encoding = seconds(partial(torch.inference_mode()(generator.encoder.rows), x[:batch])) * images / batch
+        share = encoding / seconds(partial(in_batches, generator, x, seeds))
         note = f"{steps} steps, batch {batch}; encoding rows takes {share:.1e} of ours"
         for each in (1, 4):
-            few = -(-images // each)
-            theirs = partial(one_by_one, made, x[:few], seeds[:few], each)
-            ours = partial(in_batches, made, np.repeat(x[:few], each, 0), np.arange(few * each))
-            what = f"{few * each}, {each} of an identity, batch {batch}"
-            yield Contest("arc2face", size, what, few * each, ours, theirs, partial(difference, made, x, seeds), note)
+            rows = -(-images // each)
+            theirs = partial(one_by_one, generator, x[:rows], seeds[:rows], each)
+            ours = partial(in_batches, generator, np.repeat(x[:rows], each, 0), np.arange(rows * each))
+            label = f"{rows * each}, {each} of an identity, batch {batch}"
+            yield Contest(
+                "arc2face", size, label, rows * each, ours, theirs, partial(difference, generator, x, seeds), note
+            )

@@ -1,4 +1,4 @@
-"""Run a command that is no stage: what it returns is printed, bad input is one line and exit code 1."""
+"""Run a command that is no stage: print what it returns; bad input ends it with one line and exit code 1."""
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
@@ -8,7 +8,7 @@ from stages.common import stage
 
 
 def run(main: Callable[[list[str]], str | None]) -> None:
-    """Call `main` with the command line's words and print the text it returns, if any."""
+    """Call `main` with the words of the command line, and print the text that it returns, if any."""
     try:
         text = main(sys.argv[1:])
     except (ValueError, OSError, MemoryError) as error:

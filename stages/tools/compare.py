@@ -5,7 +5,7 @@ DVC cache or remote; nothing is checked out. Every later REV is set against the 
 
 reads    reports/metrics.json, pack.json, audit.json, evaluate/*.json; data/evaluate/NAME/*.arrow; dvc.lock; params.yaml
 writes   reports/compare.html, compare.md, compare.png: parameters that differ, paired differences and their plot, then
-         every metric; the terminal shows the same, of the other metrics only the wild mean
+         every metric; the terminal shows the same, but of metrics other than accuracy only the wild mean
 """
 
 import sys
@@ -25,6 +25,7 @@ from rich.markup import escape
 from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
+from stages.common.errors import InputError
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import figures, frame, page
@@ -38,10 +39,10 @@ PAGE, REPORT, PLOT = (Path(f"reports/compare.{kind}") for kind in ("html", "md",
 PAIR_COLUMNS = ("a", "b", "same", "fold", "identity_a", "identity_b")
 HEADING = "Paired differences"
 CAPTION = "Dot: the difference; bar: its interval. Blue: higher; orange: lower; hollow: no verdict."
-NONE = "-"
+NONE = "-"  # stands for what a revision lacks
 WILD_MEAN = "wild mean"
 LONGEST = 40  # characters of a parameter's value
-NARROW = 44  # characters that fit beside each other on a telephone
+NARROW = 44  # characters in a line on a telephone
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,18 @@ class Sheet:
     def rich(self) -> rich_table.Table:
         """Return the table for the terminal; where 80 columns are too few, an interval stands below its value."""
         between = "\n" if len(self.table.header) > 4 else " "
-        shown = rich_table.Table(
+        table = rich_table.Table(
             title=escape(self.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, highlight=False
         )
         for i, name in enumerate(self.table.header):
-            shown.add_column(escape(name), justify="left" if i < self.table.labels else "right", overflow="fold")
-        for before, row in zip([None, *self.table.rows], self.table.rows, strict=False):
-            again = before is not None and row[0] == before[0]
-            shown.add_row(*("" if again and i == 0 else escape(_text(cell, between)) for i, cell in enumerate(row)))
-        return shown
+            table.add_column(escape(name), justify="left" if i < self.table.labels else "right", overflow="fold")
+        for above, row in zip([None, *self.table.rows], self.table.rows, strict=False):
+            repeats = above is not None and row[0] == above[0]
+            table.add_row(*("" if repeats and i == 0 else escape(_text(cell, between)) for i, cell in enumerate(row)))
+        return table
 
     def blocks(self) -> list[Block]:
-        """Return the table for the page and for Markdown; one that is wide says that it scrolls."""
+        """Return the table for the page and for Markdown, with a hint that it scrolls if it is wide."""
         longest = [[max(cell.text, cell.interval, key=len) for cell in row] for row in self.table.rows]
         wide = sum(2 + max(map(len, column)) for column in zip(self.table.header, *longest, strict=True)) > NARROW
         return [*([Text("On a narrow screen the table scrolls sideways.")] if wide else []), self.table]
@@ -115,14 +116,14 @@ def number_sheet(revisions: Sequence[Revision]) -> Sheet:
 
 def metric_sheets(revisions: Sequence[Revision]) -> Iterator[Sheet]:
     """Yield one sheet per metric with all variants and protocols, and a brief one of the wild mean."""
-    together = pd.concat([r.results for r in revisions])
-    variants, names = frame.level(together, "variant"), [r.name for r in revisions]
-    keys = sorted(together.index.droplevel("metric").unique(), key=lambda key: (variants.index(key[0]), key[1] == WILD))
+    results = pd.concat([r.results for r in revisions])
+    variants, names = frame.level(results, "variant"), [r.name for r in revisions]
+    keys = sorted(results.index.droplevel("metric").unique(), key=lambda key: (variants.index(key[0]), key[1] == WILD))
     mean = Table(["variant", "metric", *names], labels=2)
-    for metric in frame.level(together, "metric"):
+    for metric in frame.level(results, "metric"):
         table = Table(["variant", "protocol", *names], labels=2)
         for v, p in keys:
-            cells = [shown(metric, frame.entry(r.results, v, p, metric)) for r in revisions]
+            cells = [cell(metric, frame.entry(r.results, v, p, metric)) for r in revisions]
             table.rows.append([Cell(v), Cell(_named(p)), *cells])
             if p == WILD and metric != "accuracy":
                 mean.rows.append([Cell(v), Cell(title(metric)), *cells])
@@ -137,11 +138,11 @@ def _named(protocol: str) -> str:
 
 def title(metric: str) -> str:
     """Return a metric's name with its unit, as a heading."""
-    words = {"accuracy": "Accuracy, %", "auc": "AUC, %", "d_prime": "d'"}
-    return words.get(metric) or metric.replace("tar_at_far_", "TAR at FAR ") + ", %"
+    titles = {"accuracy": "Accuracy, %", "auc": "AUC, %", "d_prime": "d'"}
+    return titles.get(metric) or metric.replace("tar_at_far_", "TAR at FAR ") + ", %"
 
 
-def shown(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:
+def cell(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:
     """Return a value and its interval, in percent but for d-prime; a dash for what was not measured."""
     if entry is None:
         return Cell(NONE)
@@ -157,7 +158,7 @@ Estimates = dict[tuple[str, str], tuple[Estimate, Estimate]]  # by (variant, pro
 
 @dataclass(frozen=True)
 class Comparison:
-    """Revisions against the first: what each scored on the same pairs as it, and a line for each obstacle."""
+    """Later revisions against the first, on the same pairs, and a line for each obstacle to that."""
 
     revisions: Sequence[Revision]
     settings: Evaluate
@@ -178,10 +179,11 @@ class Comparison:
         a, b = self.estimates[other].get((variant, protocol), (None, None))
         if a is None or b is None:
             return None
-        found = bootstrap.paired_difference(a, b, metric, self.settings.confidence)
+        difference = bootstrap.paired_difference(a, b, metric, self.settings.confidence)
+        if not np.isfinite(difference.value):
+            return None
         name = variant if len(self.estimates) == 1 else f"{other}: {variant}"
-        made = Contrast(name, _named(protocol), found, 1, min(len(a.per_seed), len(b.per_seed)))
-        return made if np.isfinite(found.value) else None
+        return Contrast(name, _named(protocol), difference, 1, min(len(a.per_seed), len(b.per_seed)))
 
     def rows(self, metric: str, brief: bool = False) -> list[tuple[str, str, list[Contrast | None]]]:
         """Return (variant, protocol, a difference per other revision); `brief` shows wild protocols by their mean."""
@@ -189,26 +191,31 @@ class Comparison:
         if brief:
             wild = frame.names(self.revisions[0].results, WILD)
             keys = [(v, p) for v, p in keys if p not in wild]
-        made = [(v, p, [self.contrast(other, v, p, metric) for other in self.estimates]) for v, p in keys]
-        return [row for row in made if any(row[2])]
+        rows = [(v, p, [self.contrast(other, v, p, metric) for other in self.estimates]) for v, p in keys]
+        return [row for row in rows if any(row[2])]
+
+    @cached_property
+    def lead(self) -> list[Contrast]:
+        """Return the differences in accuracy with which the page opens."""
+        return [contrast for _, _, row in self.rows("accuracy", brief=True) for contrast in row if contrast]
 
     def sheet(self, metric: str, brief: bool = False) -> Sheet:
         """Return the paired differences in one metric."""
         first, *others = self.revisions
         names = [other.name for other in others]
         table = Table(["variant", "protocol", *names], labels=2)
-        for variant, protocol, made in self.rows(metric, brief):
+        for variant, protocol, contrasts in self.rows(metric, brief):
             cells = [
-                _difference(metric, one) if one else Cell("equal" if self.same(other, variant) else NONE)
-                for other, one in zip(others, made, strict=True)
+                _difference(metric, contrast) if contrast else Cell("equal" if self.same(other, variant) else NONE)
+                for other, contrast in zip(others, contrasts, strict=True)
             ]
             table.rows.append([Cell(variant), Cell(_named(protocol)), *cells])
         heading = f"{title(metric).replace('%', 'points')}: {', '.join(names)} minus {first.name}, same pairs"
         return Sheet(heading, table, brief=False)
 
 
-def _difference(metric: str, made: Contrast) -> Cell:
-    return shown(metric, {key: getattr(made.found, key) for key in ("value", "low", "high")}, "+", bool(made.side))
+def _difference(metric: str, contrast: Contrast) -> Cell:
+    return cell(metric, {key: getattr(contrast.difference, key) for key in frame.ENDS}, "+", bool(contrast.side))
 
 
 def compare(revisions: Sequence[Revision]) -> Comparison:
@@ -216,26 +223,29 @@ def compare(revisions: Sequence[Revision]) -> Comparison:
     check(revisions)
     first, *others = revisions
     settings = settings_of(first)
-    made = {other.name: paired(first, other, settings) for other in others}
-    estimates = {name: found for name, (found, _) in made.items()}
-    return Comparison(revisions, settings, estimates, [line for _, lines in made.values() for line in lines])
+    estimates, obstacles = {}, []
+    for other in others:
+        estimates[other.name], lines = paired(first, other, settings)
+        obstacles += lines
+    return Comparison(revisions, settings, estimates, obstacles)
 
 
 def check(revisions: Sequence[Revision]) -> None:
-    """Raise ValueError for a revision without reports, one given twice, and one without a variant of the first."""
+    """Raise ValueError for a revision without reports, one named twice, and one without a variant of the first."""
     first = revisions[0]
     names: dict[str | None, str] = {}
     for revision in revisions:
         if revision.commit in names:
-            what = f"the same state as {names[revision.commit]}; allowed: each revision once"
-            raise ValueError(f"{revision.name}: {what}")
+            problem = f"the same state as {names[revision.commit]}"
+            raise InputError(revision.name, problem, allowed="each revision once")
         names[revision.commit] = revision.name
         if not revision.variants:
-            what = "no reports/evaluate/*.json; allowed: a revision that holds the reports of a run"
-            raise ValueError(f"{revision.name}: {what}")
+            allowed = "a revision that holds the reports of a run"
+            raise InputError(revision.name, "no reports/evaluate/*.json", allowed=allowed)
         if not set(revision.variants) & set(first.variants):
-            what = f"variants {', '.join(revision.variants)}; allowed: at least one of {first.name}"
-            raise ValueError(f"{revision.name}: {what}: {', '.join(first.variants)}")
+            problem = f"variants {', '.join(revision.variants)}"
+            allowed = f"at least one of {first.name}: {', '.join(first.variants)}"
+            raise InputError(revision.name, problem, allowed=allowed)
 
 
 def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
@@ -247,7 +257,7 @@ def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estima
 
 
 def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
-    """Return the estimates of what both scored, unless it is equal, and a line for each obstacle."""
+    """Return the estimates of the protocols that both scored, differently, and a line for each obstacle."""
     shared = {v: _shared(first, other, v) for v in first.variants if not first.scored(v).equals(other.scored(v))}
     wild = frame.names(first.results, WILD)
     keys = [(v, p) for v, protocols in shared.items() for p in protocols]
@@ -266,8 +276,8 @@ def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tupl
     for variant, protocols in shared.items():
         scored = [p for p in protocols if p in wild]
         if scored and all((variant, p) in result for p in scored):
-            both = [result[variant, p] for p in scored]
-            result[variant, WILD] = bootstrap.mean([a for a, _ in both]), bootstrap.mean([b for _, b in both])
+            pairs = [result[variant, p] for p in scored]
+            result[variant, WILD] = bootstrap.mean([a for a, _ in pairs]), bootstrap.mean([b for _, b in pairs])
     lines = [_missing(name, files) for name, files in missing.items() if files]
     lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(differ)}"] if differ else []
     order = list(shared)
@@ -280,9 +290,11 @@ def _shared(first: Revision, other: Revision, variant: str) -> list[str]:
 
 
 def _missing(name: str, files: Sequence[str]) -> str:
-    some = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
-    way = "`dvc repro` or `dvc checkout`" if name == WORKSPACE else "`dvc fetch --all-commits`, or `dvc pull` there,"
-    return f"{name}: scores are neither in the DVC cache nor in a remote: {some}; {way} brings them"
+    listed = ", ".join(files[:3]) + (f" and {len(files) - 3} more" if len(files) > 3 else "")
+    command = (
+        "`dvc repro` or `dvc checkout`" if name == WORKSPACE else "`dvc fetch --all-commits`, or `dvc pull` there,"
+    )
+    return f"{name}: scores are neither in the DVC cache nor in a remote: {listed}; {command} brings them"
 
 
 def estimate(table: pa.Table, settings: Evaluate) -> Estimate:
@@ -296,33 +308,33 @@ def settings_of(revision: Revision) -> Evaluate:
     return params.check("evaluate", revision.params.get("evaluate"), Evaluate, Path(f"params.yaml at {revision.name}"))
 
 
-def opening(made: Comparison, plot: Block | None) -> list[Block]:
-    """Return the answer: parameters that differ, paired differences in accuracy, their plot, what is equal."""
-    if len(made.revisions) == 1:
+def opening(comparison: Comparison, plot: Block | None) -> list[Block]:
+    """Return the answer: parameters that differ, paired differences in accuracy, their plot, equal variants."""
+    if len(comparison.revisions) == 1:
         return []
-    parameters, lead = parameter_sheet(made.revisions), made.sheet("accuracy", brief=True)
+    parameters, lead = parameter_sheet(comparison.revisions), comparison.sheet("accuracy", brief=True)
     blocks: list[Block] = [Heading(parameters.title)]
     blocks += parameters.blocks() if parameters.table.rows else [Text("None.")]
-    blocks += [Heading(HEADING), *map(Text, remarks(made))]
+    blocks += [Heading(HEADING), *map(Text, remarks(comparison))]
     return [*blocks, *lead.blocks(), *([plot] if plot else [])] if lead.table.rows else blocks
 
 
-def remarks(made: Comparison) -> list[str]:
-    """Return what is to be known before the paired differences are read, a line for each thing."""
-    first, *others = (revision.name for revision in made.revisions)
-    seeds = [one.seeds for _, _, row in made.rows("accuracy", brief=True) for one in row if one]
+def remarks(comparison: Comparison) -> list[str]:
+    """Return what a reader needs to know before the paired differences, a line for each point."""
+    first, *others = (revision.name for revision in comparison.revisions)
+    seeds = [contrast.seeds for contrast in comparison.lead]
     lines = []
     if seeds:
-        how = f"Points of accuracy, {', '.join(others)} minus {first}, on the same pairs."
-        level = f"{100 * made.settings.confidence:g}"
-        lines = [f"{how} {level} % intervals, by identity and training seed. {verdicts(seeds)}"]
-    if made.equal and others:
-        lines.append(f"Equal at all revisions: {', '.join(made.equal)}.")
-    return lines + made.obstacles
+        points = f"Points of accuracy, {', '.join(others)} minus {first}, on the same pairs."
+        level = f"{100 * comparison.settings.confidence:g}"
+        lines = [f"{points} {level} % intervals, by identity and training seed. {verdicts(seeds)}"]
+    if comparison.equal and others:
+        lines.append(f"Equal at all revisions: {', '.join(comparison.equal)}.")
+    return lines + comparison.obstacles
 
 
 def verdicts(seeds: Sequence[int]) -> str:
-    """Say what may be concluded from differences between so many training seeds."""
+    """Say whether so many training seeds suffice for a verdict."""
     enough = bootstrap.SEEDS_FOR_A_VERDICT
     few = f"{min(seeds)} training seeds give no verdict, {enough} do." if min(seeds) < enough else ""
     bold = "Bold where the interval excludes zero." if max(seeds) >= enough else ""
@@ -332,46 +344,46 @@ def verdicts(seeds: Sequence[int]) -> str:
 def main() -> str:
     """Compare the revisions named on the command line."""
     if not sys.argv[1:] or "" in sys.argv:
-        raise ValueError("stages.tools.compare: expected revisions; allowed: commits, branches, tags, experiments")
-    made = compare([resolve(name) for name in sys.argv[1:]])
-    metrics = bootstrap.names(made.settings.fars)
-    below = [*metric_sheets(made.revisions), *map(made.sheet, metrics), number_sheet(made.revisions)]
+        raise InputError("stages.tools.compare", "no revisions", allowed="commits, branches, tags, experiments")
+    comparison = compare([resolve(name) for name in sys.argv[1:]])
+    metrics, revisions = bootstrap.names(comparison.settings.fars), comparison.revisions
+    below = [*metric_sheets(revisions), *map(comparison.sheet, metrics), number_sheet(revisions)]
     below = [sheet for sheet in below if sheet.table.rows]
-    show(made, below)
-    write(made, below)
-    return f"compare {' '.join(r.name for r in made.revisions)}: {len(below)} tables below -> {PAGE}, {REPORT}"
+    show(comparison, below)
+    write(comparison, below)
+    return f"compare {' '.join(r.name for r in revisions)}: {len(below)} tables below -> {PAGE}, {REPORT}"
 
 
-def show(made: Comparison, below: Sequence[Sheet]) -> None:
+def show(comparison: Comparison, below: Sequence[Sheet]) -> None:
     """Print the answer and, below it, the brief tables."""
     console = Console(highlight=False)
-    parameters, lead = parameter_sheet(made.revisions), made.sheet("accuracy", brief=True)
-    if len(made.revisions) > 1:
+    parameters, lead = parameter_sheet(comparison.revisions), comparison.sheet("accuracy", brief=True)
+    if len(comparison.revisions) > 1:
         console.print(parameters.rich() if parameters.table.rows else f"{parameters.title}: none.")
     if lead.table.rows:
         console.print(lead.rich())
-    for line in remarks(made):
+    for line in remarks(comparison):
         console.print(line, markup=False)
     for sheet in below:
         if sheet.brief:
             console.print(sheet.rich())
 
 
-def write(made: Comparison, below: Sequence[Sheet]) -> None:
+def write(comparison: Comparison, below: Sequence[Sheet]) -> None:
     """Write the page, the Markdown and the plot, which the page holds and the Markdown links to."""
-    first, *others = (revision.name for revision in made.revisions)
+    first, *others = (revision.name for revision in comparison.revisions)
     heading = f"{', '.join(others)} against {first}" if others else first
-    more = [Heading("Everything else"), *(Folded(sheet.title, sheet.blocks()) for sheet in below)]
-    drawn = [one for _, _, row in made.rows("accuracy", brief=True) for one in row if one]
+    rest = [Heading("Everything else"), *(Folded(sheet.title, sheet.blocks()) for sheet in below)]
+    contrasts = comparison.lead
     plot = link = None
     PLOT.unlink(missing_ok=True)
-    if drawn:
+    if contrasts:
         with artifacts.output_file(PLOT) as fresh:
-            figures.phenomena(drawn, fresh, 5.2)
+            figures.phenomena(contrasts, fresh, 5.2)
         plot, link = Figures([(PLOT, CAPTION)]), Text(f"![{HEADING}]({PLOT.name})\n\n{CAPTION}")
     texts = {
-        PAGE: page.html([*opening(made, plot), *more], heading),
-        REPORT: page.markdown([*opening(made, link), *more], heading),
+        PAGE: page.html([*opening(comparison, plot), *rest], heading),
+        REPORT: page.markdown([*opening(comparison, link), *rest], heading),
     }
     for file, text in texts.items():
         with artifacts.output_file(file) as fresh:

@@ -1,8 +1,9 @@
-"""Hand faces of ours to other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
+"""Write faces of ours for other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
 
 SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), the initial faces
-(data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces go out as they are stored, and
-losslessly where --size-px asks for another size or readers would not see them alike (EXIF, 16 bits, CMYK, alpha).
+(data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces keep the bytes that they have. Only
+where --size-px asks for another size, or where not all readers would see the same picture (EXIF, 16 bits, CMYK, alpha),
+are they encoded anew, as PNG.
 
 rec         arcface_torch, AdaFace (--use_mxrecord), CVLface: train.rec, train.idx, property
 folder      one folder per person, as torchvision's ImageFolder reads them
@@ -25,6 +26,7 @@ import pyarrow as pa
 
 from stages import formats, variants
 from stages.common import artifacts, images, tables
+from stages.common.errors import InputError
 from stages.foreign import photographs
 from stages.formats import Faces, bin, cvlface, folder, lmdb, parquet, rec, webdataset
 from stages.tools import command
@@ -43,12 +45,12 @@ BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin":
 
 
 class Chosen:
-    """Rows of image shards: file, row and person of each (n,); at size_px, or as they are where that is None."""
+    """Rows of image shards: file, row and person of each (n,), at `size_px` or, where that is None, as they are."""
 
     size, passed = None, 0
 
     def __init__(self, files: Sequence[str], rows: np.ndarray, identity: np.ndarray, size_px: int | None) -> None:
-        """Map the shards; raises ValueError when one is missing or broken."""
+        """Open the shards; raises ValueError when one is missing or broken."""
         self._tables = {file: tables.read(DATA / file, images.SCHEMA) for file in sorted(set(files))}
         self._files, self._rows, self._size_px = list(files), rows, size_px
         self.identity = formats.people(identity)
@@ -56,15 +58,15 @@ class Chosen:
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
         encoded = self._tables[self._files[row]]["image"][int(self._rows[row])].as_py()
-        return sent(encoded, self.source(row), self._size_px)
+        return reencoded(encoded, self.source(row), self._size_px)
 
     def source(self, row: int) -> str:
         """Return the shard and the row within it."""
         return f"{DATA / self._files[row]}: row {self._rows[row]}"
 
 
-def sent(encoded: bytes, source: str, size_px: int | None) -> bytes:
-    """Return an image at size_px, or as it is: its own bytes where they will do, lossless PNG otherwise."""
+def reencoded(encoded: bytes, source: str, size_px: int | None) -> bytes:
+    """Return an image at `size_px`, or as it is: its own bytes where all readers see the same in them, else PNG."""
     if size_px is not None:
         return photographs.stored(encoded, source, lambda photograph: photograph, size_px)
     return encoded if photographs.plain(encoded) else photographs.lossless(images.decode(encoded, source))
@@ -76,7 +78,7 @@ def chosen(source: Path, size_px: int | None) -> Faces:
         manifest = tables.read(source / "manifest.arrow", tables.MANIFEST)
         return Chosen(_files(source / "manifest.arrow", manifest), *_labels(source, manifest), size_px)
     if source.parent not in (DATA, DATA / "sets") or not any(source.glob("*.arrow")):
-        raise ValueError(f"{source}: no images; allowed: {SOURCES}")
+        raise InputError(source, "no images", allowed=SOURCES)
     name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
     rows = variants.rows_of(name)
     files = [f"{folder}/{shard}" for folder, shard in zip(rows["set"], rows["shard"], strict=True)]
@@ -89,13 +91,13 @@ def _files(file: Path, manifest: pa.Table) -> list[str]:
     digests = json.loads((manifest.schema.metadata or {}).get(b"variant", b"{}")).get("digests", {})
     for name in sorted(set(files)):
         if artifacts.digest(artifacts.existing(DATA / name)) != digests.get(name):
-            raise ValueError(f"{DATA / name}: sha256 differs from the one in {file}; `dvc repro` makes both anew")
+            raise InputError(DATA / name, f"sha256 differs from the one in {file}; `dvc repro` makes both anew")
     return files
 
 
 def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     if not (manifest["weight"].to_numpy() == 1).all():
-        raise ValueError(f"{source}: faces of two people each; allowed: variants without identity_mixup")
+        raise InputError(source, "faces of two people each", allowed="variants without identity_mixup")
     return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
 
 
@@ -103,15 +105,15 @@ def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 def new(out: Path) -> Iterator[None]:
     """Let `out` be written within the block; raises ValueError when it exists already or cannot be written."""
     if os.path.lexists(out):
-        raise ValueError(f"{out}: exists already; allowed: a new path")
+        raise InputError(out, "exists already", allowed="a new path")
     try:
         yield
     except OSError as error:
-        raise ValueError(f"{out}: not written: {error}; allowed: a new path that can be written") from error
+        raise InputError(out, f"not written: {error}", allowed="a new path that can be written") from error
 
 
 def export_set(source: Path, kind: str, out: Path, size_px: int | None) -> str:
-    """Write a training set in a format; returns what was written in words."""
+    """Write a training set in a format; returns how many faces and people."""
     faces = chosen(source, size_px)
     with artifacts.output_folder(out) as fresh:
         SETS[kind](fresh, faces)
@@ -119,12 +121,12 @@ def export_set(source: Path, kind: str, out: Path, size_px: int | None) -> str:
 
 
 def export_benchmark(source: Path, kind: str, out: Path, size_px: int | None) -> str:
-    """Write a benchmark in a format; returns what was written in words."""
-    shards = images.Shards(source, "*-[0-9]*.arrow")  # not pairs.arrow
+    """Write a benchmark in a format; returns how many pairs and images."""
+    shards = images.Shards(source, "*-[0-9]*.arrow")  # without pairs.arrow
     pairs = tables.read(source / "pairs.arrow", tables.PAIRS)
     rows = np.stack([pairs["a"].to_numpy(), pairs["b"].to_numpy()], 1).ravel()
     stored = (image.as_py() for image in shards.table["image"])
-    encoded = [sent(image, f"{source}: row {row}", size_px) for row, image in enumerate(stored)]
+    encoded = [reencoded(image, f"{source}: row {row}", size_px) for row, image in enumerate(stored)]
     output = artifacts.output_folder if kind == "arrow" else artifacts.output_file
     with output(out) as fresh:
         BENCHMARKS[kind](fresh, [encoded[row] for row in rows], pairs["same"].to_numpy())
@@ -138,18 +140,20 @@ def main(words: Sequence[str]) -> str:
     parser.add_argument("--size-px", type=int, help="side of the faces, 112 for the backbones of most; default: as is")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
-    given = parser.parse_args(words)
-    if given.size_px is not None and given.size_px not in SIZES_PX:
-        raise ValueError(f"--size-px {given.size_px}; allowed: {SIZES_PX.start} to {SIZES_PX.stop - 1}")
-    if not given.source.is_dir():
-        raise ValueError(f"{given.source}: no such folder; allowed: {SOURCES}")
-    benchmark = (given.source / "pairs.arrow").is_file()
-    allowed = BENCHMARKS if benchmark else SETS
-    if given.to not in allowed:
-        raise ValueError(f"export --to {given.to} {given.source}; allowed for what lies there: {', '.join(allowed)}")
-    export = export_benchmark if benchmark else export_set
-    with new(given.out):
-        return f"export: {export(given.source, given.to, given.out, given.size_px)} -> {given.out}"
+    args = parser.parse_args(words)
+    if args.size_px is not None and args.size_px not in SIZES_PX:
+        allowed = f"{SIZES_PX.start} to {SIZES_PX.stop - 1}"
+        raise InputError(None, key="--size-px", value=args.size_px, allowed=allowed)
+    if not args.source.is_dir():
+        raise InputError(args.source, "no such folder", allowed=SOURCES)
+    is_benchmark = (args.source / "pairs.arrow").is_file()
+    kinds = BENCHMARKS if is_benchmark else SETS
+    if args.to not in kinds:
+        problem = "a benchmark" if is_benchmark else "no benchmark"
+        raise InputError(args.source, problem, key="--to", value=args.to, allowed=", ".join(kinds))
+    export = export_benchmark if is_benchmark else export_set
+    with new(args.out):
+        return f"export: {export(args.source, args.to, args.out, args.size_px)} -> {args.out}"
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Set generators against the published scripts' way of running the same weights: seconds an image, side by side.
+"""Time our generators beside the published scripts on the same weights, in seconds per image.
 
-Weights are random and made here (`stages.tools.standin`), of a size that `--size` names, so that anyone can run it;
-time does not depend on their values. Both ways run in turn within one process and the best of `--runs` counts, since a
-shared machine only ever makes it worse. A backend is a module in CONTESTS that yields a contest for each row.
+The weights are random and written by `stages.tools.standin` in the size that `--size` names, so anyone can run this;
+time does not depend on their values. Both ways run in turn in one process, and the best of `--runs` counts, as other
+work on the machine only slows them down. A backend is a module in CONTESTS that yields a contest for each row.
 
-writes   reports/timing/generate.md   the table, where asked to; runs on other devices or of other sizes add their rows
+writes   reports/timing/generate.md   the table, with --write; other devices and sizes add rows of their own
 """
 
 import platform
@@ -49,11 +49,11 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Contest:
-    """Two ways to draw the same images; `difference` compares their pictures, outside the clock."""
+    """Two ways to draw the same images; `difference` compares their pictures, off the clock."""
 
     backend: str
     size: str
-    images: str  # how many and of whom
+    images: str  # how many, and how many of each identity or in each call
     count: int
     ours: Callable[[], object]
     theirs: Callable[[], object]
@@ -62,7 +62,7 @@ class Contest:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return the CPU seconds of a piece of work on one thread or, on a GPU, the seconds until it is done there."""
+    """Return the CPU seconds of some work on one thread or, on a GPU, the seconds until the GPU has done it."""
     if devices.device().type == "cpu":
         start = time.process_time()
         work()
@@ -74,40 +74,40 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measured(contest: Contest, runs: int) -> list[str]:
-    """Return the row of a contest."""
-    difference = contest.difference()  # warms up, too
+def row_of(contest: Contest, runs: int) -> list[str]:
+    """Run a contest and return its row."""
+    difference = contest.difference()  # this warms up, too
     times = [(seconds(contest.theirs), seconds(contest.ours)) for _ in range(runs)]
     theirs, ours = (min(column) / contest.count for column in zip(*times, strict=True))
-    on = devices.device()
-    device = torch.cuda.get_device_name(on) if on.type == "cuda" else f"CPU, {platform.machine()}"
-    return [contest.backend, contest.size, contest.images, device, f"{torch.get_num_threads()}", f"{theirs:.3g}",
+    device = devices.device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {platform.machine()}"
+    return [contest.backend, contest.size, contest.images, name, f"{torch.get_num_threads()}", f"{theirs:.3g}",
             f"{ours:.3g}", f"{theirs / ours:.2f}", difference, contest.note]  # fmt: skip
 
 
 def contests(backends: list[str], size: str, images: int, steps: int) -> Iterator[Contest]:
-    """Yield the contests of each backend, whose weights lie in a temporary folder meanwhile."""
+    """Yield the contests of each backend, while its weights are in a temporary folder."""
     for backend in backends:
         with tempfile.TemporaryDirectory(prefix=artifacts.TEMPORARY, dir=params.DATA) as folder:
             yield from import_module(CONTESTS[backend]).contests(Path(folder) / backend, size, images, steps)
 
 
-def written(rows: list[list[str]]) -> str:
-    """Return the table with these rows in place of those that measured the same."""
-    known = (
+def updated(rows: list[list[str]]) -> str:
+    """Return the file's text with new rows; a row replaces that of its backend, size, images, device and threads."""
+    old_rows = (
         [re.split(r" \| ", line.strip("| \n")) for line in FILE.read_text().splitlines()[8:]] if FILE.exists() else []
     )
-    kept = {tuple(row[:5]): row for row in [*known, *rows]}
-    return f"{INTRODUCTION}{markdown.table(COLUMNS, sorted(kept.values()))}\n"
+    by_key = {tuple(row[:5]): row for row in [*old_rows, *rows]}
+    return f"{INTRODUCTION}{markdown.table(COLUMNS, sorted(by_key.values()))}\n"
 
 
 def main(backends: list[str], size: str, images: int, steps: int, runs: int, write: bool) -> None:
-    """Measure and print; `write` the table as well."""
+    """Time the backends and print their rows; `write` the table as well."""
     torch.set_num_threads(1)
     rows = []
     for contest in contests(backends or list(CONTESTS), size, images, steps):
-        rows.append(measured(contest, runs))
+        rows.append(row_of(contest, runs))
         print(" | ".join(rows[-1]), flush=True)
     if write:
         with artifacts.output_file(FILE) as fresh:
-            fresh.write_text(written(rows))
+            fresh.write_text(updated(rows))

@@ -1,8 +1,8 @@
-"""Turn what others keep into plain files once: `python -m stages.tools.ingest --from rec PATH OUT`.
+"""Turn foreign sets and benchmarks into plain files, once: `python -m stages.tools.ingest --from rec PATH OUT`.
 
 A training set becomes image shards (`sets.NAME.backend: arrow`) or, with --to folder, one folder per person; a
 benchmark (bin, npy, memfile) becomes an Arrow folder that lies in data/external/benchmarks as it is. Images keep their
-bytes, and no later run has to read a pickle.
+bytes, and later runs read no pickle.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import numpy as np
 
 from stages import formats
 from stages.common import artifacts, images, shards
+from stages.common.errors import InputError
 from stages.formats import Faces, bin, cvlface, folder, memfile, npy, training_sets
 from stages.tools import command
 from stages.tools.export import new
@@ -23,18 +24,18 @@ BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 def write_shards(out: Path, faces: Faces) -> None:
     """Write faces as image shards, people one after the other, every image with its own bytes."""
     order = np.argsort(faces.identity, kind="stable")
-    who, index = faces.identity[order], formats.index_within(faces.identity)[order]
-    seeds = shards.image_seeds("ingest", 0, who, index)
+    identity, index = faces.identity[order], formats.index_within(faces.identity)[order]
+    seeds = shards.image_seeds("ingest", 0, identity, index)
     starts = range(0, len(order), images.ROWS_PER_SHARD)
     for number, start in enumerate(formats.progress(starts, "write shards")):
         part = slice(start, start + images.ROWS_PER_SHARD)
         encoded = [faces.encoded(row) for row in order[part].tolist()]
-        provenance = {"identity": who[part], "index": index[part], "seed": seeds[part], "domain": "external"}
+        provenance = {"identity": identity[part], "index": index[part], "seed": seeds[part], "domain": "external"}
         images.write_shard(out / f"faces-{number:05d}.arrow", encoded, **provenance)
 
 
 def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
-    """Write a training set as shards or folders; returns what was written in words."""
+    """Write a training set as shards or folders; returns how many faces and people."""
     faces = training_sets.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
@@ -42,7 +43,7 @@ def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
 
 
 def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
-    """Write a benchmark as an Arrow folder; returns what was written in words."""
+    """Write a benchmark as an Arrow folder; returns how many pairs and images."""
     benchmark = BENCHMARKS[kind](path)
     a, b, same = (benchmark.pairs[name].to_numpy() for name in ("a", "b", "same"))
     with artifacts.output_folder(out) as fresh:
@@ -57,17 +58,17 @@ def main(words: Sequence[str]) -> str:
     parser.add_argument("--to", choices=["shards", "folder"], default="shards", help="of a training set")
     parser.add_argument("path", type=Path)
     parser.add_argument("out", type=Path)
-    given = parser.parse_args(words)
-    if not given.path.exists():
-        raise ValueError(f"{given.path}: no such file or folder")
-    if given.kind == "bin" and not given.path.is_file():
-        raise ValueError(f"{given.path}: not a file; allowed: a .bin or .xz")
-    with new(given.out):
-        if given.kind in BENCHMARKS:
-            said = ingest_benchmark(given.kind, given.path, given.out)
+    args = parser.parse_args(words)
+    if not args.path.exists():
+        raise InputError(args.path, "no such file or folder")
+    if args.kind == "bin" and not args.path.is_file():
+        raise InputError(args.path, "not a file", allowed="a .bin or .xz")
+    with new(args.out):
+        if args.kind in BENCHMARKS:
+            counts = ingest_benchmark(args.kind, args.path, args.out)
         else:
-            said = ingest_set(given.kind, given.path, given.out, given.to)
-    return f"ingest: {said} -> {given.out}"
+            counts = ingest_set(args.kind, args.path, args.out, args.to)
+    return f"ingest: {counts} -> {args.out}"
 
 
 if __name__ == "__main__":

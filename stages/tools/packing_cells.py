@@ -3,7 +3,7 @@
 A cell is a gallery, a number of rows to pack beside it, and alpha. The cells of one size are a Latin hypercube over the
 axes below: each level of an axis appears as often as any other, and which levels meet is drawn. Tuning cells have seeds
 and tightnesses of their own, so that none is a held-out cell. Beside these galleries stands the world's own: wild
-people of the face world, embedded by the committed recogniser.
+people of the face world, embedded by the recogniser that is committed.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,21 +21,21 @@ from stages.world.album import portraits
 
 ALPHAS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0)
 RATIOS = (0.05, 0.25, 1.0, 2.0)  # m / n
-CLUSTERED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # exponents of n: from one cluster to as many as rows
-SPECTRA = {"flat": np.inf, "falling": 50.0, "steep": 15.0}  # variances fall by exp(-k / decay)
+CLUSTERED = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # exponents of n: from one cluster to as many as there are rows
+SPECTRA = {"flat": np.inf, "falling": 50.0, "steep": 15.0}  # decay: the variance of coordinate k is exp(-k / decay)
 DUPLICATES = (0.0, 0.1, 0.2)  # share of the rows that repeat another
 HELD_OUT, TUNING = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.35, 0.55, 0.75)  # tightness: mean cosine to the nearest row
 TUNING_SEEDS = (900, 901)
 DESIGN = 14  # seed of the hypercubes
-GALLERY_KEY, DUPLICATE_KEY = 1, 2  # separate what is drawn for a gallery
+GALLERY_KEY, DUPLICATE_KEY = 1, 2  # of the random streams of a gallery
 NOISE = 1e-3  # on every coordinate of a repeated row
-PROBED = 300  # rows that measure the tightness
-MOST_SHARED = 0.98  # of a row's square, by its cluster
+PROBED = 300  # rows on which tightness is measured
+MOST_SHARED = 0.98  # the largest share of a row's square that its cluster's centre may have
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A gallery of n rows in clusters, as tight as asked where that can be reached; `duplicates`: share of the rows."""
+    """A gallery of n rows in clusters, of this tightness or the nearest possible; `duplicates`: share of the rows."""
 
     n: int
     d: int
@@ -46,15 +46,15 @@ class Drawn:
     seed: int
 
     def rows(self) -> np.ndarray:
-        """Return the unit rows (n, d) float32; tightness is reached before rows are repeated."""
-        made = self._family()
+        """Return the unit rows (n, d) float32; they have their tightness before some of them repeat others."""
+        rows_at = self._family()
 
-        def above(position: float) -> float:
-            return float(_nearest(made(position)).mean()) - self.tightness
+        def excess(position: float) -> float:
+            return float(_nearest(rows_at(position)).mean()) - self.tightness
 
-        # Where it is out of reach, the nearer end.
-        at = 0.0 if above(0) >= 0 else 1.0 if above(1) <= 0 else bisect(above, 0, 1, xtol=1e-3)
-        x = made(float(at))  # pyright: ignore  # not the tuple of `full_output`
+        # Where the tightness is out of reach, the nearer end.
+        position = 0.0 if excess(0) >= 0 else 1.0 if excess(1) <= 0 else bisect(excess, 0, 1, xtol=1e-3)
+        x = rows_at(float(position))  # pyright: ignore  # not the tuple of `full_output`
         rng = np.random.default_rng([DUPLICATE_KEY, self.seed])
         repeats = int(self.duplicates * self.n)
         to, source = rng.permutation(self.n)[: 2 * repeats].reshape(2, repeats)
@@ -62,26 +62,27 @@ class Drawn:
         return x
 
     def _family(self) -> Callable[[float], np.ndarray]:
-        """Return what gives the gallery from a position, 0 to 1, along which it tightens.
+        """Return a function of a position from 0 to 1, along which the gallery that it returns gets tighter.
 
-        The position is a row's share in its cluster's centre or, where every row is its own, the spectrum's narrowness.
+        The position is the share that a cluster's centre has in its rows or, where every row is a cluster of its own,
+        the narrowness of the spectrum.
         """
         rng = np.random.default_rng([GALLERY_KEY, self.seed])
         rest = rng.standard_normal((self.n, self.d), np.float32)
         if self.clusters >= self.n:
-            return lambda at: sphere.unit_rows(rest * self._size(4 * self.d * (1 / (2 * self.d)) ** at))
+            return lambda position: sphere.unit_rows(rest * self._size(4 * self.d * (1 / (2 * self.d)) ** position))
         size = self._size(min(SPECTRA[self.spectrum], self.d))
         centres = sphere.unit_rows(rng.standard_normal((self.clusters, self.d), np.float32) * size)
         own, rest = centres[rng.integers(self.clusters, size=self.n)], sphere.unit_rows(rest * size)
 
-        def made(at: float) -> np.ndarray:
-            share = np.float32(MOST_SHARED * at)
+        def rows_at(position: float) -> np.ndarray:
+            share = np.float32(MOST_SHARED * position)
             return sphere.unit_rows(np.sqrt(share) * own + np.sqrt(1 - share) * rest)
 
-        return made
+        return rows_at
 
     def _size(self, reach: float) -> np.ndarray:
-        """Return the size of each coordinate (d,), over about as many as `reach`."""
+        """Return the size of each coordinate (d,): the first `reach` or so are large."""
         k = np.arange(self.d, dtype=np.float32)
         return np.clip(reach - k, 0, 1) if self.spectrum == "flat" else np.exp(-k / (2 * reach))
 
@@ -103,7 +104,7 @@ class World:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is packed: m rows beside a gallery."""
+    """One instance: m rows to pack beside a gallery, at one alpha."""
 
     gallery: Drawn | World
     m: int
@@ -111,21 +112,21 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Return all that the cell is, as a file's name."""
+        """Return all parameters of the cell, as a file's name."""
         kind = type(self.gallery).__name__.lower()
         return "-".join(map(str, [kind, *astuple(self.gallery), self.m, self.alpha]))
 
 
 @lru_cache(maxsize=1 + len(TUNING_SEEDS))
 def rows(gallery: Drawn | World) -> np.ndarray:
-    """Return the gallery's rows (n, d), made once for a cell and those that it is tuned on."""
+    """Return the gallery's rows (n, d); the last few galleries are kept in memory."""
     return gallery.rows()
 
 
 def tightness(x: np.ndarray) -> float:
-    """Return the mean cosine of a row of x (n, d) to its nearest, over rows that none repeats."""
-    near = _nearest(x)
-    return float(near[near < DUPLICATE].mean())
+    """Return the mean cosine of a row of x (n, d) to its nearest one, over rows without duplicate."""
+    cos = _nearest(x)
+    return float(cos[cos < DUPLICATE].mean())
 
 
 def _nearest(x: np.ndarray) -> np.ndarray:
@@ -143,10 +144,10 @@ def drawn(
     tight: Sequence[float] = HELD_OUT,
     alphas: Sequence[float] = ALPHAS,
 ) -> list[Cell]:
-    """Return so many cells of one size, by alpha, the seeds taken in turn."""
+    """Return `count` cells of one size, sorted by alpha; they take the seeds in turn."""
     rng = np.random.default_rng([DESIGN, d, m])
     axes = (tight, CLUSTERED, list(SPECTRA), DUPLICATES, RATIOS, alphas)
-    levels = [[axis[(2 * place + 1) * len(axis) // (2 * count)] for place in rng.permutation(count)] for axis in axes]
+    levels = [[axis[(2 * i + 1) * len(axis) // (2 * count)] for i in rng.permutation(count)] for axis in axes]
     cells = []
     for nearest, exponent, spectrum, duplicates, ratio, alpha, seed in zip(*levels, cycle(seeds), strict=False):
         n = round(m / ratio)

@@ -1,18 +1,18 @@
 """Run the packing solver, the paper's loop and its twin on one cell, by CPU seconds and exact J.
 
-`packing_cells` draws the cells. The solver runs with the settings it is shipped with, the same in every cell: they were
-found on galleries of seeds 900 to 907 whose tightness is .35, .55 or .75 (reports/log.md), none of them a held-out
-cell's; one of them, the longer early phase below alpha .5, after held-out cells of alpha .125 had been seen. The loop
-is tuned for each size and alpha on tuning cells: its rate is the one of three with which the twin, that takes the same
-steps, ends lowest on average. It descends `mean` and is scored in either reading, for the loop that descends `closest`,
-as published, hardly moves and ends higher in that reading too (reports/log.md).
+`packing_cells` draws the cells. The solver runs with the settings it is shipped with, the same in every cell. They were
+found on galleries of seeds 900 to 907 whose tightness is .35, .55 or .75 (reports/log.md), none of which belongs to a
+held-out cell. One of them, the longer early phase below alpha .5, was chosen after held-out cells of alpha .125 had
+been seen. The loop is tuned for each size and alpha on tuning cells: of three rates it gets the one with which the
+twin, which takes the same steps, ends lowest on average. It descends `mean` and is scored in both readings: the loop
+that descends `closest`, as published, hardly moves, and ends higher in that reading too (reports/log.md).
 
 Every method runs on one thread; J is computed exactly, outside the clock. Loop, twin and solver start from the same
-random gallery rows, the solver once more from its own: those that it selects or, at alpha 0, what takes their place.
-(From the same rows it first moves the crowded ones, which counts; at alpha 0 it takes as many of them as stand for all,
-`stages.packing.orbits`.) A last run of the solver, from the loop's rows, has no limit but the CPU seconds of the twin:
-it goes on in rounds while they lower J. What has run is kept in a folder, a file for each cell and part, and never runs
-again: what is deleted there is measured anew.
+random gallery rows, and the solver once more from its own start: rows that it selects or, at alpha 0, what takes their
+place. (From the same rows it first moves the crowded ones, on the clock; at alpha 0 it takes only as many of them as
+stand for all, `stages.packing.orbits`.) In a last run, from the loop's rows, the solver has the CPU seconds of the twin
+and no other limit: it goes on in rounds while they lower J. Results are kept in a folder, a file for each cell and
+part, and are measured once; delete a file to measure it anew.
 """
 
 import time
@@ -47,7 +47,7 @@ UNLIMITED = {"iterations": 1_000_000, "tolerance": 0.0}
 
 @dataclass
 class Run:
-    """What one method did: CPU seconds and exact scores at points of its course."""
+    """CPU seconds and exact scores of one method at points of its course."""
 
     seconds: list[float] = field(default_factory=list)
     scores: list[dict[str, float]] = field(default_factory=list)
@@ -62,13 +62,13 @@ class Run:
 
     def reaches(self, reading: str, goal: float) -> float:
         """Return the CPU seconds until J is at most `goal`, infinite where it never is."""
-        done = (s for s, score in zip(self.seconds, self.scores, strict=True) if score[reading] <= goal)
-        return next(done, float("inf"))
+        seconds = (s for s, score in zip(self.seconds, self.scores, strict=True) if score[reading] <= goal)
+        return next(seconds, float("inf"))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of one cell and reading by name, twin, same, own and long and, where it ran, reference."""
+    """The runs of one cell in one reading by name: twin, same, own, long and, where it ran, reference."""
 
     cell: Cell
     reading: str
@@ -77,9 +77,9 @@ class Comparison:
     runs: dict[str, Run]
 
     def faster(self, base: str, run: str) -> float | None:
-        """Return the CPU seconds of `base`, whole, over those of `run` until it has the loop's J; 0: never.
+        """Return all CPU seconds of `base` over those that `run` takes to the loop's J; 0 where it never gets there.
 
-        Where the reference did not run the twin stands for the loop's J, and there is no ratio to the reference.
+        Where the reference did not run, the loop's J is the twin's, and there is no ratio to the reference.
         """
         if base not in self.runs:
             return None
@@ -92,44 +92,41 @@ class Comparison:
 
 
 class Clock:
-    """CPU seconds of this process without those spent within `paused`."""
+    """The CPU seconds of this process, without those spent in `paused`."""
 
     def __init__(self) -> None:
         """Start."""
-        self.begun, self.stopped = time.process_time(), 0.0
+        self.begin, self.pauses = time.process_time(), 0.0
 
     def seconds(self) -> float:
         """Return the seconds so far."""
-        return time.process_time() - self.begun - self.stopped
+        return time.process_time() - self.begin - self.pauses
 
     def paused(self, work: Callable[[], None]) -> None:
-        """Do something that does not count."""
+        """Do some work off the clock."""
         before = time.process_time()
         work()
-        self.stopped += time.process_time() - before
+        self.pauses += time.process_time() - before
 
 
 class Course:
-    """A run while it goes on, on a gallery (n, d), and the clock that it goes by."""
+    """A run that is going on beside a gallery (n, d), and its clock."""
 
     def __init__(self, cell: Cell) -> None:
         """Start the clock."""
         self.x_ref, self.alpha, self.run, self.clock = rows(cell.gallery), cell.alpha, Run(), Clock()
 
     def reached(self, x: np.ndarray) -> None:
-        """Take rows (m, d) down: the exact J of both readings, the cosine of the closest pair, the gallery term."""
+        """Note the time and the scores of rows (m, d)."""
         self.run.seconds.append(self.clock.seconds())
         self.clock.paused(lambda: self.run.scores.append(scores(x, self.x_ref, self.alpha)))
 
 
 def scores(x: np.ndarray, x_ref: np.ndarray, alpha: float) -> dict[str, float]:
     """Return the exact J of both readings, the cosine of the closest pair and the gallery term."""
-    found = objective(x, x_ref, alpha, "mean")
-    pair = float(found.nearest.max())
-    return {
-        "mean": found.value, "closest": pair + alpha * found.gallery_term, "pair": pair,
-        "gallery_term": found.gallery_term,
-    }  # fmt: skip
+    exact = objective(x, x_ref, alpha, "mean")
+    pair, term = float(exact.nearest.max()), exact.gallery_term
+    return {"mean": exact.value, "closest": pair + alpha * term, "pair": pair, "gallery_term": term}
 
 
 def loop(which: str, rate: float, cell: Cell) -> Run:
@@ -149,7 +146,7 @@ def loop(which: str, rate: float, cell: Cell) -> Run:
 
 @torch.inference_mode()
 def solver(cell: Cell, reading: str, selected: bool = False, seconds: float | None = None) -> Run:
-    """Run the solver from the loop's rows or from those that it selects, which then counts; to a limit of `seconds`."""
+    """Run the solver from the loop's rows or, on the clock, from rows that it selects; for `seconds`, or to its end."""
     x_ref, seed = rows(cell.gallery), cell.gallery.seed
     cfg = replace(CFG, identities=cell.m, alpha=cell.alpha, separation=reading, seed=seed)
     if seconds is not None:
@@ -158,13 +155,13 @@ def solver(cell: Cell, reading: str, selected: bool = False, seconds: float | No
     row = select(x_ref, cell.m, seed) if selected else random_rows(len(x_ref), cell.m, seed)
     x = torch.from_numpy(parted(x_ref, row, seed))
     problem = Solver(torch.from_numpy(x_ref), torch.from_numpy(row), cfg)
-    begun = problem.begin(x)
-    best = begun.best_value
+    start = problem.begin(x)
+    best = start.best_value
 
-    def reached(kept: Tensor) -> None:
-        course.reached(orbits.expanded(kept, problem.orbit)[: cell.m].numpy())
+    def reached(x: Tensor) -> None:
+        course.reached(orbits.expanded(x, problem.orbit)[: cell.m].numpy())
 
-    reached(begun.best)
+    reached(start.best)
 
     def each(state: State) -> None:
         nonlocal best
@@ -174,14 +171,14 @@ def solver(cell: Cell, reading: str, selected: bool = False, seconds: float | No
             best = state.best_value
             reached(state.best)
 
-    last = problem.run(begun, each)
+    last = problem.run(start, each)
     if seconds is None:
         course.reached(last.numpy())
     return course.run
 
 
 def shipped(cell: Cell, reading: str) -> Run:
-    """Pack as the pipeline does, whatever it takes for a start: one point, at the end."""
+    """Pack as the pipeline does, with its own choice of start; the course is one point, the end."""
     x_ref = rows(cell.gallery)
     cfg = replace(CFG, identities=cell.m, alpha=cell.alpha, separation=reading, seed=cell.gallery.seed)
     course = Course(cell)
@@ -189,16 +186,16 @@ def shipped(cell: Cell, reading: str) -> Run:
     return course.run
 
 
-def chosen(cell: Cell) -> float:
+def best_rate(cell: Cell) -> float:
     """Return the rate with which the loop ends lowest on the tuning cells of a held-out cell."""
     ends = {rate: [loop("twin", rate, other).end("mean") for other in tuning(cell)] for rate in RATES}
     return min(RATES, key=lambda rate: np.mean(ends[rate]))
 
 
 def measure(cell: Cell, folder: Path, without: str | None = None) -> None:
-    """Run what the folder does not hold of a cell: all but the `reference`, or all but the `solver`, if so asked."""
+    """Run the methods on a cell, but for those whose results the folder holds and for the one in `without`."""
     kept(folder, "gallery", cell.name, lambda: {"tightness": tightness(rows(cell.gallery))})
-    tuned = kept(folder, "tuned", tuning(cell)[0].name, lambda: {"rate": chosen(cell)})
+    tuned = kept(folder, "tuned", tuning(cell)[0].name, lambda: {"rate": best_rate(cell)})
 
     def loops(which: str) -> dict[str, Any]:
         return asdict(loop(which, tuned["rate"], cell))
@@ -224,7 +221,7 @@ def solved(cell: Cell, reading: str, seconds: float) -> dict[str, Any]:
 
 
 def kept(folder: Path, part: str, name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what the folder holds of a part, after doing the work where it holds nothing."""
+    """Return a part from the folder; where it is not there, do the work and write it first."""
     file = folder / part / f"{name}.json"
     if not file.exists():
         artifacts.write_json(file, work())
@@ -232,19 +229,19 @@ def kept(folder: Path, part: str, name: str, work: Callable[[], dict[str, Any]])
 
 
 def compared(cell: Cell, folder: Path) -> list[Comparison]:
-    """Return a cell's comparison in either reading, none while twin or solver have not run."""
-    found = {part: _held(folder, part, cell.name) for part in ("gallery", "twin", "reference", "solver")}
-    if found["twin"] is None or found["solver"] is None:
+    """Return a cell's comparison in each reading, none before twin and solver have run."""
+    parts = {part: _read(folder, part, cell.name) for part in ("gallery", "twin", "reference", "solver")}
+    if parts["twin"] is None or parts["solver"] is None:
         return []
     tuned = artifacts.read_json(folder / "tuned" / f"{tuning(cell)[0].name}.json")
     comparisons = []
     for reading in READINGS:
-        loops = {part: found[part] for part in ("reference", "twin") if found[part]}
-        runs = {name: Run(**run) for name, run in (loops | found["solver"][reading]).items()}
-        comparisons.append(Comparison(cell, reading, tuned["rate"], found["gallery"]["tightness"], runs))
+        loops = {part: parts[part] for part in ("reference", "twin") if parts[part]}
+        runs = {name: Run(**run) for name, run in (loops | parts["solver"][reading]).items()}
+        comparisons.append(Comparison(cell, reading, tuned["rate"], parts["gallery"]["tightness"], runs))
     return comparisons
 
 
-def _held(folder: Path, part: str, name: str) -> Any:
+def _read(folder: Path, part: str, name: str) -> Any:
     file = folder / part / f"{name}.json"
     return artifacts.read_json(file) if file.exists() else None

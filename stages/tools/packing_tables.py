@@ -1,4 +1,4 @@
-"""Write what was measured of packing: results by cell as JSON, tables and figures, the worst cell first."""
+"""Write the measurements of packing: results by cell as JSON, tables and figures, the worst cell first."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,16 +22,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Goal:
-    """What is asked of a figure in every cell: to be at least so much, or at most."""
+    """What a figure shall be in every cell: at least `limit` (`is_least`), or at most."""
 
     name: str
     figure: str
-    asked: float
+    limit: float
     is_least: bool
 
     def holds(self, value: float) -> bool:
-        """Say whether a value is as good as asked."""
-        return value >= self.asked if self.is_least else value <= self.asked
+        """Say whether a value reaches the goal."""
+        return value >= self.limit if self.is_least else value <= self.limit
 
     def worst(self, rows: Iterable[Row]) -> Row:
         """Return the row with the worst value."""
@@ -60,36 +60,39 @@ below 1 is lower. `tightness` is the mean cosine of a gallery row to its nearest
 """
 
 
-def row_of(one: Comparison) -> Row:
+def row_of(comparison: Comparison) -> Row:
     """Return the figures of a comparison, None where the reference did not run."""
-    ends = {name: one.runs[name].best(one.reading) if name in one.runs else {} for name in RUNS}
-    row: Row = {"instance": type(one.cell.gallery).__name__.lower(), "m": one.cell.m, "alpha": one.cell.alpha}
-    row |= {"reading": one.reading} | asdict(one.cell.gallery) | {"tightness": one.tightness}
-    row |= {f"{base} / {run}": one.faster(base, run) for base in ("reference", "twin") for run in ("same", "own")}
-    row |= {f"J {run}": one.lower(run) for run in ("same", "long", "own")}
-    row["rate"] = one.rate
-    row["cell"] = described(row)
-    row["J"] = {name: end.get(one.reading) for name, end in ends.items()}
+    cell, reading, runs = comparison.cell, comparison.reading, comparison.runs
+    ends = {name: runs[name].best(reading) if name in runs else {} for name in RUNS}
+    row: Row = {"instance": type(cell.gallery).__name__.lower(), "m": cell.m, "alpha": cell.alpha}
+    row |= {"reading": reading} | asdict(cell.gallery) | {"tightness": comparison.tightness}
+    row |= {
+        f"{base} / {run}": comparison.faster(base, run) for base in ("reference", "twin") for run in ("same", "own")
+    }
+    row |= {f"J {run}": comparison.lower(run) for run in ("same", "long", "own")}
+    row["rate"] = comparison.rate
+    row["cell"] = description(row)
+    row["J"] = {name: end.get(reading) for name, end in ends.items()}
     row["closest pair"] = {name: end.get("pair") for name, end in ends.items()}
     row["gallery term"] = {name: end.get("gallery_term") for name, end in ends.items()}
-    row["seconds"] = {name: one.runs[name].seconds[-1] if name in one.runs else None for name in RUNS}
+    row["seconds"] = {name: runs[name].seconds[-1] if name in runs else None for name in RUNS}
     return row
 
 
-def worst_first(found: Sequence[Row]) -> list[int]:
-    """Return the order of rows (their places): by how much faster than the loop from its rows, then by J."""
-    base = "twin" if any(row["reference / same"] is None for row in found) else "reference"
-    return sorted(range(len(found)), key=lambda place: (found[place][f"{base} / same"], -found[place]["J same"]))
+def worst_first(rows: Sequence[Row]) -> list[int]:
+    """Return the places of rows in order: by how much faster than the loop the solver is from its rows, then by J."""
+    base = "twin" if any(row["reference / same"] is None for row in rows) else "reference"
+    return sorted(range(len(rows)), key=lambda i: (rows[i][f"{base} / same"], -rows[i]["J same"]))
 
 
 def group(row: Row) -> str:
-    """Return the name of the cells that a row is summed up with."""
+    """Return the name of a row's group: cells of its kind and size."""
     kind = "face world, " if row["instance"] == "world" else ""
     return f"{kind}d = {row['d']}, m = {row['m']:,}" + (", alpha 0" if row["alpha"] == 0 else "")
 
 
-def described(row: Row) -> str:
-    """Return which cell a row is of, in words."""
+def description(row: Row) -> str:
+    """Say in words which cell a row is about."""
     words = f"alpha {row['alpha']:g}, `{row['reading']}`, m = {row['m']:,} of {row['n']:,}, d = {row['d']}"
     words += f", tightness {row['tightness']:.2f}"
     if row["instance"] == "world":
@@ -98,23 +101,23 @@ def described(row: Row) -> str:
     return f"{words}, {clusters}, {row['spectrum']}, {100 * row['duplicates']:.0f} % duplicates, seed {row['seed']}"
 
 
-def summary(found: Sequence[Row]) -> list[Row]:
-    """Return, for each group of cells and each goal, the figure's geometric mean, its worst, and in which cell.
+def summary(rows: Sequence[Row]) -> list[Row]:
+    """Return, for each group of cells and each goal, the figure's geometric mean, its worst value, and in which cell.
 
-    The mean of a ratio of seconds is over rows in which the solver comes to the loop's J; `never` counts the others.
+    The mean of a ratio of seconds is over the rows in which the solver gets to the loop's J; `never` counts the others.
     """
     sums = []
-    for name in dict.fromkeys(map(group, found)):
+    for name in dict.fromkeys(map(group, rows)):
         for goal in GOALS:
-            alike = [row for row in found if group(row) == name and row[goal.figure] is not None]
-            if alike:
-                worst = goal.worst(alike)
-                values = [max(row[goal.figure], 0.0) for row in alike]  # a perfect J may round to below 0
-                reached = [value for value in values if value or not goal.is_least]  # 0 seconds' ratio: never
+            measured = [row for row in rows if group(row) == name and row[goal.figure] is not None]
+            if measured:
+                worst = goal.worst(measured)
+                values = [max(row[goal.figure], 0.0) for row in measured]  # a perfect J may round to below 0
+                reached = [value for value in values if value or not goal.is_least]  # a ratio of seconds is 0: never
                 mean, never = float(gmean(reached)) if reached else 0.0, len(values) - len(reached)
                 sums.append({
-                    "cells": name, "rows": len(alike), "never": never, "figure": goal.name, "mean": mean,
-                    "worst": worst[goal.figure], "asked": goal.asked,
+                    "cells": name, "rows": len(measured), "never": never, "figure": goal.name, "mean": mean,
+                    "worst": worst[goal.figure], "asked": goal.limit,
                     "holds": {"mean": not never and goal.holds(mean), "worst": goal.holds(worst[goal.figure])},
                     "worst cell": worst["cell"],
                 })  # fmt: skip
@@ -122,20 +125,20 @@ def summary(found: Sequence[Row]) -> list[Row]:
 
 
 def write(instances: Sequence[Cell], folder: Path) -> None:
-    """Write the results, tables and figures of what the folder holds of these cells."""
-    done = [one for cell in instances for one in compared(cell, folder)]
-    if not done:
+    """Write the results, tables and figures of those of these cells that have run."""
+    comparisons = [comparison for cell in instances for comparison in compared(cell, folder)]
+    if not comparisons:
         return
-    in_order = [row_of(one) for one in done]
+    in_order = [row_of(comparison) for comparison in comparisons]
     order, sums = worst_first(in_order), summary(in_order)
-    found = [in_order[place] for place in order]
-    results = {"summary": sums, "large": _read(folder / "large"), "cost": _read(folder / "cost"), "cells": found}
+    rows = [in_order[i] for i in order]
+    results = {"summary": sums, "large": _read(folder / "large"), "cost": _read(folder / "cost"), "cells": rows}
     artifacts.write_json(FOLDER / "pack.json", results)
     first = group(in_order[0]).removesuffix(", alpha 0")
     blocks = [INTRODUCTION, "## The figures and what is asked of them\n", markdown.table(SUMMARY, map(_sum, sums)), ""]
     for title, is_first in ((f"Every cell of {first}", True), ("Every other cell", False)):
-        some = [row for row in found if group(row).startswith(first) == is_first]
-        blocks += [f"## {title}, the worst first\n", markdown.table(COLUMNS, map(cells, some)), ""]
+        part = [row for row in rows if group(row).startswith(first) == is_first]
+        blocks += [f"## {title}, the worst first\n", markdown.table(COLUMNS, map(cells, part)), ""]
     blocks += ["## Chosen on the tuning galleries\n", markdown.table(CHOSEN, _choices(in_order)), ""]
     points = [row for row in in_order if row["instance"] == "world" and row["reading"] == "closest"]
     if points:
@@ -148,7 +151,7 @@ def write(instances: Sequence[Cell], folder: Path) -> None:
     blocks += extras(folder)
     with artifacts.output_file(FOLDER / "pack.md") as fresh:
         fresh.write_text("\n".join(blocks).rstrip() + "\n")
-    draw([done[place] for place in order], FOLDER / "pack.png")
+    draw([comparisons[i] for i in order], FOLDER / "pack.png")
 
 
 SUMMARY = ["cells", "rows", "figure", "geometric mean", "worst", "asked", "holds", "worst cell"]
@@ -157,42 +160,43 @@ LOWER = ["J same", "J long", "J own"]  # over the twin's
 GALLERY = ["tightness", "clusters", "spectrum", "duplicates", "seed"]
 CHOSEN = ["instance", "d", "m", "alpha", "loop's rate"]
 FRONT_RUNS = ("reference", "same", "own")
-FRONT = ["alpha", *(f"{what} {run}" for what in ("closest pair", "gallery term") for run in FRONT_RUNS)]
+TERMS = ("closest pair", "gallery term")
+FRONT = ["alpha", *(f"{term} {run}" for term in TERMS for run in FRONT_RUNS)]
 COLUMNS = [
     "instance", "d", "m", "n", "alpha", "reading", *GALLERY, *RATIOS,
-    *(f"{what} / twin" for what in LOWER), *(f"J {run}" for run in RUNS), *(f"s {run}" for run in RUNS),
+    *(f"{ratio} / twin" for ratio in LOWER), *(f"J {run}" for run in RUNS), *(f"s {run}" for run in RUNS),
 ]  # fmt: skip
 
 
 def cells(row: Row) -> list[str]:
     """Return a row of the tables under COLUMNS."""
-    found = [row["instance"], f"{row['d']}", f"{row['m']}", f"{row['n']}", f"{row['alpha']:g}", row["reading"]]
-    found += [f"{row['tightness']:.2f}", *(f"{row.get(name, '')}" for name in GALLERY[1:])]
-    found += [_shown(row[name], 1) for name in RATIOS] + [_shown(row[name], 3) for name in LOWER]
-    return found + [_shown(row["J"][run], 4) for run in RUNS] + [_shown(row["seconds"][run], 2) for run in RUNS]
+    texts = [row["instance"], f"{row['d']}", f"{row['m']}", f"{row['n']}", f"{row['alpha']:g}", row["reading"]]
+    texts += [f"{row['tightness']:.2f}", *(f"{row.get(name, '')}" for name in GALLERY[1:])]
+    texts += [_digits(row[name], 1) for name in RATIOS] + [_digits(row[name], 3) for name in LOWER]
+    return texts + [_digits(row["J"][run], 4) for run in RUNS] + [_digits(row["seconds"][run], 2) for run in RUNS]
 
 
-def _shown(value: float | None, digits: int) -> str:
+def _digits(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
 def _sum(row: Row) -> list[str]:
     digits = 3 if row["figure"].startswith("J") else 1
     holds = "yes" if row["holds"]["worst"] else "on average" if row["holds"]["mean"] else "no"
-    worst = "never" if row["never"] else _shown(row["worst"], digits)
-    numbers = [_shown(row["mean"], digits), worst, f"{row['asked']:g}"]
+    worst = "never" if row["never"] else _digits(row["worst"], digits)
+    numbers = [_digits(row["mean"], digits), worst, f"{row['asked']:g}"]
     return [row["cells"], f"{row['rows']}", row["figure"], *numbers, holds, row["worst cell"]]
 
 
-def _choices(found: Iterable[Row]) -> Iterator[list[str]]:
+def _choices(rows: Iterable[Row]) -> Iterator[list[str]]:
     size = ["instance", "d", "m", "alpha", "rate"]
-    for line in dict.fromkeys(tuple(f"{row[name]}" for name in size) for row in found):
+    for line in dict.fromkeys(tuple(f"{row[name]}" for name in size) for row in rows):
         yield list(line)
 
 
 def _point(row: Row) -> list[str]:
-    values = (row[what][run] for what in ("closest pair", "gallery term") for run in FRONT_RUNS)
-    return [f"{row['alpha']:g}", *(_shown(value, 4) for value in values)]
+    values = (row[term][run] for term in TERMS for run in FRONT_RUNS)
+    return [f"{row['alpha']:g}", *(_digits(value, 4) for value in values)]
 
 
 def _read(folder: Path) -> list[Row]:
@@ -200,7 +204,7 @@ def _read(folder: Path) -> list[Row]:
 
 
 def extras(folder: Path) -> list[str]:
-    """Return the tables of large packings and of what an iteration costs, as far as the folder holds them."""
+    """Return the tables of large packings and of the cost of an iteration, if the folder has their results."""
     return [*_large(folder), *_costs(folder)]
 
 
@@ -209,18 +213,18 @@ def _large(folder: Path) -> list[str]:
     lines = []
     for row in _read(folder / "large"):
         numbers = [f"{row['J']:.4f}", f"{row['closest pair']:.4f}", f"{row['bound']:.4f}", f"{row['minutes']:.2f}"]
-        asked = [f"{row['figure']} at most {row['asked']:g}", "yes" if row["holds"] else "no"]
+        goal = [f"{row['figure']} at most {row['asked']:g}", "yes" if row["holds"] else "no"]
         size = [f"{row[name]:g}" for name in ("m", "n", "d", "alpha")]
-        lines.append([*size, *numbers, f"{row['cores']}", f"{row['CPU s']:.0f}", *asked])
+        lines.append([*size, *numbers, f"{row['cores']}", f"{row['CPU s']:.0f}", *goal])
     return ["## Large packings, reading `closest`\n", markdown.table(header, lines), ""] if lines else []
 
 
 def _costs(folder: Path) -> list[str]:
-    """Return the table of the cost model a m^2 + b m: products and what is done to each row, fitted at both ends."""
-    held = [row for cost in _read(folder / "cost") for row in cost["sizes"]]
-    if not held:
+    """Return the table of the cost model a m^2 + b m, fitted at the smallest and the largest m."""
+    costs = [row for cost in _read(folder / "cost") for row in cost["sizes"]]
+    if not costs:
         return []
-    size, early, late, peak = (np.array([row[name] for row in held]) for name in ("m", "early", "late", "peak_gb"))
+    size, early, late, peak = (np.array([row[name] for row in costs]) for name in ("m", "early", "late", "peak_gb"))
     powers = np.stack([size**2, size], axis=1).astype(float)  # (sizes, 2)
     factors = np.linalg.solve(powers[[0, -1]], np.stack([early, late], axis=1)[[0, -1]])  # (2, 2)
     modelled = powers @ factors  # (sizes, 2)
@@ -240,31 +244,30 @@ def _costs(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def draw(done: Sequence[Comparison], file: Path) -> None:
-    """Draw J against CPU seconds in the first, the middle and the last of the comparisons, the worst first."""
+def draw(comparisons: Sequence[Comparison], file: Path) -> None:
+    """Draw J against CPU seconds in the first, the middle and the last comparison; they are sorted, the worst first."""
     figure = Figure(figsize=(13, 3.8), layout="constrained")
-    places = {"worst": 0, "middle": len(done) // 2, "best": -1}
+    places = {"worst": 0, "middle": len(comparisons) // 2, "best": -1}
     for ax, (name, place) in zip(figure.subplots(1, len(places)), places.items(), strict=True):
-        one = done[place]
-        for run_name, run in one.runs.items():
-            ax.plot(run.seconds, [score[one.reading] for score in run.scores], marker=".", label=run_name)
-        cell = one.cell
-        title = f"{name}: d = {cell.gallery.d}, m = {cell.m} of {cell.gallery.n}, alpha {cell.alpha:g}, {one.reading}"
+        cell, reading, runs = comparisons[place].cell, comparisons[place].reading, comparisons[place].runs
+        for run_name, run in runs.items():
+            ax.plot(run.seconds, [score[reading] for score in run.scores], marker=".", label=run_name)
+        title = f"{name}: d = {cell.gallery.d}, m = {cell.m} of {cell.gallery.n}, alpha {cell.alpha:g}, {reading}"
         ax.set_title(title, fontsize=9)
         ax.set(xscale="log", xlabel="CPU seconds", ylabel="J")
-        ax.set_ylim(top=1.6 * max(run.end(one.reading) for run in one.runs.values()))
+        ax.set_ylim(top=1.6 * max(run.end(reading) for run in runs.values()))
         ax.legend(fontsize=7)
     _save(figure, file)
 
 
 def draw_front(points: Sequence[Row], file: Path) -> None:
-    """Draw the closest pair's cosine against the distance to the gallery, a point an alpha, a line a method."""
+    """Draw the closest pair's cosine against the distance to the gallery: a line per method, a point per alpha."""
     figure = Figure(figsize=(5.2, 3.8), layout="constrained")
     ax = figure.subplots()
     for run in FRONT_RUNS:
-        shown = [(row["gallery term"][run], row["closest pair"][run], row["alpha"]) for row in points if row["J"][run]]
-        ax.plot([x for x, _, _ in shown], [y for _, y, _ in shown], marker="o", label=run)
-        for x, y, alpha in shown if run == FRONT_RUNS[0] else ():  # the others lie beside it
+        front = [(row["gallery term"][run], row["closest pair"][run], row["alpha"]) for row in points if row["J"][run]]
+        ax.plot([x for x, _, _ in front], [y for _, y, _ in front], marker="o", label=run)
+        for x, y, alpha in front if run == FRONT_RUNS[0] else ():  # the others lie beside it
             ax.annotate(f"{alpha:g}", (x, y), (4, 4), textcoords="offset points", fontsize=7)
     ax.set(title=f"face world, m = {points[0]['m']}; numbers: alpha", xlabel="mean distance to the gallery, 1 - cosine")
     ax.set_ylabel("cosine of the closest pair")

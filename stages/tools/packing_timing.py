@@ -1,9 +1,9 @@
 """Set the packing solver against the paper's loop: J and CPU seconds, on instances that neither was tuned on.
 
-`stages.tools.packing_cells` says which instances, `packing_runs` what runs on them. What has run is kept in a folder
-for scratch, so that a run which was stopped goes on, and two processes may share the cells: files are written anew
-after every cell, from all that the folder holds. It does not know of changes: after one of the solver, remove its part
-of the folder. The front shows what alpha trades: the cosine of the closest pair against the distance to the gallery.
+`stages.tools.packing_cells` says which instances, `packing_runs` what runs on them. Results are kept in a scratch
+folder, so that a run that was stopped goes on, and two processes may share the cells. The files below are written anew
+after every cell, from all results in the folder. It does not notice changes of code: after a change of the solver,
+remove its part. The front shows, over alpha, the cosine of the closest pair against the distance to the gallery.
 
 writes  reports/timing/pack.json  every figure by cell, and their summary, from which README.md takes its own
         reports/timing/pack.md    the same as tables, the worst cell first
@@ -26,6 +26,7 @@ import torch
 from torch.nn.functional import normalize
 
 from stages.common import scratch
+from stages.common.errors import InputError
 from stages.metrics.bounds import lower_bound
 from stages.packing import hyperface
 from stages.packing.solver import Solver
@@ -55,7 +56,7 @@ def full(seeds: Sequence[int]) -> list[Cell]:
 
 @dataclass(frozen=True)
 class LargeCase:
-    """A packing by the pipeline's own sampler on all cores, and what is asked of one of its figures."""
+    """A packing by the pipeline's own sampler on all cores, and the limit of one of its figures."""
 
     gallery: Drawn
     m: int
@@ -65,7 +66,7 @@ class LargeCase:
 
     @property
     def name(self) -> str:
-        """Return what it is, as a file's name."""
+        """Return its parameters, as a file's name."""
         return f"{self.m}-{self.gallery.n}-{self.gallery.d}-{self.alpha}"
 
 
@@ -82,10 +83,11 @@ def main(
 ) -> None:  # fmt: skip
     """Measure every cell, or the `parts` named, print their rows and `save` tables and figures.
 
-    `seeds` stand in for those of the held-out cells. Raises ValueError where one is a tuning gallery's.
+    `seeds` replace those of the held-out cells. Raises ValueError where one is a tuning gallery's.
     """
-    if taken := set(TUNING_SEEDS) & set(seeds):
-        raise ValueError(f"--seeds {min(taken)}: of a gallery that the loop is tuned on; allowed: any other")
+    if tuned := set(TUNING_SEEDS) & set(seeds):
+        problem = "the loop is tuned on a gallery of this seed"
+        raise InputError(None, problem, key="--seeds", value=min(tuned), allowed="any other")
     torch.set_num_threads(1)
     folder = folder or scratch.root() / "timing"
     cells = (full if is_full else short)(seeds)
@@ -99,14 +101,14 @@ def main(
     print("\n".join([*tables.extras(folder), markdown.line(["cell", *tables.COLUMNS])]), flush=True)
     for place in places:
         measure(cells[place], folder, without)
-        for one in compared(cells[place], folder):
-            print(markdown.line([f"{place}", *tables.cells(tables.row_of(one))]), flush=True)
+        for comparison in compared(cells[place], folder):
+            print(markdown.line([f"{place}", *tables.cells(tables.row_of(comparison))]), flush=True)
         if save:
             tables.write(cells, folder)
 
 
 def split(parts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
-    """Return the extras and the places of cells that words like `cost`, `7` and `0-11` name; else raises ValueError."""
+    """Return the extras and the places of cells that words such as `cost`, `7` and `0-11` name, or raise ValueError."""
     extras, places = [name for name in EXTRAS if name in parts], []
     for word in parts:
         if word in EXTRAS:
@@ -114,7 +116,8 @@ def split(parts: Sequence[str], count: int) -> tuple[list[str], list[int]]:
         ends = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (1, 0)
         if not first <= last < count:
-            raise ValueError(f"--cells {word}: allowed: 0 to {count - 1}, ranges of these, {' and '.join(EXTRAS)}")
+            allowed = f"0 to {count - 1}, ranges of these, {' and '.join(EXTRAS)}"
+            raise InputError(None, key="--cells", value=word, allowed=allowed)
         places += range(first, last + 1)
     return extras, places
 
@@ -124,13 +127,13 @@ def pack_large(case: LargeCase) -> dict[str, Any]:
     x_ref, cores = rows(case.gallery), len(os.sched_getaffinity(0))
     cfg = replace(CFG, identities=case.m, alpha=case.alpha, separation="closest", seed=case.gallery.seed)
     torch.set_num_threads(cores)
-    begun = time.perf_counter(), time.process_time()
+    begin, cpu_begin = time.perf_counter(), time.process_time()
     x = hyperface.sample(x_ref, np.ones(len(x_ref), np.float32), cfg)[0]
-    wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
+    wall, cpu = time.perf_counter() - begin, time.process_time() - cpu_begin
     torch.set_num_threads(1)
-    found = scores(x, x_ref, case.alpha)
-    row = {"m": case.m, "n": case.gallery.n, "d": case.gallery.d, "alpha": case.alpha, "J": found["closest"]}
-    row |= {"closest pair": found["pair"], "bound": lower_bound(case.m, case.gallery.d), "minutes": wall / 60}
+    end = scores(x, x_ref, case.alpha)
+    row = {"m": case.m, "n": case.gallery.n, "d": case.gallery.d, "alpha": case.alpha, "J": end["closest"]}
+    row |= {"closest pair": end["pair"], "bound": lower_bound(case.m, case.gallery.d), "minutes": wall / 60}
     row |= {"CPU s": cpu, "cores": cores, "figure": case.figure, "asked": case.at_most}
     return row | {"holds": row[case.figure] <= case.at_most}
 

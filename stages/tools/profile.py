@@ -2,10 +2,10 @@
 
 python -m stages.tools.profile                                list the profiles
 dvc exp run $(python -m stages.tools.profile NAME)            one experiment; further -S options win over the profile
-python -m stages.tools.profile NAME --apply && dvc repro      sticky: params.yaml is changed, `git checkout` undoes it
+python -m stages.tools.profile NAME --apply && dvc repro      changes params.yaml, until `git checkout` undoes it
 
-A profile holds what differs, with the sources of the numbers as comments. Under `sets`, `variants` and
-`report.contrasts` it names all that there are: others are removed.
+A profile holds the parameters that differ, with the sources of the numbers as comments. Under `sets`, `variants` and
+`report.contrasts` it names all that there shall be: others are removed.
 """
 
 import argparse
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from stages.common import params
+from stages.common.errors import InputError
 from stages.tools import command
 
 PROFILES = Path(__file__).parent.parent / "profiles"
-REFUSED = "--no-such-profile"  # what the shell hands to `dvc exp run`, which would run without a profile otherwise
-REPLACED = ("sets", "variants", "report.contrasts")  # mappings of names: a profile's take the place of the whole
+REFUSED = "--no-such-profile"  # an unknown option, so that `dvc exp run $(...)` does not run without the profile
+REPLACED = ("sets", "variants", "report.contrasts")  # mappings of names: a profile replaces each as a whole
 
 
 def names() -> list[str]:
@@ -29,28 +30,28 @@ def names() -> list[str]:
 def overrides(name: str) -> list[str]:
     """Return a profile as overrides of params.yaml in the words of `dvc exp run -S`.
 
-    Raises ValueError for a profile that there is not, and for a key that params.yaml does not have.
+    Raises ValueError for a profile that does not exist, and for a key that params.yaml does not have.
     """
     if name not in names():
-        raise ValueError(f"no profile {name!r}; allowed: {', '.join(names())}")
+        raise InputError(None, f"no profile {name!r}", allowed=", ".join(names()))
     file = PROFILES / f"{name}.yaml"
     return list(_laid_over(params.read(file), params.read(), "", file))
 
 
 def _laid_over(node: dict[str, Any], current: dict[str, Any], path: str, file: Path) -> Iterator[str]:
-    whole = path in REPLACED or path.rpartition(".")[0] in REPLACED  # the names, and the keys of each
-    if whole:
+    is_replaced = path in REPLACED or path.rpartition(".")[0] in REPLACED  # the names, and the keys of each
+    if is_replaced:
         yield from (f"~{path}.{key}" for key in current if key not in node)
     for key, value in node.items():
-        where = f"{path}.{key}" if path else key
+        full = f"{path}.{key}" if path else key
         if key not in current:
-            if not whole:
-                raise ValueError(f"{file}: {where} is not a key of {params.FILE}; allowed: {', '.join(current)}")
-            yield f"+{where}={_worded(value)}"
+            if not is_replaced:
+                raise InputError(file, f"{full} is not a key of {params.FILE}", allowed=", ".join(current))
+            yield f"+{full}={_worded(value)}"
         elif isinstance(value, dict) and isinstance(current[key], dict):
-            yield from _laid_over(value, current[key], where, file)
+            yield from _laid_over(value, current[key], full, file)
         else:
-            yield f"{where}={_worded(value)}"
+            yield f"{full}={_worded(value)}"
 
 
 def _worded(value: Any) -> str:
@@ -63,7 +64,7 @@ def _worded(value: Any) -> str:
 
 
 def title(name: str) -> str:
-    """Return what a profile is: the first line of its file after its name."""
+    """Return the title of a profile: the first line of its file, without its name."""
     return (PROFILES / f"{name}.yaml").read_text().splitlines()[0].removeprefix(f"# {name}: ")
 
 

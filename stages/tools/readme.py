@@ -1,7 +1,7 @@
 """Insert measured figures into README.md: `python -m stages.tools.readme`.
 
-The table of results is written from reports/results.csv, what is said of packing from reports/timing/pack.json, each
-between two markers, and never typed.
+The table of results comes from reports/results.csv, the tables of packing from reports/timing/pack.json. Each stands
+between two markers, and nobody types it.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from stages.common import artifacts, params
+from stages.common.errors import InputError
 from stages.reporting import frame, markdown
 from stages.reporting.results import TWIN, WILD
 from stages.tools import command
@@ -34,21 +35,21 @@ def table(measured: pd.DataFrame, names: list[str]) -> str:
     return markdown.table(header, rows, 1, RULE)
 
 
-def packing(found: dict[str, list[dict[str, Any]]]) -> str:
-    """Return what is measured of packing: geometric mean and worst by group of cells, the worst cell, large cases.
+def packing(report: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the figures of packing: geometric mean and worst by group of cells, the worst cell, large cases.
 
-    Cells of alpha 0, for most of which there are closed forms, are in reports/timing/pack.md only.
+    Cells of alpha 0 are in reports/timing/pack.md only: for most of them there are closed forms.
     """
-    sums = {(row["figure"], row["cells"]): row for row in found["summary"] if not row["cells"].endswith("alpha 0")}
+    sums = {(row["figure"], row["cells"]): row for row in report["summary"] if not row["cells"].endswith("alpha 0")}
     groups = list(dict.fromkeys(group for _, group in sums))
     rows = []
     for figure in dict.fromkeys(figure for figure, _ in sums):
-        alike = [sums.get((figure, group)) for group in groups]
-        asked = next(row["asked"] for row in alike if row)
-        cells = [_mean_and_worst(row) if row else "" for row in alike]
-        rows.append([figure, *cells, f"{asked:g}"])
+        by_group = [sums.get((figure, group)) for group in groups]
+        goal = next(row["asked"] for row in by_group if row)
+        cells = [_mean_and_worst(row) if row else "" for row in by_group]
+        rows.append([figure, *cells, f"{goal:g}"])
     summary = markdown.table(["geometric mean (worst)", *groups, "asked"], rows, 1, RULE)
-    return "\n".join([summary, "", " ".join([_worst(found["cells"]), *map(_large, found["large"])])])
+    return "\n".join([summary, "", " ".join([_worst(report["cells"]), *map(_large, report["large"])])])
 
 
 def _mean_and_worst(row: dict[str, Any]) -> str:
@@ -61,34 +62,34 @@ def _worst(rows: list[dict[str, Any]]) -> str:
     row = rows[0]
     base = "twin" if row["reference / same"] is None else "reference"
     ratio = row[f"{base} / same"]
-    took = f"takes {ratio:.1f} times less CPU time than the {base}" if ratio else "never comes to the loop's J"
+    comparison = f"takes {ratio:.1f} times less CPU time than the {base}" if ratio else "never comes to the loop's J"
     return (
-        f"Worst of all {len(rows)} rows: {row['cell']}. There the solver {took} from the same rows, and ends at "
+        f"Worst of all {len(rows)} rows: {row['cell']}. There the solver {comparison} from the same rows, and ends at "
         f"{row['J same']:.3f} of the twin's J."
     )
 
 
 def _large(row: dict[str, Any]) -> str:
     size = f"{row['m']:,} rows of {row['n']:,}, d = {row['d']}, alpha {row['alpha']:g}"
-    took = f"{row['minutes']:.1f} minutes on {row['cores']} cores ({row['CPU s']:.0f} CPU seconds)"
-    return f"{size}: closest pair at {row['closest pair']:.4f}, in {took}."
+    duration = f"{row['minutes']:.1f} minutes on {row['cores']} cores ({row['CPU s']:.0f} CPU seconds)"
+    return f"{size}: closest pair at {row['closest pair']:.4f}, in {duration}."
 
 
-def insert(text: str, name: str, written: str) -> str:
-    """Return `text` with what stands between the markers of `name` replaced; raises ValueError when one is missing."""
+def insert(text: str, name: str, part: str) -> str:
+    """Return `text` with `part` between the markers of `name`; raises ValueError when a marker is missing."""
     begin, end = MARKERS[name]
     if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"README.md: expected one {begin!r} and one {end!r}")
+        raise InputError("README.md", "markers are missing or there twice", allowed=f"one {begin!r} and one {end!r}")
     before, _, rest = text.partition(begin)
-    return f"{before}{begin}\n{written}\n{end}{rest.partition(end)[2]}"
+    return f"{before}{begin}\n{part}\n{end}{rest.partition(end)[2]}"
 
 
 def main(words: list[str]) -> None:
     """Update README.md."""
     command.parser("readme", __doc__).parse_args(words)
     readme = Path("README.md")
-    written = table(frame.read(), list(params.read()["variants"]))
-    text = insert(readme.read_text(), "results", written)
+    results = table(frame.read(), list(params.read()["variants"]))
+    text = insert(readme.read_text(), "results", results)
     text = insert(text, "packing", packing(artifacts.read_json("reports/timing/pack.json")))
     with artifacts.output_file(readme) as fresh:
         fresh.write_text(text)

@@ -3,8 +3,8 @@
 DVC removes a stage's outputs before it runs the command. Those that dvc.lock records come back from the DVC cache, or
 from the last commit where git holds them. What exists is not touched, and without DVC nothing happens.
 
-It runs in a process of its own, so that nothing that befalls it can hide why the stage failed; and as nothing imports
-it, it is no dependency of any stage.
+It runs in a process of its own: an error in it cannot hide why the stage failed. As no stage imports it, it is no
+dependency of any.
 """
 
 import logging
@@ -19,7 +19,7 @@ from stages.tools import command
 
 
 def restore(address: str, root: Path) -> list[str]:
-    """Bring back what is missing of the outputs of the stage at `address`, e.g. `train@base`; returns their paths."""
+    """Bring back the missing outputs of the stage at `address`, e.g. `train@base`; returns their paths."""
     stage = Repo(str(root)).stage.load_one(name=address)  # the `dvc` that waits locks its paths
     return [out.def_path for out in stage.outs if not out.exists and (_from_cache(out) or _from_git(out, root))]
 
@@ -36,7 +36,7 @@ def _from_cache(out: Output) -> bool:
 
 
 def _from_git(out: Output, root: Path) -> bool:
-    """Bring back a file or a folder as the last commit has it; not when dvc.lock records another content."""
+    """Bring back a file or a folder from the last commit, unless dvc.lock records another content."""
     command = ["git", "restore", "--source=HEAD", "--worktree", "--", out.def_path]
     if subprocess.run(command, cwd=root, capture_output=True, check=False).returncode:
         return False
@@ -47,7 +47,7 @@ def _from_git(out: Output, root: Path) -> bool:
 
 
 def main(words: list[str]) -> None:
-    """Restore what belongs to the stage that DVC runs, and say so in one line."""
+    """Restore the outputs of the stage that DVC runs, and name them in one line."""
     command.parser("restore", __doc__).parse_args(words)
     logging.disable()
     restored = restore(os.environ["DVC_STAGE"], Path.cwd())  # DVC runs a stage in the folder of its dvc.yaml

@@ -15,6 +15,7 @@ from dvc.scm import RevError
 from dvc_data.index import DataIndexDirError, StorageError
 from ruamel.yaml import YAML
 
+from stages.common.errors import InputError
 from stages.reporting import frame
 
 NUMBERS = ("reports/metrics.json", "reports/pack.json", "reports/audit.json")
@@ -39,18 +40,18 @@ class Revision:
         try:
             return None if text is None else json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{path} at {self.name}: not valid JSON: {error}") from error
+            raise InputError(f"{path} at {self.name}", f"not valid JSON: {error}") from error
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """Return the table of results, made from the reports of each variant: an old commit has no results.csv."""
+        """Return the table of results, made from the reports of the variants, as old commits have no results.csv."""
         folder = "reports/evaluate"
         files = sorted(map(str, self.files.glob(f"/{folder}/*.json")))
         reports = {Path(file).stem: self.json(file) for file in files}
         try:
             return frame.of({name: frame.with_mean(r["protocols"], r["wild_mean"]) for name, r in reports.items()})
         except (KeyError, TypeError) as error:
-            raise ValueError(f"{folder} at {self.name}: not written by stages.evaluate; {error!r}") from error
+            raise InputError(f"{folder} at {self.name}", f"not written by stages.evaluate; {error!r}") from error
 
     @property
     def variants(self) -> list[str]:
@@ -68,16 +69,15 @@ class Revision:
 
     @cached_property
     def numbers(self) -> dict[str, float]:
-        """Return every number of the reports that belong to no variant, by a dotted name."""
-        found = {Path(path).stem: self.json(path) for path in NUMBERS}
-        return dict(flat(found))
+        """Return the numbers of the reports in NUMBERS, by dotted names."""
+        return dict(flat({Path(path).stem: self.json(path) for path in NUMBERS}))
 
     @cached_property
     def benchmarks(self) -> str | None:
         """Return the hash of data/benchmarks in dvc.lock."""
         folder = "/data/benchmarks"
-        found = self.files.info(folder) if self.files.exists(folder) else {}
-        return found.get("dvc_info", {}).get("md5")
+        entry = self.files.info(folder) if self.files.exists(folder) else {}
+        return entry.get("dvc_info", {}).get("md5")
 
     def scores(self, variant: str, protocol: str) -> pa.Table | None:
         """Return the scores of every pair, None when neither the cache nor a remote holds them."""
@@ -89,7 +89,7 @@ class Revision:
         try:
             return pa.ipc.open_file(content).read_all()
         except pa.ArrowInvalid as error:
-            raise ValueError(f"{path} at {self.name}: truncated or not an Arrow IPC file") from error
+            raise InputError(f"{path} at {self.name}", "truncated or not an Arrow IPC file") from error
 
 
 def resolve(name: str) -> Revision:
@@ -98,11 +98,11 @@ def resolve(name: str) -> Revision:
     try:
         commit = None if name == WORKSPACE else files.repo.get_rev()
         _ = files.repo.index.stages
-    except (RevError, AttributeError) as error:  # the latter where it names a file
-        what = f"what `git log --all` and `dvc exp show` list, or {WORKSPACE}"
-        raise ValueError(f"{name}: no commit, branch or tag, and no single experiment; allowed: {what}") from error
+    except (RevError, AttributeError) as error:  # AttributeError: `name` names a file
+        allowed = f"what `git log --all` and `dvc exp show` list, or {WORKSPACE}"
+        raise InputError(name, "no commit, branch or tag, and no single experiment", allowed=allowed) from error
     except DvcException as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise InputError(name, str(error)) from error
     return Revision(name[:10] if commit and commit.startswith(name.lower()) else name, commit, files)
 
 

@@ -1,4 +1,4 @@
-"""Score a network that nobody trains here as `evaluate` scores a variant: `python -m stages.tools.score NAME`.
+"""Score a network that is not trained here, as `evaluate` scores a variant: `python -m stages.tools.score NAME`.
 
 NAME is a key of `baselines.networks`. Scores go to data/networks/NAME, metrics to reports/networks/NAME.json; the same
 numbers on your own benchmarks come out of stage `baselines`.
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages import evaluate
 from stages.common import params, recognisers
-from stages.common.errors import shown
+from stages.common.errors import InputError
 from stages.evaluate import Scored
 from stages.settings.baselines import Baselines
 from stages.tools import command
@@ -22,7 +22,7 @@ def main(words: Sequence[str]) -> str:
     name = parser.parse_args(words).name
     networks = params.load("baselines", Baselines).networks
     if name not in networks:
-        raise ValueError(f"score {shown(name)}: no network of params.yaml; allowed: {', '.join(networks)}")
+        raise InputError(params.FILE, "not among baselines.networks", value=name, allowed=", ".join(networks))
     net = recognisers.load(networks[name])
     scores, report = Path("data/networks") / name, Path("reports/networks") / f"{name}.json"
     return evaluate.score(Scored(name, [net], [0], scores, report))

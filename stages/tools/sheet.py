@@ -1,9 +1,9 @@
-"""Draw faces to look at: `python -m stages.tools.sheet people --seed 7 --domain wild --size-px 112`.
+"""Draw sheets of faces: `python -m stages.tools.sheet people --seed 7 --domain wild --size-px 112`.
 
 people   144 people, one image of each
 images   12 people, 12 images of each
 sweeps   each style column in 12 steps from one limit to the other, a row and a person for each
-worst    faces that are the hardest to draw, to be looked at after every change of the world
+worst    the faces that are hardest to draw; look at them after every change of the world
 """
 
 import argparse
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from stages.common import params
+from stages.common.errors import InputError
 from stages.common.shards import Provenance
 from stages.settings.world import World
 from stages.tools import command
@@ -37,20 +38,20 @@ def worst() -> Album:
     albums = {seed: people(seed, "wild", 1.0, 1) for seed, _ in WORST}
     parts = [(albums[seed], image) for seed, image in WORST]
     z, styles = (torch.stack([getattr(album, name)[image] for album, image in parts]) for name in ("z", "style"))
-    who, seeds = (
+    identities, seeds = (
         np.array([getattr(album.rows, name)[image] for album, image in parts]) for name in ("identity", "seed")
     )
-    return Album(z, styles, Provenance("wild", who, np.zeros(len(who), np.int64), seeds))
+    return Album(z, styles, Provenance("wild", identities, np.zeros(len(seeds), np.int64), seeds))
 
 
 def sweeps(seed: int, domain: str) -> Album:
-    """Return SIDE images for each style column, from its lowest to its highest value, of another person each."""
-    who, step = (grid.ravel() for grid in np.mgrid[: style.STYLE_DIM, :SIDE])
+    """Return SIDE images for each style column, from its lowest to its highest value, a person for each column."""
+    column, step = (grid.ravel() for grid in np.mgrid[: style.STYLE_DIM, :SIDE])
     styles = torch.zeros(style.STYLE_DIM, SIDE, style.STYLE_DIM)
     for i, (low, high) in enumerate(style.limits()):
         styles[i, :, i] = torch.linspace(low, high, SIDE)
-    rows = Provenance(domain, who, step, np.zeros(len(who), np.int64))
-    return Album(identity.sample("sheet", seed, who), styles.flatten(0, 1), rows)
+    rows = Provenance(domain, column, step, np.zeros(len(column), np.int64))
+    return Album(identity.sample("sheet", seed, column), styles.flatten(0, 1), rows)
 
 
 def tiled(faces: np.ndarray) -> np.ndarray:
@@ -60,10 +61,10 @@ def tiled(faces: np.ndarray) -> np.ndarray:
 
 
 def main(arguments: Sequence[str]) -> str:
-    """Run the command line; returns what was written."""
+    """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.sheet", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["people", "images", "sweeps", "worst"])
+    parser.add_argument("kind", choices=["people", "images", "sweeps", "worst"])
     parser.add_argument("--seed", type=int, default=0, help="of the population")
     parser.add_argument("--domain", choices=render.DOMAINS, default="wild")
     parser.add_argument("--spread", type=float, help="width of the style; default: the domain's in params.yaml")
@@ -84,12 +85,13 @@ def main(arguments: Sequence[str]) -> str:
         "images": lambda: people(args.seed, args.domain, spread, SIDE),
         "sweeps": lambda: sweeps(args.seed, args.domain),
         "worst": worst,
-    }[args.what]()
+    }[args.kind]()
     picture = tiled(album.faces(slice(None), size_px))
     if not (args.out.parent.is_dir() and cv2.haveImageWriter(str(args.out))):
-        raise ValueError(f"--out {args.out}: cannot be written; allowed: a .png or .jpg in a folder that exists")
+        allowed = "a .png or .jpg in a folder that exists"
+        raise InputError(None, "cannot be written", key="--out", value=str(args.out), allowed=allowed)
     cv2.imwrite(str(args.out), picture[..., ::-1])
-    return f"{args.what}: {len(album.z)} faces of {size_px} px -> {args.out}"
+    return f"{args.kind}: {len(album.z)} faces of {size_px} px -> {args.out}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ vec2face        what stages/generators/vec2face.py reads, its recogniser arcface
 recognisers     arcface/ and backbone/, networks for recognisers `onnx` and `iresnet`; 512-d
 unconditional   what stages/galleries/diffusers.py reads: a latent diffusion model, as CompVis/ldm-celebahq-256
 
-They show that a setting works and how fast it is, before anything is downloaded; the faces are noise. Names and shapes
+They show, before anything is downloaded, that a setting works and how fast it is; the faces are noise. Names and shapes
 of tensors are those of the published files, old spellings included. Files that exist are never overwritten.
 """
 
@@ -24,6 +24,7 @@ from torch import Tensor
 from stages.backbones.iresnet import Iresnet
 from stages.backbones.vec2face import Vec2Face
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.foreign import pretrained
 from stages.tools import command
 
@@ -224,19 +225,19 @@ WRITTEN = {
 
 
 def main(arguments: list[str]) -> str:
-    """Return what the command line prints; raises ValueError where weights lie already: they may be the real ones."""
+    """Write the weights; raises ValueError where there are some already, which may be the real ones."""
     parser = argparse.ArgumentParser("python -m stages.tools.standin", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=list(KINDS))
+    parser.add_argument("kind", choices=list(KINDS))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", choices=list(SIZES), default="tiny")
-    given = parser.parse_args(arguments)
-    taken = [given.folder / name for name in WRITTEN[given.what] if (given.folder / name).exists()]
-    if taken:
-        raise ValueError(f"{taken[0]}: exists already; allowed: a folder without it")
-    for write in KINDS[given.what]:
-        write(given.folder, given.size)
-    return f"{given.folder}: random weights in the layout of {given.what}"
+    args = parser.parse_args(arguments)
+    existing = [args.folder / name for name in WRITTEN[args.kind] if (args.folder / name).exists()]
+    if existing:
+        raise InputError(existing[0], "exists already", allowed="a folder without it")
+    for write in KINDS[args.kind]:
+        write(args.folder, args.size)
+    return f"{args.folder}: random weights in the layout of {args.kind}"
 
 
 if __name__ == "__main__":

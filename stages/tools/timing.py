@@ -1,14 +1,14 @@
 """Measure speed: `python -m stages.tools.timing world`, `generator`, `generate` or `pack`.
 
-world       faces photographed and differentiated a second
+world       faces that the face world photographs, and differentiates, per second
 generator   seconds that the embedded generator takes to find the person behind a row
 generate    published generators beside their own scripts, on random weights of `--size tiny`, `small` or `full`
-pack        J against CPU seconds and the front over alpha, the packing solver and the paper's loop: minutes, with
+pack        J against CPU seconds and the front over alpha, of the packing solver and the paper's loop: minutes, with
             `--full` hours
 
-Prints tables; with `--write`, `generate` and `pack` write theirs to reports/timing. They say in
-`stages.tools.generator_timing`, `packing_cells` and `packing_runs` how they measure. The other figures are the best of
-several runs, since a shared machine only ever makes them worse, and are kept out of the tests for the same reason.
+It prints tables; with `--write`, those of `generate` and `pack` go to reports/timing. `stages.tools.generator_timing`,
+`packing_cells` and `packing_runs` say how these two are measured. The other figures are the best of several runs, as
+other work on the machine only slows them down; for the same reason no test looks at them.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def _wild(count: int) -> tuple[Tensor, Tensor, np.ndarray]:
 
 
 def _best(work: Callable[[], object], runs: int) -> float:
-    """Return the fewest seconds that one of so many runs took."""
+    """Return the seconds of the fastest of `runs` runs."""
     times = []
     for _ in range(runs):
         start = time.perf_counter()
@@ -96,43 +96,45 @@ def generator() -> None:
     """Print what it costs to find the person behind a row, and to draw that person once."""
     torch.set_num_threads(1)
     world_cfg, cfg = params.load("world", World), params.load("generate", Generate)
-    made = embedded.load(cfg, world_cfg)
+    drawer = embedded.load(cfg, world_cfg)
     album = portraits("timing", 0, ROWS, 1, "studio", world_cfg.studio_spread)
-    x = sphere.unit_rows(made.recogniser.embed(album.faces(slice(None), made.recogniser.size_px)))
+    x = sphere.unit_rows(drawer.recogniser.embed(album.faces(slice(None), drawer.recogniser.size_px)))
     seeds = np.arange(ROWS)
     norms = np.ones(ROWS)
-    condition = made.condition(x, norms, seeds)
-    found = _best(lambda: made.condition(x, norms, seeds), REPEATS) / ROWS
-    drawn = _best(lambda: made.generate(condition, seeds), REPEATS) / ROWS
+    condition = drawer.condition(x, norms, seeds)
+    refine = _best(lambda: drawer.condition(x, norms, seeds), REPEATS) / ROWS
+    draw = _best(lambda: drawer.generate(condition, seeds), REPEATS) / ROWS
     print(f"embedded generator, one thread, {ROWS} rows at once: seconds per identity\n")
-    print(f"{'refine_steps':>12} {'invert and refine':>18} {f'draw at {made.size_px} px':>15}")
-    print(f"{cfg.refine_steps:>12} {found:>18.3f} {drawn:>15.4f}")
+    print(f"{'refine_steps':>12} {'invert and refine':>18} {f'draw at {drawer.size_px} px':>15}")
+    print(f"{cfg.refine_steps:>12} {refine:>18.3f} {draw:>15.4f}")
 
 
 def main(arguments: list[str]) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("what", choices=["world", "generator", "generate", "pack"])
+    parser.add_argument("subject", choices=["world", "generator", "generate", "pack"])
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and cells")
-    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: held-out seeds to take instead")
-    parser.add_argument("--cells", nargs="+", default=(), help="pack only: which, as 0-11 20, and `cost`, `large`")
-    parser.add_argument("--without", choices=["reference", "solver"], help="pack only: does not run it")
-    parser.add_argument("--folder", type=Path, help="pack only: of what has run, instead of .scratch/timing")
+    parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: instead of the held-out seeds")
+    parser.add_argument(
+        "--cells", nargs="+", default=(), help="pack only: their places, e.g. 0-11 20, or `cost`, `large`"
+    )
+    parser.add_argument("--without", choices=["reference", "solver"], help="pack only: what not to run")
+    parser.add_argument("--folder", type=Path, help="pack only: for results, instead of .scratch/timing")
     parser.add_argument(
         "--backends", nargs="+", default=[], choices=list(generator_timing.CONTESTS), help="generate only"
     )
-    parser.add_argument("--size", choices=list(standin.SIZES), default="small", help="generate only: of the weights")
-    parser.add_argument("--images", type=int, default=8, help="generate only: drawn by each way, a multiple of 4")
-    parser.add_argument("--steps", type=int, default=25, help="generate only: of diffusion")
-    parser.add_argument("--runs", type=int, default=5, help="generate only: of which the best counts")
-    parser.add_argument("--write", action="store_true", help="generate and pack: into reports/timing as well")
-    given = parser.parse_args(arguments)
-    generate = partial(
-        generator_timing.main, given.backends, given.size, given.images, given.steps, given.runs, given.write
+    parser.add_argument(
+        "--size", choices=list(standin.SIZES), default="small", help="generate only: the size of the weights"
     )
-    pack = partial(packing_timing.main, given.full, given.seeds, given.write, given.cells, given.without, given.folder)
-    {"world": world, "generator": generator, "generate": generate, "pack": pack}[given.what]()
+    parser.add_argument("--images", type=int, default=8, help="generate only: how many, a multiple of 4")
+    parser.add_argument("--steps", type=int, default=25, help="generate only: steps of diffusion")
+    parser.add_argument("--runs", type=int, default=5, help="generate only: how many; the best counts")
+    parser.add_argument("--write", action="store_true", help="generate and pack: write to reports/timing, too")
+    args = parser.parse_args(arguments)
+    generate = partial(generator_timing.main, args.backends, args.size, args.images, args.steps, args.runs, args.write)
+    pack = partial(packing_timing.main, args.full, args.seeds, args.write, args.cells, args.without, args.folder)
+    {"world": world, "generator": generator, "generate": generate, "pack": pack}[args.subject]()
 
 
 if __name__ == "__main__":

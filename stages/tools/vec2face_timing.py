@@ -1,8 +1,8 @@
-"""Vec2Face in padded batches against its published script's ways: one row a call, and batches of whatever size.
+"""Vec2Face in padded batches beside the calls of its published script: one row per call, or batches of any size.
 
-What image_generation.py of github.com/HaiyuWu/Vec2Face does with rows is one pass of the network in float32 and a cut
-to bytes. The network is ours both times, so what is compared is how it is called: batches, padding, the layout of the
-weights in memory and, on a GPU, float16. Run beside it, the official network itself is as fast as ours called its way.
+image_generation.py of github.com/HaiyuWu/Vec2Face passes rows through the network in float32 and cuts the output to
+bytes. Here the network is ours both times, so only the calls differ: batches, padding, the layout of the weights in
+memory and, on a GPU, float16. The official network was as fast as ours when both were called its way.
 """
 
 from collections.abc import Iterator
@@ -38,13 +38,13 @@ def as_published(generator: Vec2FaceGenerator, condition: np.ndarray, seeds: np.
 def difference(
     ours: Vec2FaceGenerator, theirs: Vec2FaceGenerator, condition: np.ndarray, seeds: np.ndarray, batch: int
 ) -> str:
-    """Return the largest difference of the pictures of some rows."""
+    """Return the largest difference of the two pictures of any of the first four rows."""
     pair = (ours.generate(condition[:4], seeds[:4]), as_published(theirs, condition[:4], seeds[:4], batch))
     return f"{np.abs(np.subtract(*pair, dtype=int)).max()}"
 
 
 def contests(folder: Path, size: str, images: int, steps: int) -> Iterator[Contest]:
-    """Yield so many rows drawn once each, against calls of one row and of as many as ours takes; no steps here."""
+    """Yield two contests: theirs draws one row per call, or as many as ours. Vec2Face has no steps."""
     standin.vec2face(folder, size)
     cfg = replace(params.load("generate", Generate), backend="vec2face", weights=str(folder.relative_to(params.DATA)))
     world = replace(params.load("world", World), size_px=112, photo_frame_px=112)

@@ -1,8 +1,8 @@
-"""Remove what a disk or a remote has broken, so that DVC fetches or makes it again: `python -m stages.tools.verify`.
+"""Remove broken files, so that DVC fetches or makes them again: `python -m stages.tools.verify`.
 
-DVC takes an object of its cache for what its name says, and a file of an unchanged size and time for what it was; so
-it checks out what is broken, says that all is up to date, and does not write it anew. This reads every object of the
-cache, and of the outputs that DVC takes for unchanged every file, and removes those whose MD5 is another.
+DVC trusts the names of the objects in its cache, and the size and time of the files in data/. When a disk or a remote
+breaks one, DVC still checks it out and says that everything is up to date. This command reads every object of the
+cache, and every file of the outputs that DVC takes for unchanged, and removes those whose MD5 is wrong.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from stages.tools import command
 
 
 def broken_objects(cache: Path) -> Iterator[Path]:
-    """Yield the objects of a cache whose content is not what their names say."""
+    """Yield the objects of a cache whose content does not have the MD5 that is their name."""
     for file in cache.glob("??/*"):
         if _md5(file) != file.parent.name + file.name.removesuffix(".dir"):
             yield file
@@ -29,8 +29,8 @@ def broken_files(out: Output, cache: Path) -> Iterator[Path]:
     recorded = out.hash_info.value
     files = {".": recorded}
     if recorded.endswith(".dir"):
-        listed = json.loads((cache / recorded[:2] / recorded[2:]).read_text())
-        files = {entry["relpath"]: entry["md5"] for entry in listed}
+        listing = json.loads((cache / recorded[:2] / recorded[2:]).read_text())
+        files = {entry["relpath"]: entry["md5"] for entry in listing}
     yield from (file for name, md5 in files.items() if _md5(file := Path(out.fs_path, name)) != md5)
 
 
@@ -40,12 +40,12 @@ def _md5(file: Path) -> str:
 
 
 def main(words: list[str]) -> str:
-    """Remove what is broken; returns a line that counts it and says what to do."""
+    """Remove broken files; returns a line that counts them and says what to do."""
     command.parser("verify", __doc__).parse_args(words)
     repo = Repo()
     cache = Path(repo.cache.local.path)
     objects = list(broken_objects(cache))
-    for file in filter(lambda file: file.suffix == ".dir", objects):  # without its listing a folder counts as changed
+    for file in filter(lambda file: file.suffix == ".dir", objects):  # a folder without its listing counts as changed
         file.unlink()
     outs = (out for out in repo.index.outs if out.use_cache and not out.stage.is_data_source and not out.status())
     broken = {*objects, *(file for out in outs for file in broken_files(out, cache))}

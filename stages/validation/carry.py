@@ -41,6 +41,9 @@ def carry(source: Path, target: Path) -> int:
 
 def main() -> None:
     """Carry files where this is such a copy, and say so in one line."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print((__doc__ or "").strip())
+        return
     repository = Path(os.environ.get("DVC_ROOT", ".")).resolve()  # the user's, not the copy
     if not Path.cwd().is_relative_to(repository / COPIES):
         return

@@ -1,4 +1,4 @@
-"""Write what the stages before `report` hand over, of any size, with the writers that those stages use."""
+"""Write the inputs of `report`, of any size, with the writers of the stages that hand them over."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def write_project(
     gallery: int = 30,
     params: dict | None = None,
 ) -> None:
-    """Write params.yaml, data/ and reports/ into `root`, of a world where a variant's skill on wild pairs is given."""
+    """Write params.yaml, data/ and reports/ into `root`; `skill` says how well each variant does on wild pairs."""
     values = params or _params(seeds, replicates, variants)
     YAML().dump(values, root / "params.yaml")
     _write_images(root / "data", values, photograph)
@@ -72,15 +72,15 @@ def write_project(
 
 
 def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
-    given = read(ROOT / "params.yaml")
+    committed = read(ROOT / "params.yaml")
     return {
-        "embed": given["embed"],
+        "embed": committed["embed"],
         "pack": {
             "method": "hyperface", "identities": 6, "alpha": 0.5, "separation": "closest", "start": "selected",
             "iterations": 5, "tolerance": 0.0, "max_cosine": 0.4, "crowded_cosine": 0.5, "seed": 0,
         },
         "generate": {
-            **given["generate"], "depths": [{"identities": 6, "images": 4}],
+            **committed["generate"], "depths": [{"identities": 6, "images": 4}],
             "perturbation": "beta", "beta": 0.1, "sigma": [], "mixup": {"identities": 6, "images": 4},
             "control": {"identities": 2, "images": 2}, "poses": POSES,
         },
@@ -102,8 +102,10 @@ def _write_images(data: Path, values: dict, photograph: Photographer) -> None:
     mixup, wild = values["generate"]["mixup"], values["sets"]["wild"]
     _write_shard(data / "generate" / "plain-00000.arrow", depth, "studio", photograph)
     _write_shard(data / "generate" / "mixup-00000.arrow", [mixup["images"]] * mixup["identities"], "studio", photograph)
-    who, index = (np.delete(grid.ravel(), FAILED) for grid in np.mgrid[: POSES["identities"], : len(POSES["yaw_deg"])])
-    _write_images_of(data / "generate" / "poses-00000.arrow", who, index, "studio", photograph)
+    identity, index = (
+        np.delete(grid.ravel(), FAILED) for grid in np.mgrid[: POSES["identities"], : len(POSES["yaw_deg"])]
+    )
+    _write_images_of(data / "generate" / "poses-00000.arrow", identity, index, "studio", photograph)
     _write_shard(data / "sets" / "wild" / "wild-00000.arrow", [wild["images"]] * wild["identities"], "wild", photograph)
 
 
@@ -207,10 +209,10 @@ def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) 
     chosen = []
     for folder, prefix, width, depth, first, part in parts:
         shards = images.Shards(data / folder, f"{prefix}-*.arrow")
-        who = shards.column("identity")
-        rank = np.arange(len(who)) - np.searchsorted(who, who)
-        row = np.flatnonzero((who < width) & (rank < depth))
-        label = (who[row] + first).astype(np.int32)
+        identity = shards.column("identity")
+        rank = np.arange(len(identity)) - np.searchsorted(identity, identity)
+        row = np.flatnonzero((identity < width) & (rank < depth))
+        label = (identity[row] + first).astype(np.int32)
         columns = {
             "set": [folder] * len(row),
             "shard": [f"{prefix}-00000.arrow"] * len(row),
@@ -253,10 +255,15 @@ def _write_scores(
             for s in seeds
         ]
         score = np.stack(score).astype(np.float32)
-        found = bootstrap.estimate(score, pairs, cfg["fars"], cfg["replicates"], cfg["seed"])
-        report[protocol] = {"domain": domain, "pairs": count, "identities": people, **summary(found, cfg["confidence"])}
-        replicates.append(found.replicates[:, 0])
-        wild += [found] if domain == "wild" else []
+        estimate = bootstrap.estimate(score, pairs, cfg["fars"], cfg["replicates"], cfg["seed"])
+        report[protocol] = {
+            "domain": domain,
+            "pairs": count,
+            "identities": people,
+            **summary(estimate, cfg["confidence"]),
+        }
+        replicates.append(estimate.replicates[:, 0])
+        wild += [estimate] if domain == "wild" else []
         columns = {
             "same": pairs.same,
             "fold": pairs.fold,

@@ -21,10 +21,10 @@ COLOURS = {"a": "#ff0000", "b": "#0000ff"}
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Axes]]:
     """Collect the axes of every figure when it is closed."""
-    found: list[Axes] = []
+    axes: list[Axes] = []
     close = figures.plt.close
-    monkeypatch.setattr(figures.plt, "close", lambda figure: found.extend(figure.axes))
-    yield found
+    monkeypatch.setattr(figures.plt, "close", lambda figure: axes.extend(figure.axes))
+    yield axes
     close("all")
 
 
@@ -50,11 +50,11 @@ def test_a_difference_is_blue_or_orange_by_its_sign_and_hollow_about_zero_or_of_
     shown: list[Axes], tmp_path: Path
 ):
     cases = [((1, 3), 1), ((1, 3), -1), ((-3, -1), 1), ((-3, -1), -1), ((1, 3), 0), ((-1, 2), 1)]
-    made = [
+    contrasts = [
         Contrast("a - b", WILD, Difference((low + high) / 200, low / 100, high / 100, "-"), expected, seeds)
         for (low, high), expected, seeds in [*((*case, 5) for case in cases), ((1, 3), 1, 4)]
     ]
-    figures.phenomena(made, tmp_path / "x.png")
+    figures.phenomena(contrasts, tmp_path / "x.png")
     dots = shown[0].lines[2::2]
     with_it, against, unclear = figures.GENUINE, figures.AGAINST, figures.NEITHER
     assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear, unclear]
@@ -119,20 +119,19 @@ def test_the_map_ties_a_person_s_images_to_their_middle(shown: list[Axes], tmp_p
     points = np.array([[0.0, 0], [2, 0], [5, 5], [7, 9]])
     distance = {"value": 0.25, "low": 0.2, "high": 0.3}
     figures.embedding_map({"studio": Embedded(np.array([0, 0, 1, 1]), points, distance, 2)}, tmp_path / "x.png")
-    drawn = lines(shown[0])
-    assert [line[1] for line in drawn] == [[1, 0], [1, 2], [0, 2], [6, 5], [6, 7], [5, 7]]
+    assert [line[1] for line in lines(shown[0])] == [[1, 0], [1, 2], [0, 2], [6, 5], [6, 7], [5, 7]]
     assert shown[0].get_title("left") == "studio: distance 0.25"
 
 
 def test_what_is_missing_leaves_its_place_on_a_sheet_empty(tmp_path: Path):
     grey = [np.full((16, 16, 3), value, np.uint8) for value in (10, 20, 30)]
-    who, index = np.array([0, 0, 4]), np.array([0, 2, 1])
-    images.write_shard(tmp_path / "a.arrow", grey, identity=who, index=index, seed=index, domain="x")
+    identity, index = np.array([0, 0, 4]), np.array([0, 2, 1])
+    images.write_shard(tmp_path / "a.arrow", grey, identity=identity, index=index, seed=index, domain="x")
     sheet = faces.grid(images.Shards(tmp_path), 3, faces.FACE_PX)
     step, middle = faces.FACE_PX + faces.GAP_PX, faces.FACE_PX // 2
     assert sheet.shape == (2 * step - faces.GAP_PX, 3 * step - faces.GAP_PX, 3)
-    found = [[sheet[middle + row * step, middle + column * step, 0] for column in range(3)] for row in range(2)]
-    assert np.array(found) == pytest.approx(np.array([[10, 255, 20], [255, 30, 255]]), abs=1)
+    greys = [[sheet[middle + row * step, middle + column * step, 0] for column in range(3)] for row in range(2)]
+    assert np.array(greys) == pytest.approx(np.array([[10, 255, 20], [255, 30, 255]]), abs=1)
 
 
 def test_two_runs_of_like_numbers_have_the_same_axes(shown: list[Axes], tmp_path: Path):
@@ -151,9 +150,9 @@ def test_two_runs_of_like_numbers_have_the_same_axes(shown: list[Axes], tmp_path
 
 
 def test_the_map_s_panels_hold_all_points_on_the_same_axes(shown: list[Axes], tmp_path: Path):
-    distance, who = {"value": 0.2, "low": 0.1, "high": 0.3}, np.array([0, 0])
+    distance, identity = {"value": 0.2, "low": 0.1, "high": 0.3}, np.array([0, 0])
     near, far = np.array([[0.1, 0.0], [0.2, 0.0]]), np.array([[0.0, -0.53], [0.3, 0.0]])
-    domains = {name: Embedded(who, points, distance, 2) for name, points in (("studio", near), ("wild", far))}
+    domains = {name: Embedded(identity, points, distance, 2) for name, points in (("studio", near), ("wild", far))}
     figures.embedding_map(domains, tmp_path / "x.png")
     limits = np.array([(*ax.get_xlim(), *ax.get_ylim()) for ax in shown])
     assert limits == pytest.approx(np.array([(-0.62, 0.62, -0.62, 0.62)] * 2))

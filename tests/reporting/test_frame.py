@@ -48,8 +48,13 @@ def test_there_is_a_row_for_all_that_was_measured_and_none_for_what_was_not(meas
 
 def test_what_was_not_measured_is_none_alone_and_nan_in_a_column(measured: pd.DataFrame):
     assert frame.entry(measured, "base", "lfw", "auc") is None
-    found = frame.entry(measured, "base", "lfw")
-    assert found == {"value": 0.75, "low": 0.65, "high": 0.85, "seeds": 3, "domain": "wild"}
+    assert frame.entry(measured, "base", "lfw") == {
+        "value": 0.75,
+        "low": 0.65,
+        "high": 0.85,
+        "seeds": 3,
+        "domain": "wild",
+    }
     column = frame.column(measured, ["none", "base"], "lfw")
     assert list(column.index) == ["none", "base"] and column["high"].isna().tolist() == [True, False]
 

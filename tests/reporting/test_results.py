@@ -18,7 +18,7 @@ R = 200
 
 
 def variant(name: str, accuracy: dict[str, float], seeds: int = 5, spread: float = 0.01) -> Variant:
-    """Return a variant of given accuracies; the draws of people are common to all variants."""
+    """Return a variant with these accuracies; all variants share the draws of people."""
     people = np.random.default_rng(1).standard_normal(R)
     own = np.random.default_rng([2, len(name)]).standard_normal(R)
     protocols, replicates = {}, {}
@@ -30,68 +30,70 @@ def variant(name: str, accuracy: dict[str, float], seeds: int = 5, spread: float
 
 
 def trio(seeds: int = 5, more: dict[str, float] | None = None) -> list[Variant]:
-    given = {"base": 0.8, "wild": 0.9, **(more or {})}
-    return [variant(name, {"lfw": value, "agedb": value, "syn-lfw": 0.9}, seeds) for name, value in given.items()]
+    accuracy = {"base": 0.8, "wild": 0.9, **(more or {})}
+    return [variant(name, {"lfw": value, "agedb": value, "syn-lfw": 0.9}, seeds) for name, value in accuracy.items()]
 
 
 def question(of: str, against: str = "base", on: str = WILD, expected: Literal[-1, 0, 1] = 1, **more: str) -> Question:
     return Question(of=of, against=against, on=on, expected=expected, **more)
 
 
-def found(variants: list[Variant], asked: Question) -> results.Contrast:
-    (made,) = results.contrasts(variants, [asked], 0.95)
-    return made
+def contrast(variants: list[Variant], question: Question) -> results.Contrast:
+    (answer,) = results.contrasts(variants, [question], 0.95)
+    return answer
 
 
 def test_people_drawn_together_cancel_in_a_difference():
-    c = found(trio(), question("wild"))
-    assert c.found.value == pytest.approx(0.1)
-    assert 0.1 - c.found.low < 0.005 and c.found.high - 0.1 < 0.005  # alone, each interval is 0.02 to either side
+    c = contrast(trio(), question("wild"))
+    assert c.difference.value == pytest.approx(0.1)
+    assert (
+        0.1 - c.difference.low < 0.005 and c.difference.high - 0.1 < 0.005
+    )  # alone, each interval is 0.02 to either side
     assert c.reading == "reproduces"
 
 
 def test_a_variant_is_not_separated_from_its_twin():
-    c = found(trio(more={"wider": 0.8}), question("wider", expected=0))
-    assert c.found.low < 0 < c.found.high
+    c = contrast(trio(more={"wider": 0.8}), question("wider", expected=0))
+    assert c.difference.low < 0 < c.difference.high
     assert c.expected == 0 and c.reading == "not separated"
 
 
 @pytest.mark.parametrize(("wide", "reading"), [(0.85, "reproduces"), (0.75, "reversed"), (0.8, "not separated")])
 def test_a_verdict_compares_the_interval_with_the_expected_sign(wide: float, reading: str):
-    assert found(trio(more={"wide": wide}), question("wide")).reading == reading
+    assert contrast(trio(more={"wide": wide}), question("wide")).reading == reading
 
 
 def test_fewer_than_five_seeds_give_no_verdict():
-    made = results.contrasts(trio(4, {"wide": 0.85}), [question("wide"), question("wild", expected=0)], 0.95)
-    assert all(c.found.low > 0 for c in made)
-    assert {(c.side, c.reading) for c in made} == {(0, "interval only")}
-    said = results.statement(made)
-    assert "4 training seeds" in said and not any(c.name.split()[0] in said for c in made)
+    contrasts = results.contrasts(trio(4, {"wide": 0.85}), [question("wide"), question("wild", expected=0)], 0.95)
+    assert all(c.difference.low > 0 for c in contrasts)
+    assert {(c.side, c.reading) for c in contrasts} == {(0, "interval only")}
+    statement = results.statement(contrasts)
+    assert "4 training seeds" in statement and not any(c.name.split()[0] in statement for c in contrasts)
 
 
 @pytest.mark.parametrize("few", ["base", "wild"])
 def test_the_side_with_fewer_seeds_decides(few: str):
     accuracy = {"lfw": 0.8, "agedb": 0.8, "syn-lfw": 0.9}
-    c = found([variant(name, accuracy, 4 if name == few else 6) for name in ("base", "wild")], question("wild"))
+    c = contrast([variant(name, accuracy, 4 if name == few else 6) for name in ("base", "wild")], question("wild"))
     assert c.seeds == 4 and c.reading == "interval only"
 
 
 def test_the_gap_of_two_domains_is_compared_pair_by_pair():
-    asked = question("wild", on=TWIN[0], minus=TWIN[1])
-    c = found(trio(), asked)
-    assert (c.name, c.protocol) == ("wild - base", "lfw - syn-lfw") and c.found.value == pytest.approx(0.1)
+    gap = question("wild", on=TWIN[0], minus=TWIN[1])
+    c = contrast(trio(), gap)
+    assert (c.name, c.protocol) == ("wild - base", "lfw - syn-lfw") and c.difference.value == pytest.approx(0.1)
     same = [variant(n, {"lfw": v, "syn-lfw": v}) for n, v in (("base", 0.8), ("wild", 0.9))]
-    c = found(same, asked)
-    assert (c.found.low, c.found.value, c.found.high) == pytest.approx((0, 0, 0), abs=1e-12)
+    c = contrast(same, gap)
+    assert (c.difference.low, c.difference.value, c.difference.high) == pytest.approx((0, 0, 0), abs=1e-12)
 
 
-def test_what_is_asked_is_answered_in_its_order_and_nothing_else():
-    asked = [question("own", "wild", expected=-1), question("wild", on="lfw"), question("base", "own", expected=0)]
-    made = results.contrasts(trio(more={"own": 0.7}), asked, 0.95)
-    assert [(c.name, c.protocol, c.expected) for c in made] == [
+def test_each_question_has_its_answer_in_order():
+    questions = [question("own", "wild", expected=-1), question("wild", on="lfw"), question("base", "own", expected=0)]
+    contrasts = results.contrasts(trio(more={"own": 0.7}), questions, 0.95)
+    assert [(c.name, c.protocol, c.expected) for c in contrasts] == [
         ("own - wild", WILD, -1), ("wild - base", "lfw", 1), ("base - own", WILD, 0),
     ]  # fmt: skip
-    assert [c.found.value for c in made] == pytest.approx([-0.2, 0.1, 0.1])
+    assert [c.difference.value for c in contrasts] == pytest.approx([-0.2, 0.1, 0.1])
 
 
 def test_the_mean_is_over_wild_protocols_only():
@@ -101,9 +103,9 @@ def test_the_mean_is_over_wild_protocols_only():
 
 def test_the_statement_names_every_phenomenon_once():
     variants = trio(more={"wide": 0.85, "deep": 0.85, "identity-mixup": 0.8})
-    asked = [question("wide"), question("deep", expected=-1), question("identity-mixup")]
-    said = results.statement(results.contrasts(variants, asked, 0.95))
-    groups = {part.partition(":")[0].strip(): part for part in said.split(".")}
+    questions = [question("wide"), question("deep", expected=-1), question("identity-mixup")]
+    statement = results.statement(results.contrasts(variants, questions, 0.95))
+    groups = {part.partition(":")[0].strip(): part for part in statement.split(".")}
     assert "wide − base" in groups["Reproduces"]
     assert "deep − base" in groups["Reversed"]
     assert "identity-mixup − base" in groups["Not shown, the interval includes 0"]

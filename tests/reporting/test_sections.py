@@ -1,4 +1,4 @@
-"""What the sections say follows from what the run gave: other numbers, another sentence."""
+"""Which sentences the sections say depends on the numbers of the run."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ def of(value: float, half: float = 0.01) -> dict[str, float]:
 
 
 def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = None) -> sections.Inputs:
-    """Return what the opening and the audit draw on, of no training set."""
+    """Return inputs for the opening and the audit, without training sets."""
     values = {"pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {}}
     one = Pictures(identities=1, images=1)
     report = Report(sheet=one, map=one, contrasts={})
@@ -28,8 +28,8 @@ def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = No
     return sections.Inputs([], [], pack, audit, frame.of({}), values, report, {}, Path())
 
 
-def packing_facts(**given: Any) -> Facts:
-    (facts,) = [block for block in sections.opening(inputs(**given)) if isinstance(block, Facts)]
+def packing_facts(**reports: Any) -> Facts:
+    (facts,) = [block for block in sections.opening(inputs(**reports)) if isinstance(block, Facts)]
     return facts
 
 
@@ -58,23 +58,25 @@ def test_where_all_that_were_drawn_fit_more_may():
     [(0.1, 0.2, "map narrower"), (0.27, 0.24, "map wider"), (0.195, 0.2, "map alike"), (0.205, 0.2, "map alike")],
 )
 def test_the_map_says_too_narrow_only_when_synthetic_people_are(studio: float, wild: float, verdict: str):
-    how = sections.widths({"studio": of(studio), "wild": of(wild)}, {"studio": 40, "wild": 30})
-    assert [name for name, text in prose.texts().items() if name.startswith("map ") and text in how] == [verdict]
-    assert f"studio {studio:.2f}" in how and "40 people" in how and "30 people" in how
+    text = sections.widths({"studio": of(studio), "wild": of(wild)}, {"studio": 40, "wild": 30})
+    assert [name for name, sentence in prose.texts().items() if name.startswith("map ") and sentence in text] == [
+        verdict
+    ]
+    assert f"studio {studio:.2f}" in text and "40 people" in text and "30 people" in text
 
 
 @pytest.mark.parametrize(("mixup", "verdict"), [(0.6, "wider"), (0.205, "not wider"), (0.1, "not wider")])
 def test_the_map_says_whether_mixup_widens(mixup: float, verdict: str):
-    how = sections.widths({"studio": of(0.2), "identity mixup": of(mixup)}, {"studio": 9, "identity mixup": 9})
-    assert prose.say(f"map mixup {verdict}") in how
-    assert not any(prose.texts()[f"map {side}"] in how for side in ("narrower", "alike", "wider"))  # there is no wild
+    text = sections.widths({"studio": of(0.2), "identity mixup": of(mixup)}, {"studio": 9, "identity mixup": 9})
+    assert prose.say(f"map mixup {verdict}") in text
+    assert not any(prose.texts()[f"map {side}"] in text for side in ("narrower", "alike", "wider"))  # there is no wild
 
 
 @pytest.mark.parametrize(("leaks", "verdict"), [(0.5, "more"), (0.105, "alike"), (0.01, "less")])
 def test_leakage_is_read_beside_that_of_unrelated_people(leaks: float, verdict: str):
     leakage = {"rate": of(leaks), "unrelated_rate": of(0.1)}
-    how = sections.audited({**project.audit_report(), "leakage": leakage})
-    assert prose.say(f"audit leakage {verdict}", rate=100 * leaks, unrelated=10) in how
+    text = sections.audited({**project.audit_report(), "leakage": leakage})
+    assert prose.say(f"audit leakage {verdict}", rate=100 * leaks, unrelated=10) in text
 
 
 def test_the_audit_is_a_summary_and_its_dump_is_folded():
@@ -89,8 +91,8 @@ def test_the_audit_is_a_summary_and_its_dump_is_folded():
 
 def test_every_text_is_said_and_none_is_missing():
     calls = [node for node in ast.walk(ast.parse(Path(sections.__file__).read_text())) if isinstance(node, ast.Call)]
-    said = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id == "say"]
-    parts = [name.values if isinstance(name, ast.JoinedStr) else [name] for name in said]
+    names_said = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id == "say"]
+    parts = [name.values if isinstance(name, ast.JoinedStr) else [name] for name in names_said]
     patterns = [
         "".join(re.escape(p.value) if isinstance(p, ast.Constant) and isinstance(p.value, str) else ".+" for p in part)
         for part in parts

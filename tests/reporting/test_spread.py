@@ -9,6 +9,7 @@ from reporting import project
 
 from stages.backbones.compact import Compact
 from stages.common import images
+from stages.common.errors import InputError
 from stages.common.networks import Embedded
 from stages.reporting import spread
 
@@ -23,8 +24,11 @@ def test_an_image_is_compared_with_the_others_of_its_person():
 
 
 def test_one_image_of_each_person_is_refused():
-    with pytest.raises(ValueError, match="two or more"):
+    with pytest.raises(InputError) as refused:
         spread.centre_cosines(np.eye(3, dtype=np.float32), np.arange(3))
+    assert refused.value.file == "data/generate" and refused.value.allowed.startswith("two or more")
+    with pytest.raises(InputError, match="two or more"):
+        spread.pick(np.arange(3), 2, 2)
 
 
 def test_distance_is_measured_within_each_person():
@@ -44,13 +48,16 @@ def test_the_map_keeps_domains_on_one_plane(tmp_path: Path):
     recogniser = Embedded(Compact([16] * 4, 8, 16, 3), CARD)
     domains = {}
     for name in ("tight", "loose"):
-        who, index = (grid.ravel() for grid in np.mgrid[:5, :4])
-        faces = project.noise_faces("studio", who, 0 * index if name == "tight" else index)
-        images.write_shard(tmp_path / name / "a.arrow", list(faces), identity=who, index=index, seed=index, domain="x")
+        identity, index = (grid.ravel() for grid in np.mgrid[:5, :4])
+        faces = project.noise_faces("studio", identity, 0 * index if name == "tight" else index)
+        images.write_shard(
+            tmp_path / name / "a.arrow", list(faces), identity=identity, index=index, seed=index, domain="x"
+        )
         domains[name] = images.Shards(tmp_path / name)
-    found = spread.embed_map(domains, recogniser, 3, 4)
-    assert found["tight"].points.shape == (12, 2) and found["tight"].people == 5
-    assert [found["tight"].distance[key] for key in ("low", "value", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
-    assert 1e-4 < found["loose"].distance["low"] < found["loose"].distance["value"] < found["loose"].distance["high"]
-    first = found["tight"].identity == found["tight"].identity[0]
-    assert np.ptp(found["tight"].points[first], axis=0) == pytest.approx([0, 0], abs=1e-3)
+    by_name = spread.embed_map(domains, recogniser, 3, 4)
+    tight, loose = by_name["tight"], by_name["loose"]
+    assert tight.points.shape == (12, 2) and tight.people == 5
+    assert [tight.distance[key] for key in ("low", "value", "high")] == pytest.approx([0, 0, 0], abs=1e-6)
+    assert 1e-4 < loose.distance["low"] < loose.distance["value"] < loose.distance["high"]
+    first = tight.identity == tight.identity[0]
+    assert np.ptp(tight.points[first], axis=0) == pytest.approx([0, 0], abs=1e-3)

@@ -64,9 +64,9 @@ def test_numbers_keep_their_interval(entry: dict | None, text: str):
 
 
 def test_caps_stand_beside_the_capacity_that_was_measured():
-    found = project.audit_report()["capacity"]
-    found["packed"]["caps"] = {**project.CAPS, "fewest_log10": 0.0, "most_log10": 1.41497}
-    rows = {row[0].text: [cell.text for cell in row[1:]] for row in tables.capacity(found).rows}
+    report = project.audit_report()["capacity"]
+    report["packed"]["caps"] = {**project.CAPS, "fewest_log10": 0.0, "most_log10": 1.41497}
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in tables.capacity(report).rows}
     assert rows["packed"] == ["4", "6", "9.9", "1 to 26"]
     assert rows["gallery"] == ["4", "6", "9.9", "100 to 10^12.3"]
     assert rows["gaussian"] == ["4", "6", "33.3", "–"]
@@ -74,8 +74,8 @@ def test_caps_stand_beside_the_capacity_that_was_measured():
 
 def test_a_tree_of_any_shape_becomes_rows():
     leaf = {"value": 0.5, "low": 0.4, "high": 0.6}
-    found = {"a": {"b": {"c": leaf, "d": 3}, "e": None}, "f": [0.25, 1], "g": "word"}
-    rows = [[cell.text for cell in row] for row in tables.tree(found).rows]
+    report = {"a": {"b": {"c": leaf, "d": 3}, "e": None}, "f": [0.25, 1], "g": "word"}
+    rows = [[cell.text for cell in row] for row in tables.tree(report).rows]
     assert rows == [
         ["a", "b · c", "0.500"],
         ["", "b · d", "3"],

@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.reporting import frame
 from stages.tools import compare
 
@@ -32,7 +33,7 @@ SCRIPT = """
 import numpy as np, pyarrow as pa
 from pathlib import Path
 from ruamel.yaml import YAML
-from stages.protocols import scoring
+from stages.metrics import scoring
 from stages.common import artifacts, tables
 from stages.metrics import bootstrap
 
@@ -136,8 +137,8 @@ def test_same_pairs_are_compared_pair_by_pair(
     printed, written = compared(made, ["narrow", "apart", "tried"], monkeypatch, capsys)
     assert max(len(line) for line in printed.splitlines()) <= 80
     report = artifacts.read_json(made / "reports/evaluate/base.json")
-    unasked = compare.shown("accuracy", report["protocols"]["one"]["accuracy"])  # of `people`
-    assert f"{unasked.text} [{unasked.interval}]" not in written
+    workspace = compare.cell("accuracy", report["protocols"]["one"]["accuracy"])  # of `people`
+    assert f"{workspace.text} [{workspace.interval}]" not in written
     assert "Accuracy, points: apart, tried minus narrow" in " ".join(printed.split())
     rows = _section(written, "Accuracy, points: apart, tried minus narrow")
     assert [row[:2] for row in rows] == [["base", "one"], ["base", "two"], ["base", "wild mean"]]
@@ -192,7 +193,7 @@ def test_intervals_shown_are_those_reported(
 ) -> None:
     _, written = compared(made, ["workspace", "narrow"], monkeypatch, capsys)
     report = artifacts.read_json(made / "reports/evaluate/base.json")
-    expected = compare.shown("d_prime", report["wild_mean"]["d_prime"])
+    expected = compare.cell("d_prime", report["wild_mean"]["d_prime"])
     row = ["base", "wild mean", f"{expected.text} [{expected.interval}]"]
     assert row == _section(written, "d'</summary>")[-1][:3]
 
@@ -246,21 +247,22 @@ def test_an_unknown_revision_is_one_line(made: Path, names: list[str], monkeypat
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("names", "problem", "allowed"),
     [
-        (["narrow", "bare"], "bare: no reports/evaluate/*.json; allowed: a revision that holds the reports of a run"),
-        (["people", "narrow", "main"], "main: the same state as people; allowed: each revision once"),
-        (["narrow", "foreign"], "foreign: variants other; allowed: at least one of narrow: base"),
+        (["narrow", "bare"], "no reports/evaluate/*.json", "a revision that holds the reports of a run"),
+        (["people", "narrow", "main"], "the same state as people", "each revision once"),
+        (["narrow", "foreign"], "variants other", "at least one of narrow: base"),
     ],
     ids=["no reports", "twice", "no common variant"],
 )
 def test_revisions_that_cannot_be_compared_are_refused(
-    made: Path, names: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+    made: Path, names: list[str], problem: str, allowed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(made)
     monkeypatch.setattr(sys, "argv", ["compare", *names])
-    with pytest.raises(ValueError, match=f"^{re.escape(expected)}$"):
+    with pytest.raises(InputError) as refused:
         compare.main()
+    assert (refused.value.file, refused.value.problem, refused.value.allowed) == (names[-1], problem, allowed)
 
 
 def test_a_commit_a_branch_and_an_experiment_are_found(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dvc.api import DVCFileSystem
 from rich.console import Console
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.page import Text
@@ -42,16 +43,16 @@ def revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Revision:
     return compare.resolve("workspace")
 
 
-def test_numbers_are_found_under_dotted_names_and_truth_is_none():
+def test_numbers_have_dotted_names_and_truth_values_are_none():
     nested = {"a": {"b": 1, "c": True, "d": [1, 2]}, "e": 2.5, "f": "3", "g": None}
     assert list(revisions.flat(nested)) == [("a.b", 1), ("e", 2.5)]
 
 
 def test_shares_are_shown_in_percent_and_distances_as_they_are():
-    assert compare.shown("accuracy", entry(0.5)) == Cell("50.0", "45.0, 60.0")
-    assert compare.shown("d_prime", entry(1.5)) == Cell("1.50", "1.45, 1.60")
-    assert compare.shown("auc", {"value": -0.0004, "low": -0.01, "high": 0.0}, "+") == Cell("+0.0", "-1.0, +0.0")
-    assert compare.shown("auc", None) == Cell("-")
+    assert compare.cell("accuracy", entry(0.5)) == Cell("50.0", "45.0, 60.0")
+    assert compare.cell("d_prime", entry(1.5)) == Cell("1.50", "1.45, 1.60")
+    assert compare.cell("auc", {"value": -0.0004, "low": -0.01, "high": 0.0}, "+") == Cell("+0.0", "-1.0, +0.0")
+    assert compare.cell("auc", None) == Cell("-")
     titles = [compare.title(name) for name in ("accuracy", "tar_at_far_0.01", "d_prime")]
     assert titles == ["Accuracy, %", "TAR at FAR 0.01, %", "d'"]
 
@@ -73,8 +74,9 @@ def test_each_metric_has_a_sheet_with_the_mean_as_the_last_protocol(revision: Re
 def test_a_pipeline_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text("stages: {pack: {cmd: x, deps: ['${missing}']}}")
-    with pytest.raises(ValueError, match=r"^workspace: [^\n]*'dvc.yaml'[^\n]*'missing'$"):
+    with pytest.raises(InputError, match=r"^[^\n]*'dvc.yaml'[^\n]*'missing'$") as refused:
         compare.resolve("workspace")
+    assert refused.value.file == "workspace"
 
 
 def test_numbers_that_are_equal_are_counted_and_left_out(revision: Revision):

@@ -13,6 +13,7 @@ from tiny import working_in, write_params
 
 from stages import variants
 from stages.common import images, tables
+from stages.common.errors import InputError
 from stages.common.images import Shards, decode
 from stages.foreign import photographs
 from stages.formats import benchmark_pairs, lmdb, parquet, rec, webdataset
@@ -64,7 +65,7 @@ def test_an_lmdb_goes_out_as_sota_fr_reads_it(project: Path):
         length, keys, people = (msgpack.loads(view.get(name)) for name in (b"__len__", b"__keys__", b"__classnum__"))
         values = [msgpack.loads(view.get(key)) for key in keys]
     assert (length, people, keys) == (6, 3, [b"0", b"1", b"2", b"3", b"4", b"5"])
-    assert values == [[image, who] for who, images in enumerate(Some().by_person()) for image in images]
+    assert values == [[image, person] for person, images in enumerate(Some().by_person()) for image in images]
     assert sorted(os.listdir("out")) == ["train.lmdb"]
 
 
@@ -92,22 +93,21 @@ def test_faces_that_readers_see_differently_go_out_losslessly(project: Path):
 
 @pytest.mark.parametrize("size_px", ["0", "-112", "100000"])
 def test_absurd_sizes_are_refused(project: Path, size_px: str):
-    with pytest.raises(ValueError, match=f"--size-px {size_px}; allowed: 16 to 1024"):
+    with pytest.raises(InputError) as refused:
         export.main(["--to", "folder", "--size-px", size_px, "data/sets/some", "out"])
+    assert (refused.value.key, refused.value.value) == ("--size-px", int(size_px))
+    assert refused.value.allowed == "16 to 1024"
 
 
 def test_a_place_that_cannot_be_written_is_refused_at_once(project: Path):
     Path("file").touch()
     Path("link").symlink_to("nowhere")
-    for out, said in (
-        ("file/out", "file/out: not written: .*; allowed: a new path that can be written"),
-        ("/proc/out", "/proc/out: not written: .*; allowed: a new path that can be written"),
-        ("link", "link: exists already"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            export.main(["--to", "folder", "data/sets/some", out])
-        with pytest.raises(ValueError, match=said):
-            ingest.main(["--from", "arrow", "data/sets/some", out])
+    for out, problem in (("file/out", "not written: "), ("/proc/out", "not written: "), ("link", "exists already")):
+        for main, words in ((export.main, ["--to", "folder"]), (ingest.main, ["--from", "arrow"])):
+            with pytest.raises(InputError) as refused:
+                main([*words, "data/sets/some", out])
+            assert refused.value.file == out and refused.value.problem.startswith(problem)
+            assert refused.value.allowed.startswith("a new path")
 
 
 def test_faces_of_another_size_are_stored_losslessly(project: Path):
@@ -158,30 +158,33 @@ def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: P
     manifest = tables.read("data/variants/base/manifest.arrow")
     mixed = manifest.set_column(5, "weight", [np.array([1, 0.5], np.float32)])
     tables.write("data/variants/mixed/manifest.arrow", mixed)
-    for words, said in (
-        (["--to", "rec", "data/sets/none", "out"], "data/sets/none: no such folder; allowed: data/variants/NAME"),
-        (["--to", "bin", "data/benchmarks/none", "out"], "data/benchmarks/none: no such folder; allowed: data/"),
-        (["--to", "rec", "data", "out"], "data: no images; allowed: data/variants/NAME"),
-        (["--to", "rec", "data/variants/mixed", "out"], "faces of two people each; allowed: variants without"),
-        (["--to", "rec", "data/benchmarks/some", "out"], "allowed for what lies there: bin, arrow"),
-        (["--to", "bin", "data/sets/some", "out"], "allowed for what lies there: rec, folder, webdataset, parquet"),
-        (["--to", "rec", "data/sets/some", "data"], "data: exists already; allowed: a new path"),
+    for kind, source, out, problem, allowed in (
+        ("rec", "data/sets/none", "out", "no such folder", export.SOURCES),
+        ("bin", "data/benchmarks/none", "out", "no such folder", export.SOURCES),
+        ("rec", "data", "out", "no images", export.SOURCES),
+        ("rec", "data/variants/mixed", "out", "faces of two people each", "variants without identity_mixup"),
+        ("rec", "data/benchmarks/some", "out", "a benchmark", "bin, arrow"),
+        ("bin", "data/sets/some", "out", "no benchmark", "rec, folder, webdataset, parquet, lmdb"),
+        ("rec", "data/sets/some", "data", "exists already", "a new path"),
     ):
-        with pytest.raises(ValueError, match=said) as error:
-            export.main(words)
-        assert "\n" not in str(error.value) and not Path("out").exists()
-    for words, said in (
+        with pytest.raises(InputError) as refused:
+            export.main(["--to", kind, source, out])
+        assert (refused.value.file, refused.value.problem) == (source if out == "out" else out, problem)
+        assert refused.value.allowed == allowed
+        assert "\n" not in str(refused.value) and not Path("out").exists()
+    for words, problem in (
         (["--from", "rec", "none", "out"], "none: no such file or folder"),
         (["--from", "rec", "data", "data"], "data: exists already"),
         (["--from", "rec", "data/generate", "out"], "no .rec file in it"),
         (["--from", "bin", "data/generate", "out"], "data/generate: not a file; allowed: a .bin or .xz"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=problem):
             ingest.main(words)
     shard = Path("data/generate/plain-00000.arrow")
     shard.write_bytes(shard.read_bytes() + b"\n")
-    with pytest.raises(ValueError, match="plain-00000.arrow: sha256 differs from the one in data/variants/base"):
+    with pytest.raises(InputError, match="sha256 differs from the one in data/variants/base") as refused:
         export.main(["--to", "rec", "data/variants/base", "out"])
+    assert refused.value.file == str(shard)
 
 
 def test_hugging_face_opens_what_is_written(project: Path, monkeypatch: pytest.MonkeyPatch):
@@ -190,10 +193,10 @@ def test_hugging_face_opens_what_is_written(project: Path, monkeypatch: pytest.M
     datasets.disable_progress_bars()
     (project / "parquet").mkdir()
     parquet.write(project / "parquet", Some())
-    found = datasets.load_dataset("parquet", data_dir=str(project / "parquet"), split="train", cache_dir=str(project))
-    assert found["label"][:] == Some.identity.tolist()
+    dataset = datasets.load_dataset("parquet", data_dir=str(project / "parquet"), split="train", cache_dir=str(project))
+    assert dataset["label"][:] == Some.identity.tolist()
     for row, image in enumerate(Some.images):
-        np.testing.assert_array_equal(np.asarray(found[row]["image"]), decode(image))
+        np.testing.assert_array_equal(np.asarray(dataset[row]["image"]), decode(image))
     expected = make_benchmark(project / "data/benchmarks/some")
     export.main(["--to", "arrow", "data/benchmarks/some", "some"])
     loaded = datasets.Dataset.load_from_disk("some")
@@ -210,6 +213,6 @@ def test_hugging_face_opens_what_is_written(project: Path, monkeypatch: pytest.M
 def test_webdataset_opens_what_is_written(project: Path):
     wds = pytest.importorskip("webdataset")
     webdataset.write(project, Some())
-    found = list(wds.WebDataset(str(project / "000000.tar"), shardshuffle=False))
-    assert [int(sample["cls"]) for sample in found] == Some.identity.tolist()
-    assert [sample.get("jpg", sample.get("png")) for sample in found] == list(Some.images)
+    samples = list(wds.WebDataset(str(project / "000000.tar"), shardshuffle=False))
+    assert [int(sample["cls"]) for sample in samples] == Some.identity.tolist()
+    assert [sample.get("jpg", sample.get("png")) for sample in samples] == list(Some.images)

@@ -23,7 +23,7 @@ def test_the_table_has_a_row_for_every_contest_and_a_new_run_replaces_its_own(
     assert all(min(float(row["theirs, s"]), float(row["ours, s"])) > 0 for row in rows)
     assert all(row["largest difference"] in (*map(str, range(9)), "other noise") for row in rows)  # bfloat16, perhaps
     again = [*rows[0].values()][:5] + ["1", "2", "0.50", "0", "new"]
-    changed = generator_timing.written([again]).splitlines()[8:]
+    changed = generator_timing.updated([again]).splitlines()[8:]
     assert len(changed) == 2 and changed[0].endswith("| new |") and changed[1] == lines[9]
 
 
@@ -31,7 +31,7 @@ def test_vec2face_draws_the_same_faces_its_publishers_way_and_ours(monkeypatch: 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(generator_timing, "FILE", tmp_path / "generate.md")
     generator_timing.main(["vec2face"], "tiny", images=5, steps=1, runs=1, write=True)
-    rows = [line.strip("| ").split(" | ") for line in (tmp_path / "generate.md").read_text().splitlines()[8:]]
-    found = [dict(zip(generator_timing.COLUMNS, row, strict=True)) for row in rows]
-    assert [row["images"] for row in found] == ["5, 1 a call of theirs", "5, 4 a call of theirs"]
-    assert all(float(row["ours, s"]) > 0 and row["largest difference"] in ("0", "1") for row in found)
+    lines = (tmp_path / "generate.md").read_text().splitlines()
+    rows = [dict(zip(generator_timing.COLUMNS, line.strip("| ").split(" | "), strict=True)) for line in lines[8:]]
+    assert [row["images"] for row in rows] == ["5, 1 a call of theirs", "5, 4 a call of theirs"]
+    assert all(float(row["ours, s"]) > 0 and row["largest difference"] in ("0", "1") for row in rows)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from tiny import ROOT
 
+from stages.common.errors import InputError
 from stages.packing import orbits
 from stages.packing.random_start import parted, random_rows
 from stages.tools import packing_cells, packing_runs, packing_tables, packing_timing, readme, timing
@@ -65,17 +66,17 @@ def test_the_tables_have_a_row_for_every_cell_and_reading(written: Path):
 
 
 def test_the_results_are_those_of_the_table_and_the_readme_takes_them(written: Path):
-    found = json.loads((written / "pack.json").read_text())
-    assert len(found["cells"]) == 6 and len(found["large"]) == 1
-    again = packing_tables.summary(found["cells"])
-    named = {(row["cells"], row["figure"]): (row["worst"], row["holds"]["worst"]) for row in found["summary"]}
+    report = json.loads((written / "pack.json").read_text())
+    assert len(report["cells"]) == 6 and len(report["large"]) == 1
+    again = packing_tables.summary(report["cells"])
+    named = {(row["cells"], row["figure"]): (row["worst"], row["holds"]["worst"]) for row in report["summary"]}
     assert named == {(row["cells"], row["figure"]): (row["worst"], row["holds"]["worst"]) for row in again}
-    text = readme.packing(found)
-    assert found["cells"][0]["cell"] in text and "50 rows of 60" in text
-    first = next(row for row in found["summary"] if "alpha 0" not in row["cells"])
+    text = readme.packing(report)
+    assert report["cells"][0]["cell"] in text and "50 rows of 60" in text
+    first = next(row for row in report["summary"] if "alpha 0" not in row["cells"])
     assert f"({first['worst']:.1f})" in text
-    found["summary"][found["summary"].index(first)] |= {"never": 1, "rows": 3}
-    assert "(never in 1 of 3)" in readme.packing(found)
+    report["summary"][report["summary"].index(first)] |= {"never": 1, "rows": 3}
+    assert "(never in 1 of 3)" in readme.packing(report)
 
 
 def test_a_table_is_written_only_when_asked_for(written: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -108,7 +109,7 @@ def test_the_rate_is_that_which_ends_lowest_on_the_tuning_cells(monkeypatch: pyt
 
     tried: list[tuple[float, Cell]] = []
     monkeypatch.setattr(packing_runs, "loop", loop)
-    assert packing_runs.chosen(CELLS[1]) == 0.01
+    assert packing_runs.best_rate(CELLS[1]) == 0.01
     assert {cell for _, cell in tried} == set(tuning(CELLS[1]))
     assert len(tried) == len(packing_runs.RATES) * len(tuning(CELLS[1]))
 
@@ -162,10 +163,12 @@ def test_the_summary_names_the_worst_cell_and_says_what_holds():
 def test_words_name_cells():
     assert packing_timing.split(["3", "0-2", "cost"], 5) == (["cost"], [3, 0, 1, 2])
     for word in ("5", "2-1", "x", "-1", "1-"):
-        with pytest.raises(ValueError, match="--cells"):
+        with pytest.raises(InputError) as refused:
             packing_timing.split([word], 5)
+        assert (refused.value.key, refused.value.value) == ("--cells", word)
 
 
 def test_a_tuning_seed_is_refused():
-    with pytest.raises(ValueError, match=r"--seeds 900"):
+    with pytest.raises(InputError) as refused:
         packing_timing.main(is_full=False, seeds=[1, 900])
+    assert (refused.value.key, refused.value.value) == ("--seeds", 900)

@@ -11,6 +11,7 @@ from tiny import ENVIRONMENT, ROOT, git_and_dvc
 
 from stages import validate
 from stages.common import params
+from stages.common.errors import InputError
 from stages.tools import profile
 
 
@@ -74,12 +75,16 @@ def test_an_experiment_of_dvc_takes_the_options(fresh: Path):
 
 
 def test_what_is_not_there_is_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(ValueError, match="no profile 'none'; allowed: .*smoke"):
+    with pytest.raises(InputError) as refused:
         profile.main(["none"])
+    assert (refused.value.problem, refused.value.allowed) == ("no profile 'none'", ", ".join(profile.names()))
     monkeypatch.setattr(profile, "PROFILES", fresh)
     (fresh / "bad.yaml").write_text("# bad\npack: {alfa: 1}\n")
-    with pytest.raises(ValueError, match="bad.yaml: pack.alfa is not a key of params.yaml; allowed: method"):
+    with pytest.raises(InputError) as refused:
         profile.main(["bad"])
+    assert refused.value.file == str(fresh / "bad.yaml")
+    assert refused.value.problem == "pack.alfa is not a key of params.yaml"
+    assert refused.value.allowed == ", ".join(params.read()["pack"])
 
 
 def test_dvc_runs_nothing_where_the_profile_is_mistyped(fresh: Path):

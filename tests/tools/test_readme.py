@@ -7,15 +7,16 @@ import subprocess
 import pytest
 from tiny import ROOT
 
+from stages.common.errors import InputError
 from stages.tools import readme
 from stages.tools.revisions import resolve
 
 
 def committed(file: str) -> str:
-    shown = subprocess.run(["git", "show", f"HEAD:{file}"], cwd=ROOT, capture_output=True, check=False)
-    if shown.returncode:
+    done = subprocess.run(["git", "show", f"HEAD:{file}"], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode:
         pytest.skip("not a clone")
-    return shown.stdout.decode()
+    return done.stdout.decode()
 
 
 def test_the_table_of_the_readme_is_the_committed_one(monkeypatch: pytest.MonkeyPatch):
@@ -25,9 +26,9 @@ def test_the_table_of_the_readme_is_the_committed_one(monkeypatch: pytest.Monkey
 
 
 def test_what_the_readme_says_of_packing_is_what_was_measured():
-    text, found = committed("README.md"), json.loads(committed("reports/timing/pack.json"))
-    assert readme.insert(text, "packing", readme.packing(found)) == text
-    assert found["cells"][0]["cell"] in text
+    text, report = committed("README.md"), json.loads(committed("reports/timing/pack.json"))
+    assert readme.insert(text, "packing", readme.packing(report)) == text
+    assert report["cells"][0]["cell"] in text
 
 
 def test_no_figure_of_packing_is_typed():
@@ -40,8 +41,9 @@ def test_what_stands_between_the_markers_is_replaced(name: str):
     begin, end = readme.MARKERS[name]
     text = f"a\n{begin}\nold\n{end}\nb"
     assert readme.insert(text, name, "new") == f"a\n{begin}\nnew\n{end}\nb"
-    with pytest.raises(ValueError, match="expected one"):
+    with pytest.raises(InputError) as refused:
         readme.insert("a", name, "new")
+    assert refused.value.file == "README.md" and begin in refused.value.allowed and end in refused.value.allowed
 
 
 @pytest.mark.parametrize("page", ["README.md", "data/external/README.md"])

@@ -56,17 +56,17 @@ def test_sigterm_is_one_line_and_the_outputs_are_back(made: Path, words: tuple[s
 
 
 @pytest.mark.parametrize(
-    ("words", "end", "said"),
+    ("words", "end", "line"),
     [
         (RANKS, "killed", "error: a rank ended with -9"),
         (ALONE, "defect", "KeyError: 'defect'"),
     ],
 )
-def test_the_outputs_are_back_however_it_fails(made: Path, words: tuple[str, ...], end: str, said: str):
+def test_the_outputs_are_back_however_it_fails(made: Path, words: tuple[str, ...], end: str, line: str):
     before = outputs(made)
     change(made, end)
     lines = lines_of(start_as_dvc_does(made, words))
-    assert said in lines and RESTORED in lines
+    assert line in lines and RESTORED in lines
     assert outputs(made) == before
 
 

@@ -24,13 +24,13 @@ def test_recognisers_embed_faces_and_tell_them_apart(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("what", "embed", "name"),
+    ("kind", "embed", "name"),
     [("arc2face", "onnx", "arcface"), ("vec2face", "iresnet", "arcface"), ("vec2face", "iresnet", "magface")],
 )
-def test_a_generator_comes_with_the_recogniser_whose_rows_it_draws(tmp_path: Path, what: str, embed: Any, name: str):
-    standin.main([what, str(tmp_path / what)])
-    network = {"recogniser": embed, "network": f"{what}/{name}"}
-    values = params({"embed": network, "generate.backend": what, "generate.weights": what})
+def test_a_generator_comes_with_the_recogniser_whose_rows_it_draws(tmp_path: Path, kind: str, embed: Any, name: str):
+    standin.main([kind, str(tmp_path / kind)])
+    network = {"recogniser": embed, "network": f"{kind}/{name}"}
+    values = params({"embed": network, "generate.backend": kind, "generate.weights": kind})
     (tmp_path / "pretrain").symlink_to(ROOT / "data/pretrain")
     with data_at(tmp_path):
         assert recognisers.load(Network(**network)).embedding_size == 512
@@ -39,14 +39,15 @@ def test_a_generator_comes_with_the_recogniser_whose_rows_it_draws(tmp_path: Pat
         with pytest.raises(InputError) as error:
             networks.check(Path("params.yaml"), values)
     assert (error.value.key, error.value.problem) == ("embed.network", "rows of 128")
-    assert f"a network of 512, which generate.backend {what} takes" in error.value.allowed
+    assert f"a network of 512, which generate.backend {kind} takes" in error.value.allowed
 
 
-@pytest.mark.parametrize("what", standin.KINDS)
-def test_weights_that_lie_there_are_not_overwritten(tmp_path: Path, what: str):
-    assert standin.main([what, str(tmp_path)]).endswith(f"in the layout of {what}")
-    assert {path.name for path in tmp_path.iterdir()} == set(standin.WRITTEN[what])
+@pytest.mark.parametrize("kind", standin.KINDS)
+def test_existing_weights_are_not_overwritten(tmp_path: Path, kind: str):
+    assert standin.main([kind, str(tmp_path)]).endswith(f"in the layout of {kind}")
+    assert {path.name for path in tmp_path.iterdir()} == set(standin.WRITTEN[kind])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(ValueError, match="exists already; allowed: a folder without it"):
-        standin.main([what, str(tmp_path)])
+    with pytest.raises(InputError, match="exists already") as refused:
+        standin.main([kind, str(tmp_path)])
+    assert refused.value.file == str(tmp_path / standin.WRITTEN[kind][0])
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
