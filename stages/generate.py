@@ -27,6 +27,7 @@ from stages.common import artifacts, params, ranks, shards, sphere, stage, table
 from stages.common.errors import InputError
 from stages.common.params import Network
 from stages.common.shards import Drawn, Provenance
+from stages.common.streams import stream
 from stages.foreign import alignment
 from stages.generators import Generator
 from stages.settings.generate import Generate, Noise
@@ -52,7 +53,7 @@ def sigmas(depth: int, mixture: list[Noise]) -> np.ndarray:
 
 def perturb(x: np.ndarray, seeds: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return unit rows x (b, d) with Gaussian noise of standard deviation `scale` (b,) a coordinate, unit again."""
-    noise = np.stack([np.random.default_rng([seed, 1]).standard_normal(x.shape[1]) for seed in seeds])
+    noise = np.stack([stream("perturb", seed).standard_normal(x.shape[1]) for seed in seeds])
     return sphere.unit_rows(x + scale[:, None] * noise)
 
 
@@ -79,7 +80,7 @@ def partners(identities: int, images: int, seed: int) -> tuple[np.ndarray, np.nd
     """
     partner, ratio = np.empty((identities, images), np.int64), np.empty((identities, images), np.float32)
     for i in range(identities):
-        rng = np.random.default_rng([seed, i, 2])
+        rng = stream("mixup partners", seed, i)
         others = rng.choice(identities - 1, images, replace=images > identities - 1)
         partner[i] = others + (others >= i)
         ratio[i] = rng.choice(RATIOS, images)

@@ -16,14 +16,13 @@ import numpy as np
 
 from stages.common import artifacts, params, ranks, sphere, stage
 from stages.common.errors import InputError
+from stages.common.streams import stream
 from stages.metrics.bounds import lower_bound
 from stages.packing import checkpoint, fitted_gaussian, history, load, neighbours
 from stages.packing.front import front
 from stages.packing.objective import Objective, objective
 from stages.packing.random_start import start
 from stages.settings.pack import Pack
-
-CONTROL_KEY = 3  # separates these draws from the sampler's
 
 
 def pack(x_ref: np.ndarray, cfg: Pack) -> np.ndarray:
@@ -107,7 +106,7 @@ def main() -> str:
         with artifacts.output_folder("data/pack") as fresh:
             artifacts.write_rows(fresh, "x_id", x_id, norms_id)
             drawn = fitted_gaussian.draw(
-                fitted_gaussian.fit(x_ref, norms), len(x_id), np.random.default_rng([cfg.seed, CONTROL_KEY])
+                fitted_gaussian.fit(x_ref, norms), len(x_id), stream("fitted gaussian", cfg.seed)
             )
             artifacts.write_rows(fresh, "x_normal", *drawn)
             artifacts.write_json(fresh / "course.json", course)

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from stages import evaluate
 from stages.common import artifacts, images, networks, tables
+from stages.common.errors import InputError
 from stages.metrics import scoring, verification
 
 ROOT = Path(__file__).parents[1]
@@ -175,24 +176,25 @@ def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("column", "value", "key", "allowed"),
     [
-        ("b", 80, "0 to 79"),
-        ("same", False, "contradicts the identities"),
-        ("fold", 0, "two folds"),
+        ("b", 80, "a and b", "0 to 79"),
+        ("same", False, "same of pair 0", ""),
+        ("fold", 0, "pairs", "genuine and impostor ones, in two folds or more"),
     ],
 )
-def test_pairs_that_cannot_be_right_are_refused(inside: Path, key: str, value: Any, message: str) -> None:
+def test_pairs_that_cannot_be_right_are_refused(inside: Path, column: str, value: Any, key: str, allowed: str) -> None:
     file = inside / "data/benchmarks/two/pairs.arrow"
     before = file.read_bytes()
-    columns = {name: column.to_numpy().copy() for name, column in zip(tables.PAIRS.names, _table(file), strict=True)}
-    columns[key][:] = value
+    columns = {name: values.to_numpy().copy() for name, values in zip(tables.PAIRS.names, _table(file), strict=True)}
+    columns[column][:] = value
     write_pairs(file, **columns)
     try:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError) as error:
             evaluate.main()
     finally:
         file.write_bytes(before)
+    assert (error.value.file, error.value.key, error.value.allowed) == (str(file.relative_to(inside)), key, allowed)
     assert not list(inside.glob("data/evaluate/.*"))  # nothing half done stays
 
 

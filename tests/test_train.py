@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from stages import train
 from stages.common import artifacts, images, networks, tables
+from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.settings.train import Train
 from stages.training import fit, heads, transform
@@ -207,8 +208,9 @@ def test_the_bar_counts_the_samples_of_all_seeds_and_begins_with_those_that_are_
 def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path):
     who = toy().label_a
     lost = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), np.inf, np.float32))
-    with pytest.raises(ValueError, match=r"seed 3, step 0: the loss is (nan|inf).*learning_rate"):
+    with pytest.raises(InputError, match=r"the loss is (nan|inf) at seed 3, step 0") as error:
         train.train(lost, replace(CFG, seeds=[3]), "base", tmp_path)
+    assert (error.value.key, error.value.value) == ("train.learning_rate", CFG.learning_rate)
     assert not list(tmp_path.glob("[!.]*"))
 
 
@@ -257,7 +259,7 @@ BROKEN = {
         r"label_b = 6; allowed: 0 to 5",
     ),
     "row": (lambda: write_manifest("base", [*rows_of(8), rows_of(1)[0] | {"row": 48}]), r"row = 48; allowed: 0 to 47"),
-    "weight": (lambda: write_manifest("base", [rows_of(1)[0] | {"weight": 1.5}]), r"weight"),
+    "weight": (lambda: write_manifest("base", [rows_of(1)[0] | {"weight": 1.5}]), r"weight = 1.5; allowed: 0 to 1"),
     "metadata": (
         lambda: write_manifest("base", rows_of(8), classes="six"),
         r"manifest.arrow: schema metadata `variant`",

@@ -1,4 +1,4 @@
-"""What `generate` has AttrOP do: identity centres before their images, and single images at designated poses."""
+"""AttrOP as `generate` uses it: on identities before their images, and on single images at designated poses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from stages.settings.generate import Generate
 
 @dataclass(frozen=True)
 class AttrOP:
-    """A generator and its critic, with the folder that keeps what is done."""
+    """A generator and its critic, and the folder where finished parts are kept."""
 
     generator: Differentiable
     critic: Critic
@@ -26,36 +26,36 @@ class AttrOP:
     folder: Path
 
     def centres(self, x_id: np.ndarray, condition: np.ndarray) -> tuple[np.ndarray, pa.Table]:
-        """Return identities' conditions (m, c) moved to identity and quality, and what each reached.
+        """Return identities' conditions (m, c), moved for identity and quality, and what each reached.
 
-        As the official script does: once for every identity; the images around it are drawn without.
+        As in the official script, this is done once for every identity, and the images around it are drawn without it.
         """
         seeds = shards.image_seeds("centres", self.cfg.seed, np.arange(len(x_id)), np.zeros(len(x_id), np.int64))
-        found, reached = self._moved("centres", x_id, condition, seeds, Target())
-        return found, record.table("centre", np.arange(len(x_id)), np.zeros(len(x_id), int), None, reached)
+        moved, reached = self._moved("centres", x_id, condition, seeds, Target())
+        return moved, record.table("centre", np.arange(len(x_id)), np.zeros(len(x_id), int), None, reached)
 
     def poses(self, x_id: np.ndarray, condition: np.ndarray, row: np.ndarray) -> pa.Table:
         """Draw the first identities, `row` (m,) of data/pack, at designated poses; returns what each image reached.
 
-        Images that fail are not drawn. Those of one identity share their seed, so that along a sheet's row only the
-        pose is meant to change.
+        Images that fail are not drawn. Those of one identity share their seed, so that only the pose should change
+        between them.
         """
-        asked = self.cfg.poses
-        who, index = (grid.ravel() for grid in np.mgrid[: min(asked.identities, len(x_id)), : len(asked.yaw_deg)])
-        pose_deg = np.column_stack([np.array(asked.yaw_deg)[index], np.full(len(index), asked.pitch_deg)])
+        poses = self.cfg.poses
+        who, index = (grid.ravel() for grid in np.mgrid[: min(poses.identities, len(x_id)), : len(poses.yaw_deg)])
+        pose_deg = np.column_stack([np.array(poses.yaw_deg)[index], np.full(len(index), poses.pitch_deg)])
         seeds = shards.image_seeds("poses", self.cfg.seed, who, np.zeros(len(who), np.int64))
         start = self.generator.movable(condition[who], seeds)
-        found, reached = self._moved("poses", x_id[who], start, seeds, Target(pose_deg, asked.tolerance_deg))
-        kept = reached[:, ACCEPTED] == 1
-        about, frame_px = (who[kept], index[kept], seeds[kept]), self.generator.frame_px
-        rows = Provenance(self.generator.domain, *about, frame_px=frame_px)
-        shards.draw("poses", rows, lambda p: self.generator.generate(found[kept][p], seeds[kept][p]), self.folder)
+        moved, reached = self._moved("poses", x_id[who], start, seeds, Target(pose_deg, poses.tolerance_deg))
+        accepted = reached[:, ACCEPTED] == 1
+        columns = (column[accepted] for column in (who, index, seeds))
+        rows = Provenance(self.generator.domain, *columns, frame_px=self.generator.frame_px)
+        shards.draw("poses", rows, lambda p: self.generator.generate(moved[accepted][p], rows.seed[p]), self.folder)
         return record.table("pose", row[who], index, pose_deg, reached)
 
     def _moved(
         self, name: str, x: np.ndarray, condition: np.ndarray, seeds: np.ndarray, target: Target
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return `descend` of all rows, drawn together as the generator does, by all ranks; done parts are kept."""
+        """Return `descend` of all rows, in parts as the generator draws them; ranks share the work."""
         size = self.generator.rows_at_once
         starts = range(0, len(x), size)
         files = {self.folder / f".{name}-{start:07d}.npy": slice(start, start + size) for start in starts}
@@ -63,17 +63,17 @@ class AttrOP:
 
         def work(file: Path) -> None:
             part = files[file]
-            given = (x[part], condition[part], seeds[part], target.of(part))
-            found = descend(self.generator, self.critic, *given, self.cfg.attributes)
-            artifacts.write_array(file, np.concatenate(found, 1))
+            inputs = (x[part], condition[part], seeds[part], target.part(part))
+            outputs = descend(self.generator, self.critic, *inputs, self.cfg.attributes)
+            artifacts.write_array(file, np.concatenate(outputs, 1))
 
         ranks.barrier()  # all ranks have looked before one writes
         ranks.share(todo, work, f"AttrOP {name}")
-        both = np.concatenate([artifacts.read_array(file) for file in files])
-        return both[:, : condition.shape[1]], both[:, condition.shape[1] :]
+        columns = np.concatenate([artifacts.read_array(file) for file in files])
+        return columns[:, : condition.shape[1]], columns[:, condition.shape[1] :]
 
 
 def load(generator: Generator, cfg: Generate, rows_by: Network, folder: Path) -> AttrOP:
-    """Return AttrOP on a generator of rows by the recogniser of section `embed`; ValueError when it cannot be done."""
+    """Return AttrOP on a generator of rows by the recogniser `rows_by`; raises InputError when a network is missing."""
     assert isinstance(generator, Differentiable)  # `validate` refuses other backends
     return AttrOP(generator, critic.load(cfg.attributes, rows_by), cfg, folder)

@@ -1,4 +1,4 @@
-"""What AttrOP asks of a face: whose it is, how good a picture, and where it looks."""
+"""What AttrOP measures on a face: whose it is, how good the picture is, and where it looks."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -12,8 +12,8 @@ from stages.common import recognisers
 from stages.common.params import Network
 from stages.settings.generate import Attributes
 
-IDENTITY_WEIGHT = 100.0  # of 1 - cosine, beside one of feature norm and one degree: the official loop's
-NORM_AHEAD = 1.0  # the descent aims this far above the least norm, as officially 27 is aimed at and 26 accepted
+IDENTITY_WEIGHT = 100.0  # of 1 - cosine, beside 1 for the feature norm and 1 for a degree, as in the official loop
+NORM_AHEAD = 1.0  # the descent aims this far above the least norm: the official loop aims at 27 and accepts 26
 
 
 @runtime_checkable
@@ -27,7 +27,7 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the critic sees on b faces; tensors (b,), pose_deg (b, 2) yaw and pitch."""
+    """What the critic measures on b faces: tensors (b,), and pose_deg (b, 2), yaw and pitch."""
 
     cosine: Tensor
     norm: Tensor
@@ -42,7 +42,7 @@ class Critic:
         self.recogniser, self.scorer, self.pose = recogniser, scorer, pose
 
     def look(self, faces: Tensor, x: Tensor, frame_px: float | None = None) -> Seen:
-        """Return what is seen on faces (b, 3, h, w) in [0, 1] that rows x (b, d) were asked for; differentiable.
+        """Return what is seen on faces (b, 3, h, w) in [0, 1] that were drawn of rows x (b, d); differentiable.
 
         frame_px: what the faces show of ArcFace's template; None: what each network wants.
         """
@@ -54,21 +54,21 @@ class Critic:
 
 
 def loss(seen: Seen, asked_deg: Tensor | None, min_norm: float) -> Tensor:
-    """Return AttrOP's loss of each face (b,); asked_deg (b, 2) yaw and pitch, None where any pose will do.
+    """Return AttrOP's loss of each face (b,); asked_deg (b, 2): yaw and pitch, or None for any pose.
 
-    The official loss asks for a yaw of either sign and any pitch; here both are what is asked for.
+    The official loss takes a yaw of either sign and any pitch; here both must be as asked.
     """
     total = IDENTITY_WEIGHT * (1 - seen.cosine) + torch.relu(min_norm + NORM_AHEAD * (min_norm > 0) - seen.norm)
     return total if asked_deg is None else total + (seen.pose_deg - asked_deg).abs().sum(1)
 
 
 def load(cfg: Attributes, rows: Network) -> Critic:
-    """Return the critic of rows that the recogniser of section `embed` made; ValueError when a network is missing."""
+    """Return the critic of rows by the recogniser of section `embed`; raises InputError when a network is missing."""
     recogniser = _features(rows)
     return Critic(recogniser, recogniser if cfg.quality == rows else _features(cfg.quality), pose.load())
 
 
 def _features(network: Network) -> Features:
-    found = recognisers.load(network)
-    assert isinstance(found, Features)  # `validate` refuses other backends
-    return found
+    recogniser = recognisers.load(network)
+    assert isinstance(recogniser, Features)  # `validate` refuses other backends
+    return recogniser

@@ -1,7 +1,7 @@
 """AttrOP's loop: gradient descent on conditions, with an end.
 
-The official loop repeats a step until the mean of its batch passes; one identity that never does keeps it running for
-ever (issue 18 of HaiyuWu/Vec2Face). Here each row passes or fails by itself, and all end with the last step.
+The official loop repeats steps until the mean of its batch passes; one identity that never passes keeps it running for
+ever (issue 18 of HaiyuWu/Vec2Face). Here each row passes or fails by itself, and the last step ends all.
 """
 
 from collections import deque
@@ -15,24 +15,23 @@ from stages.attributes.critic import Critic, loss
 from stages.generators import Differentiable
 from stages.settings.generate import Attributes
 
-BETAS = (0.8, 0.95)  # of Adam; with its usual ones a few dozen steps are governed by the first, whose pose is far off
-WINDOW = 4  # steps over which a row's attributes are averaged where each step draws it anew
+BETAS = (0.8, 0.95)  # of Adam; its usual ones would let the first step, whose pose is far off, govern a few dozen
+WINDOW = 4  # steps over which a row's attributes are averaged where every step draws another image
 COSINE, NORM, YAW, PITCH, STEPS, ACCEPTED = range(6)  # columns of what was reached
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked for beside identity and quality, which `Attributes` holds.
+    """The pose that is asked for; `Attributes` holds what identity and quality must be.
 
-    `pose_deg` (b, 2): yaw and pitch, within `tolerance_deg`; None: any pose, each step draws another image of the row
-    and what counts is the mean of the last ones. So rows are fitted, not single images; with a pose it is one image
-    that is asked for, and its seed stays.
+    `pose_deg` (b, 2): yaw and pitch, within `tolerance_deg`. One image is fitted, and its seed stays. None: any pose.
+    The row is fitted, not a single image: each step draws another image of it, and the mean of the last ones counts.
     """
 
     pose_deg: np.ndarray | None = None
     tolerance_deg: float = 0.0
 
-    def of(self, rows: slice) -> "Target":
+    def part(self, rows: slice) -> "Target":
         """Return what is asked for of some rows."""
         return Target(None if self.pose_deg is None else self.pose_deg[rows], self.tolerance_deg)
 
@@ -43,22 +42,22 @@ def descend(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Move conditions (b, c) of unit rows x (b, d) until each face passes; returns them and what was reached (b, 6).
 
-    What was reached: cosine to the row, feature norm, yaw and pitch in degrees, steps taken, and 1 where that passes. A
-    row that passes stays where it is; one that has not after `cfg.steps` steps has failed. Rows are independent: Adam
-    keeps its state for each number, and the generator always draws the same `rows_at_once` of them.
+    What was reached: cosine to the row, feature norm, yaw and pitch in degrees, steps taken, and 1 for a row that
+    passed. A row that passes stays where it is; one that has not passed after `cfg.steps` steps has failed. Rows are
+    independent: Adam keeps its state for each number, and the generator always draws the same `rows_at_once` of them.
     """
     moving = torch.from_numpy(condition.astype(np.float32)).clone().requires_grad_()
     optimiser = torch.optim.Adam([moving], cfg.rate, BETAS)
     recent = deque(maxlen=1 if target.pose_deg is not None else min(WINDOW, cfg.steps + 1))
-    active, out = np.arange(len(x)), condition.astype(np.float32)
+    active, moved = np.arange(len(x)), condition.astype(np.float32)
     reached = np.zeros((len(x), 6), np.float32)
     for step in range(cfg.steps + 1):
         optimiser.zero_grad()
-        shown = seeds if target.pose_deg is not None else seeds + step
-        recent.append(_look(generator, critic, x, moving, shown, target, cfg, active))
+        step_seeds = seeds if target.pose_deg is not None else seeds + step
+        recent.append(_look(generator, critic, x, moving, step_seeds, target, cfg, active))
         reached[active, :STEPS] = np.mean(recent, 0)[active]
         reached[active, STEPS] = step
-        out[active] = moving.detach().numpy()[active]
+        moved[active] = moving.detach().numpy()[active]
         if len(recent) == recent.maxlen:
             passed = active[_passes(reached[active], target, cfg, active)]
             reached[passed, ACCEPTED] = 1
@@ -66,7 +65,7 @@ def descend(
         if not len(active):
             break
         optimiser.step()
-    return out, reached
+    return moved, reached
 
 
 def _look(
@@ -74,22 +73,22 @@ def _look(
     cfg: Attributes, active: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Draw the active rows, leave the gradient of their losses in `moving`, and return what was seen (b, 4)."""
-    seen = np.zeros((len(x), STEPS), np.float32)
+    attributes = np.zeros((len(x), STEPS), np.float32)
     for rows, counts in _parts(len(x), generator.rows_at_once, active):
         faces = generator.draw(moving[rows], seeds[rows])
-        found = critic.look(faces, torch.from_numpy(x[rows]), generator.frame_px)
-        asked = None if target.pose_deg is None else torch.from_numpy(target.pose_deg[rows].astype(np.float32))
-        loss(found, asked, cfg.min_norm)[torch.from_numpy(counts)].sum().backward()
+        seen = critic.look(faces, torch.from_numpy(x[rows]), generator.frame_px)
+        asked_deg = None if target.pose_deg is None else torch.from_numpy(target.pose_deg[rows].astype(np.float32))
+        loss(seen, asked_deg, cfg.min_norm)[torch.from_numpy(counts)].sum().backward()
         with torch.no_grad():
-            all_seen = torch.cat([found.cosine[:, None], found.norm[:, None], found.pose_deg], 1)
-        seen[rows[counts]] = all_seen.numpy()[counts]
-    return seen
+            values = torch.cat([seen.cosine[:, None], seen.norm[:, None], seen.pose_deg], 1)
+        attributes[rows[counts]] = values.numpy()[counts]
+    return attributes
 
 
 def _parts(rows: int, size: int, active: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield `size` rows at a time, the last ones filled up, and whether each is active; parts without any are skipped.
 
-    A row keeps its place among the same rows: sums round differently elsewhere, and a descent amplifies that.
+    A row keeps its place among the same rows: in another place sums round differently, and a descent amplifies that.
     """
     for start in range(0, rows, size):
         part = np.arange(start, start + size)

@@ -5,12 +5,13 @@ from pathlib import Path
 from torch import Tensor
 
 from stages.common import artifacts, networks
+from stages.common.errors import InputError
 
 NETWORK = Path("data/pretrain/pose")
 
 
 class PoseNetwork:
-    """Reads yaw and pitch off faces; trained on rendered ones, its error on photographs is not known."""
+    """Measures yaw and pitch of faces; it was trained on rendered ones, and its error on photographs is not known."""
 
     def __init__(self, net: networks.Embedded, unit_deg: float) -> None:
         """Hold the network, whose two outputs count in units of `unit_deg`."""
@@ -22,8 +23,8 @@ class PoseNetwork:
 
 
 def load() -> PoseNetwork:
-    """Return the pose network of data/pretrain; raises ValueError when it is missing or no pose network."""
+    """Return the pose network of data/pretrain; raises InputError when it is missing or no pose network."""
     net, card = networks.load(NETWORK), artifacts.read_json(NETWORK / artifacts.CARD)
     if net.embedding_size != 2 or "unit_deg" not in card:
-        raise ValueError(f"{NETWORK}: not a pose network; allowed: two outputs, and unit_deg on the card")
+        raise InputError(NETWORK, "not a pose network", allowed="two outputs, and unit_deg on the card")
     return PoseNetwork(net, card["unit_deg"])

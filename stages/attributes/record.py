@@ -1,4 +1,4 @@
-"""The record of AttrOP: what was asked of every row that it moved, and what was reached."""
+"""The record of AttrOP: what was asked for every row that it moved, and what was reached."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ SCHEMA = pa.schema(
 
 
 def table(kind: str, row: np.ndarray, index: np.ndarray, pose_deg: np.ndarray | None, reached: np.ndarray) -> pa.Table:
-    """Return the table of m rows; pose_deg (m, 2) is None where any pose would do; reached as `descend` returns it."""
-    asked = [[None] * len(row)] * 2 if pose_deg is None else pose_deg.T
-    *found, steps, accepted = reached.T
-    values = ([kind] * len(row), row, index, *asked, *found, steps.astype(int), accepted == 1)
+    """Return the table of m rows; pose_deg (m, 2): None for any pose; reached: as `descend` returns it."""
+    asked_deg = [[None] * len(row)] * 2 if pose_deg is None else pose_deg.T
+    *attributes, steps, accepted = reached.T
+    values = ([kind] * len(row), row, index, *asked_deg, *attributes, steps.astype(int), accepted == 1)
     return tables.of(SCHEMA, dict(zip(SCHEMA.names, values, strict=True)))
 
 
@@ -39,10 +39,10 @@ def write(folder: Path, parts: list[pa.Table]) -> None:
 
 
 def read(folder: str | Path = "data/generate") -> pa.Table:
-    """Return the record; raises ValueError when it is missing or broken."""
+    """Return the record; raises InputError when it is missing or broken."""
     return tables.read(Path(folder) / NAME, SCHEMA, nullable=("asked_yaw_deg", "asked_pitch_deg"))
 
 
-def of(reached: pa.Table, kind: str) -> pa.Table:
+def of_kind(reached: pa.Table, kind: str) -> pa.Table:
     """Return the part of one kind."""
     return reached.filter(pa.array(reached["kind"].to_numpy(zero_copy_only=False) == kind))

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from stages.common import sphere, stage
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import below_data
@@ -16,7 +17,7 @@ from stages.settings.world import World
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
-PART = 128  # images rendered or embedded between two steps of the progress bar, a multiple of a recogniser's chunk
+PART = 128  # images between two steps of the progress bar; a multiple of a recogniser's chunk
 
 
 @dataclass(frozen=True)
@@ -65,21 +66,19 @@ def control(recogniser: Recogniser, name: str) -> Numbered:
 def unrelated_people(cfg: Audit, world: World) -> People:
     """Return `calibration_identities` people who are not in the gallery, at most CALIBRATION_IMAGES images each.
 
-    Raises ValueError when the user's set has fewer people with two images.
+    Raises InputError when the user's set has fewer people with two images.
     """
     count = cfg.calibration_identities
     if cfg.unrelated.backend == "embedded":
         album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.studio_spread)
-        about = album.rows
-        return People(about.identity, about.index, lambda part: album.faces(part, world.size_px), about.frame_px)
+        rows = album.rows
+        return People(rows.identity, rows.index, lambda part: album.faces(part, world.size_px), rows.frame_px)
     shards = Shards(below_data(cfg.unrelated.path))
     who = shards.column("identity")
     several = [np.flatnonzero(who == i)[:CALIBRATION_IMAGES] for i, n in enumerate(np.bincount(who)) if n > 1]
     if len(several) < count:
-        raise ValueError(
-            f"params.yaml: audit.calibration_identities = {count}; allowed: at most {len(several)}, the people of "
-            f"{cfg.unrelated.path} who have two images or more"
-        )
+        allowed = f"at most {len(several)}, the people of {cfg.unrelated.path} who have two images or more"
+        raise InputError("params.yaml", key="audit.calibration_identities", value=count, allowed=allowed)
     chosen = several[:count]
     rows, index = np.concatenate(chosen), np.concatenate([np.arange(len(person)) for person in chosen])
     identity = np.repeat(np.arange(count), list(map(len, chosen)))
@@ -101,7 +100,6 @@ def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
     parts = [slice(start, start + PART) for start in range(0, count, PART)]
     with stage.threads() as threads:
-        found = threads.map(rows_of, parts)
-        few = len(parts) < 3
-        shown = tqdm(found, label, len(parts), mininterval=1, ncols=80, file=sys.stdout, disable=few)
-        return np.concatenate(list(shown))
+        rows = threads.map(rows_of, parts)
+        progress = tqdm(rows, label, len(parts), mininterval=1, ncols=80, file=sys.stdout, disable=len(parts) < 3)
+        return np.concatenate(list(progress))

@@ -27,7 +27,7 @@ def fidelity(faces: Faces, x_id: np.ndarray, seed: int) -> dict[str, Any]:
 
 
 def judged(faces: Faces, index: np.ndarray, seed: int) -> dict[str, Any]:
-    """Return how surely the judge, who does not know the rows that were asked for, sees one person in each."""
+    """Return how surely the judge sees one person in the images of each identity; the rows are another network's."""
     return {"to_the_others": to_the_others(faces, seed), "top1": enrolled_top1(faces, index, seed)}
 
 
@@ -42,7 +42,7 @@ def enrolled_top1(faces: Faces, index: np.ndarray, seed: int) -> dict[str, float
 def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
     """Return the mean cosine of an image to the centre of its identity's other images.
 
-    This is how surely the judge sees one person in what was drawn of a row that it does not know itself.
+    This is how surely the judge sees one person in the images of a row that is not its own.
     """
     total = np.zeros((int(faces.identity.max()) + 1, faces.x.shape[1]))
     np.add.at(total, faces.identity, faces.x)
@@ -76,10 +76,10 @@ def spread(faces: Faces, seed: int) -> dict[str, float]:
 def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) -> dict[str, Any]:
     """Return the share of images that the judge takes for someone of the gallery, beside that of unrelated people.
 
-    Unrelated people are unseen ones of the same domain. On one half of them the threshold is set such that
-    `false_match_rate` of the images come nearer than that to someone of the whole gallery (a threshold for single
-    pairs would say little: the nearest of many is near); the other half gives the rate beside which to read the
-    generated images'.
+    Unrelated people are unseen ones of the same domain. One half of them sets the threshold, so that
+    `false_match_rate` of their images come nearer than it to someone of the whole gallery. (A threshold for single
+    pairs would say little: the nearest of many is near.) The other half gives the rate with which to compare that of
+    the generated images.
     """
     first = unrelated.identity < (unrelated.identity.max() + 1) // 2
     nearest = sphere.nearest(unrelated.x, gallery)[1]
@@ -98,21 +98,21 @@ def capacities(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return how many identities of each kind of row fit, of those that were drawn, and the curves behind it.
 
-    A curve (N - 1, 3) is the share of confused probes among N = 2, 3, ... identities, its low and high. The threshold
-    is that of unrelated people. What `caps` says of the same images stands beside each measured number.
+    A curve (N - 1, 3) is the share of confused probes among N = 2, 3, ... identities, with low and high. Unrelated
+    people set the threshold. The numbers that `caps` gives for the same images stand beside the measured ones.
     """
     limit = cfg.capacity
     cosine, accepted = capacity.threshold(unrelated.x, unrelated.identity, limit.false_match_rate)
-    found: dict[str, Any] = {"threshold": cosine, "true_match_rate": accepted, **asdict(limit)}
+    branch: dict[str, Any] = {"threshold": cosine, "true_match_rate": accepted, **asdict(limit)}
     curves: dict[str, np.ndarray] = {}
-    for name, (shown, index) in faces.items():
-        count, probe = capacity.confusions(shown.x, shown.identity, index, cosine)
-        people = int(shown.identity.max()) + 1
+    for name, (images, index) in faces.items():
+        count, probe = capacity.confusions(images.x, images.identity, index, cosine)
+        people = int(images.identity.max()) + 1
         curves[name] = capacity.curve(count, probe, people, cfg.seed)
         value, low, high = curves[name].T
         fits = {key: capacity.fitting(c, limit.confused) for key, c in (("value", value), ("low", high), ("high", low))}
-        found[name] = {"drawn": people, "identities": fits, "caps": caps(shown, cosine, limit.confused)}
-    return found, curves
+        branch[name] = {"drawn": people, "identities": fits, "caps": caps(images, cosine, limit.confused)}
+    return branch, curves
 
 
 def caps(faces: Faces, tau: float, outside: float) -> dict[str, Any]:
@@ -131,14 +131,14 @@ def caps(faces: Faces, tau: float, outside: float) -> dict[str, Any]:
 
 def near_duplicates(faces: Faces, cosine: float) -> dict[str, float]:
     """Return how many pairs of images of different identities are closer than `cosine`, and their share."""
-    found = 0
+    count = 0
     for start in range(0, len(faces.x), sphere.TILE):
         part = slice(start, start + sphere.TILE)
         close = faces.x[part] @ faces.x[start:].T > cosine  # (tile, rest)
-        found += int(np.triu(close & (faces.identity[part, None] != faces.identity[None, start:]), 1).sum())
+        count += int(np.triu(close & (faces.identity[part, None] != faces.identity[None, start:]), 1).sum())
     size = np.bincount(faces.identity).astype(np.float64)
     pairs = (len(faces.x) ** 2 - np.square(size).sum()) / 2
-    return {"pairs": found, "rate": found / pairs}
+    return {"pairs": count, "rate": count / pairs}
 
 
 def kept(faces: Faces, minimum: float) -> np.ndarray:

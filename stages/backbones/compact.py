@@ -7,6 +7,8 @@ faces/s on one core, (20, 40, 80, 128) with a block on the first level and PReLU
 import torch
 from torch import Tensor, nn
 
+from stages.common.errors import InputError
+
 SHRINK = 16  # the input's side shrinks by this factor before the last layer
 
 
@@ -26,7 +28,7 @@ class Compact(nn.Module):
         """
         super().__init__()
         if size_px % SHRINK:
-            raise ValueError(f"size_px = {size_px}; allowed: a multiple of {SHRINK}")
+            raise InputError(None, key="size_px", value=size_px, allowed=f"a multiple of {SHRINK}")
         stem, *levels = widths
         self.fold = _Fold() if fold_stem else nn.Identity()
         self.stem = _convolved(4 * colours, stem, stride=1) if fold_stem else _convolved(colours, stem)

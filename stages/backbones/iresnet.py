@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stages.common.errors import InputError
+
 SHRINK = 16  # the input's side shrinks by this factor before the last layer
 REDUCTION = 16  # squeeze-excitation: channels to hidden channels
 INITIAL_SD = 0.1  # of convolutions, as arcface_torch draws them
@@ -38,7 +40,7 @@ class Iresnet(nn.Module):
         super().__init__()
         height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
         if height % SHRINK or width % SHRINK:
-            raise ValueError(f"size_px = {size_px}; allowed: a multiple of {SHRINK}")
+            raise InputError(None, key="size_px", value=size_px, allowed=f"a multiple of {SHRINK}")
         self.conv1 = nn.Conv2d(colours, widths[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.prelu = nn.PReLU(widths[0])

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 class Plain(nn.Module):
     """A plain stack of convolutions with SiLU; mean over a 4 x 4 grid of positions; two linear layers.
 
-    Input (b, colours, s, s) float; output (b, embedding_size), un-normalised. Unlike `Compact` in every part, so that
-    the two recognisers do not share their mistakes by construction.
+    Input (b, colours, s, s) float; output (b, embedding_size), un-normalised. It differs from `Compact` in every part,
+    so that the two recognisers do not make the same mistakes by construction.
     """
 
     def __init__(self, widths: list[int], embedding_size: int, size_px: int, colours: int = 1) -> None:

@@ -12,8 +12,8 @@ HEADS, DECODER_HEADS = 12, 16
 class Vec2Face(nn.Module):
     """The published network, any width that its heads divide; rows (b, d) to faces (b, 3, 112, 112) in [-1, 1].
 
-    Names are those of the checkpoint. Quirks that its weights need: every token is an affine map of the projected row,
-    masked ones are that row itself, and `Residual` takes its shortcut from the end of its branch.
+    Names are those of the checkpoint. Its weights need some oddities: every token is an affine map of the projected
+    row, masked tokens are that row itself, and `_Residual` takes its shortcut from the end of its branch.
     """
 
     def __init__(self, d: int, width: int, depths: tuple[int, int], z_channels: int, channels: list[int]) -> None:
@@ -80,8 +80,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.attn["qkv"](self.norm1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         with torch.autocast(x.device.type, enabled=False):  # attention in float32, as it was trained
-            seen = nn.functional.scaled_dot_product_attention(*qkv.float())  # (b, heads, tokens, width / heads)
-        x = x + self.attn["proj"](seen.transpose(1, 2).flatten(2))
+            attended = nn.functional.scaled_dot_product_attention(*qkv.float())  # (b, heads, tokens, width / heads)
+        x = x + self.attn["proj"](attended.transpose(1, 2).flatten(2))
         return x + self.mlp["fc2"](nn.functional.gelu(self.mlp["fc1"](self.norm2(x))))
 
 

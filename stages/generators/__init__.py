@@ -81,5 +81,5 @@ class Differentiable(Generator, Protocol):
 
 
 def load(cfg: Generate, world: World) -> Generator:
-    """Load the generator `stages/generators/BACKEND.py`; raises ValueError when its weights are missing or wrong."""
+    """Load the generator `stages/generators/BACKEND.py`; raises InputError when its weights are missing or wrong."""
     return import_module(f"stages.generators.{cfg.backend}").load(cfg, world)

@@ -3,10 +3,10 @@
 `generate.weights` is a folder as published: `arc2face/` (UNet) and `encoder/` (CLIP text model) of FoivosPar/Arc2Face,
 `vae/`, `tokenizer/` and `scheduler/` of Stable Diffusion 1.5, and `lcm-lora-sdv1-5/` for `generate.diffusion.lcm`.
 
-A row stands in the prompt "photo of a id person" in place of the token `id`. Conditions are the rows (m, 512): 2 kB an
-identity, where prompt embeddings (77, 768) have 237 kB, 71 GB for 300,000 identities, and would not serve perturbed
-images, whose rows are their own. Encoding a row is 0.03 % of the operations of drawing it in 25 steps (13 of 42,700
-GFLOP at the published size), 0.2 % in 4 by LCM.
+A row replaces the token `id` in the prompt "photo of a id person". Conditions are the rows (m, 512), 2 kB an identity.
+Prompt embeddings (77, 768) would take 237 kB, 71 GB for 300,000 identities, and could not be used for perturbed images,
+which have rows of their own. Encoding a row is 0.03 % of the operations of drawing it in 25 steps (13 of 42,700 GFLOP
+at the published size), and 0.2 % in 4 steps by LCM.
 """
 
 from pathlib import Path
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.common import devices, ranks, sphere
+from stages.common import artifacts, devices, ranks, sphere
+from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
@@ -34,23 +35,22 @@ LORA = "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors"
 
 
 class Encoder:
-    """Arc2Face's text encoder: what the UNet is shown of rows."""
+    """Arc2Face's text encoder: from rows to what the UNet sees of them."""
 
     def __init__(self, text_model: Any, tokenizer: Any) -> None:
-        """Tokenise the prompt once; raises ValueError when `id` is not one token of it."""
+        """Tokenise the prompt once; raises InputError when `id` is not one token of it."""
         self.text_model = text_model
         self.tokens, self.nothing = (self._tokens(tokenizer, text) for text in (PROMPT, ""))
         place = (self.tokens == tokenizer.convert_tokens_to_ids(f"{PLACE}</w>")).nonzero()
         if len(place) != 1:
-            raise ValueError(
-                f"tokenizer/: {len(place)} tokens {PLACE!r} in {PROMPT!r}; allowed: 1, as in CLIP's vocabulary"
-            )
+            problem = f"{len(place)} tokens {PLACE!r} in {PROMPT!r}"
+            raise InputError("tokenizer/", problem, allowed="1, as in CLIP's vocabulary")
         self.place = int(place)
 
     @staticmethod
     def _tokens(tokenizer: Any, text: str) -> Tensor:
-        found = tokenizer(text, truncation=True, padding="max_length", max_length=tokenizer.model_max_length)
-        return torch.tensor(found["input_ids"], device=devices.device())
+        tokenised = tokenizer(text, truncation=True, padding="max_length", max_length=tokenizer.model_max_length)
+        return torch.tensor(tokenised["input_ids"], device=devices.device())
 
     def rows(self, x: np.ndarray) -> Tensor:
         """Return prompt embeddings (b, 77, h) of unit rows (b, 512)."""
@@ -58,10 +58,10 @@ class Encoder:
         padded = torch.zeros(len(x), embedding.embedding_dim)
         padded[:, :ROW] = torch.from_numpy(x)
 
-        def put(_module: Any, _given: Any, out: Tensor) -> Tensor:
-            out = out.clone()
-            out[:, self.place] = padded.to(out)
-            return out
+        def put(_module: Any, _inputs: Any, embedded: Tensor) -> Tensor:
+            embedded = embedded.clone()
+            embedded[:, self.place] = padded.to(embedded)
+            return embedded
 
         hook = embedding.register_forward_hook(put)
         try:
@@ -87,12 +87,10 @@ class Arc2Face:
             self.negative = encoder.empty()
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Return the unit rows (m, 512) themselves; raises ValueError when they are of another network's size."""
+        """Return the unit rows (m, 512) themselves; raises InputError when they have another network's size."""
         if x_id.shape[1] != ROW:
-            raise ValueError(
-                f"generate.backend = 'arc2face' with rows of size {x_id.shape[1]}; "
-                f"allowed: {ROW}, embeddings by Arc2Face's arcface.onnx (embed.weights)"
-            )
+            allowed = f"{ROW}, as Arc2Face's arcface.onnx gives them, with generate.backend = 'arc2face'"
+            raise InputError("data/pack", key="embedding size", value=x_id.shape[1], allowed=allowed)
         return x_id.astype(np.float32)
 
     def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -108,14 +106,14 @@ class Arc2Face:
         return self.drawn(condition, seeds)[0]
 
     def drawn(self, condition: np.ndarray, seeds: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Return what `generate` does, and the domain of each, which says whether a detector found its face."""
+        """Return the faces of `generate` and the domain of each, which says whether a detector found the face."""
         faces, domains = [], []
         starts = range(0, len(seeds), self.cfg.batch)
         for start in tqdm(starts, "batches", leave=False, disable=ranks.rank() != 0 or len(starts) == 1, ncols=80):
             part = slice(start, start + self.cfg.batch)
-            found = self.aligner.align(self.pictures(condition[part], seeds[part]), self.domain)
-            faces.append(found[0])
-            domains += found[1]
+            aligned = self.aligner.align(self.pictures(condition[part], seeds[part]), self.domain)
+            faces.append(aligned[0])
+            domains += aligned[1]
         return np.concatenate(faces), domains
 
     @torch.inference_mode()
@@ -137,16 +135,18 @@ class Arc2Face:
 
 
 def load(cfg: Generate, world: World) -> Arc2Face:
-    """Return the generator of a folder of weights; raises ValueError when a file is missing or does not fit."""
+    """Return the generator of a folder of weights; raises InputError when a file is missing or does not fit."""
     folder, diffusers, transformers = below_data(cfg.weights), *map(pretrained.library, ("diffusers", "transformers"))
     for file in (*FILES, *([LORA] if cfg.diffusion.lcm else [])):
         if not (folder / file).is_file():
-            raise ValueError(f"{folder / file}: no such file; generate.weights = {cfg.weights!r} lacks it")
+            raise InputError(folder / file, "no such file", allowed="all files that generate.weights needs")
     try:
         tokenizer = transformers.CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
         schedule = diffusers.DPMSolverMultistepScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     except Exception as error:  # the tokenizer's parser is not Python, and raises plain Exceptions
-        raise ValueError(f"{folder}: tokenizer or scheduler not readable: {' '.join(str(error).split())}") from error
+        raise InputError(
+            folder, f"not readable: {artifacts.brief(error, 200)}", key="tokenizer or scheduler"
+        ) from error
     dtype = devices.published_dtype()
     text_model = pretrained.model(
         transformers.CLIPTextModel, folder / "encoder", dtype
@@ -155,10 +155,8 @@ def load(cfg: Generate, world: World) -> Arc2Face:
     vae = pretrained.model(diffusers.AutoencoderKL, folder / "vae", dtype)
     size = text_model.config.hidden_size
     if size < ROW or size != unet.config.cross_attention_dim:
-        raise ValueError(
-            f"{folder}/encoder: hidden_size = {size}; allowed: {unet.config.cross_attention_dim}, "
-            f"cross_attention_dim of arc2face/, and at least {ROW}"
-        )
+        allowed = f"{unet.config.cross_attention_dim}, cross_attention_dim of arc2face/, and at least {ROW}"
+        raise InputError(folder / "encoder", key="hidden_size", value=size, allowed=allowed)
     vae.enable_slicing()  # pictures are decoded one by one: a batch of them would need most of the memory
     pipeline = diffusers.StableDiffusionPipeline(
         vae=vae, text_encoder=None, tokenizer=None, unet=unet, scheduler=schedule, safety_checker=None,
@@ -172,19 +170,19 @@ def load(cfg: Generate, world: World) -> Arc2Face:
 
 
 def _accelerate(pipeline: Any, file: Path, scheduler: Any) -> None:
-    """Fuse LCM-LoRA into the UNet (Luo et al., arXiv 2311.05556); raises ValueError when a tensor finds no place."""
+    """Fuse LCM-LoRA into the UNet (Luo et al., arXiv 2311.05556); raises InputError when a tensor finds no place."""
     from safetensors import safe_open
 
     pretrained.library("peft")
     try:
         with safe_open(file, "pt") as stored:
-            given = sum(not key.endswith("alpha") for key in stored.keys())  # noqa: SIM118 (not a dict)
+            tensors = sum(not key.endswith("alpha") for key in stored.keys())  # noqa: SIM118 (not a dict)
         pipeline.load_lora_weights(file.parent, weight_name=file.name, local_files_only=True)
     except Exception as error:  # diffusers raises what it happens to stumble on
-        raise ValueError(f"{file}: not a readable LoRA: {' '.join(str(error).split())[:200]}") from error
-    taken = sum("lora_" in name for name, _ in pipeline.unet.named_parameters())
-    if taken != given or not taken:
-        raise ValueError(f"{file}: {taken} of its {given} tensors belong to this UNet; allowed: all")
+        raise InputError(file, f"not a readable LoRA: {artifacts.brief(error, 200)}") from error
+    used = sum("lora_" in name for name, _ in pipeline.unet.named_parameters())
+    if used != tensors or not used:
+        raise InputError(file, f"{used} of its {tensors} tensors belong to this UNet", allowed="all")
     pipeline.fuse_lora()
     pipeline.unload_lora_weights()
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)

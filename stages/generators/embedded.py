@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stages.backbones.inverter import Inverter
 from stages.common import artifacts, images, networks
+from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.settings.generate import Generate
 from stages.settings.world import World
@@ -19,7 +20,7 @@ from stages.world import identity, render, style
 REFINE_RATE = 0.25  # Adam's step, in standard deviations of an identity parameter
 PRIOR = 0.001  # weight of the sum of squared parameters beside 1 - cosine: keeps the person likely
 POSE = [style.column("yaw_deg"), style.column("pitch_deg")]
-POSE_DEG = 30.0  # a step of AttrOP turns the head as far as it changes the person: about a standard deviation each
+POSE_DEG = 30.0  # so that a step of AttrOP moves the pose as far as the person, in standard deviations
 CHUNK = 128  # the inverter sees so many rows at a time, padded, so that a row does not depend on the batch around it
 
 
@@ -41,11 +42,12 @@ class EmbeddedGenerator:
     def invert(self, x: np.ndarray) -> Tensor:
         """Return the inverter's identity parameters (b, IDENTITY_DIM) of unit rows (b, d).
 
-        Raises ValueError when these are rows of another recogniser.
+        Raises InputError when these are rows of another recogniser.
         """
         d = self.recogniser.embedding_size
         if x.shape[1] != d:
-            raise ValueError(f"data/pack: embedding size {x.shape[1]}; allowed by generate.backend = 'embedded': {d}")
+            allowed = f"{d} with generate.backend = 'embedded'"
+            raise InputError("data/pack", key="embedding size", value=x.shape[1], allowed=allowed)
         parts = []
         for start in range(0, len(x), CHUNK):
             rows = torch.zeros(CHUNK, x.shape[1])
@@ -58,14 +60,14 @@ class EmbeddedGenerator:
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return identity parameters (m, IDENTITY_DIM): the inverter's, refined towards cos(F(G(x)), x) = 1.
 
-        Each step renders every identity once in a new style drawn from its seed, so that what is fitted is the person
-        and not one picture. Adam keeps its state per row: rows stay independent. The mean of the second half of the
-        steps is returned, which averages the styles' noise out. Norms carry nothing here.
+        Each step renders every identity once in a new style drawn from its seed, so that the person is fitted and not a
+        single picture. Adam keeps its state per row: rows stay independent. The result is the mean over the second
+        half of the steps, which averages out the noise of the styles. Norms are not used.
         """
         z = self.invert(x_id).requires_grad_()
         target = torch.from_numpy(x_id)
         optimiser = torch.optim.Adam([z], REFINE_RATE, betas=(0.8, 0.95))
-        kept = [z.detach().clone()]
+        course = [z.detach().clone()]
         for step in range(self.refine_steps):
             styles = style.sample(seeds + step, self.domain, self.spread)
             faces = render.render(z, styles, self.domain, self.recogniser.size_px)
@@ -75,8 +77,8 @@ class EmbeddedGenerator:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            kept.append(z.detach().clone())
-        return torch.stack(kept[len(kept) // 2 :]).mean(0).numpy()
+            course.append(z.detach().clone())
+        return torch.stack(course[len(course) // 2 :]).mean(0).numpy()
 
     def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Return the inverter's parameters of x plus what refinement added at its centre."""
@@ -112,7 +114,7 @@ class EmbeddedGenerator:
 
 
 def load(cfg: Generate, world: World) -> EmbeddedGenerator:
-    """Return the generator of the pretrained networks; raises ValueError when a file is missing or does not fit."""
+    """Return the generator of the pretrained networks; raises InputError when a file is missing or does not fit."""
     recogniser = networks.load(below_data(cfg.weights) / "recogniser")
     network = below_data(cfg.weights) / "inverter"
     tensors, card = artifacts.read_weights(network)
@@ -120,6 +122,5 @@ def load(cfg: Generate, world: World) -> EmbeddedGenerator:
         inverter = Inverter(card["embedding_size"], identity.IDENTITY_DIM, card["width"], card["blocks"])
         inverter.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ValueError(f"{network}: not the inverter of this face world: {reason}") from error
+        raise InputError(network, f"not the inverter of this face world: {artifacts.brief(error, 160)}") from error
     return EmbeddedGenerator(recogniser, inverter, world.size_px, world.studio_spread, cfg.refine_steps)

@@ -14,26 +14,27 @@ from torch import Tensor, nn
 
 from stages.backbones.vec2face import SIDE_PX, TOKENS, Vec2Face
 from stages.common import artifacts, devices, images
+from stages.common.errors import InputError
 from stages.common.params import below_data
+from stages.common.streams import stream
 from stages.foreign import checkpoints
 from stages.settings.generate import Generate
 from stages.settings.world import World
 
 FILE, KEY = "vec2face_generator.pth", "model_vec2face"
-# Share of masked tokens: normal, cut off at both ends, as the official script for generation has it (not training's).
+# Share of masked tokens: normal, cut off at both ends, as in the official script for generation, not for training.
 MASK_LEAST, MASK_MOST, MASK_MEAN, MASK_SD = 0.1, 1.0, 0.15, 0.25
-MASK_KEY = 0x3A5C  # separates the masks' generator from other uses of the same image seed
 CHUNK = {"cpu": 4, "cuda": 64}  # drawn at once, padded, so that a face does not depend on the batch around it
 MOVED = {"cpu": 4, "cuda": 16}  # the same for AttrOP, which keeps all activations
 
 
 def masks(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the dropped and the masked tokens (49,) of one image; the official script's are of one ratio a batch."""
-    rng = np.random.default_rng([seed, MASK_KEY])
+    rng = stream("mask", seed)
     low, high = special.ndtr((np.array([MASK_LEAST, MASK_MOST]) - MASK_MEAN) / MASK_SD)
     share = MASK_MEAN + MASK_SD * special.ndtri(rng.uniform(low, high))  # truncated normal
-    place = rng.permutation(TOKENS)
-    return place < np.ceil(TOKENS * MASK_LEAST), place < np.ceil(TOKENS * share)
+    position = rng.permutation(TOKENS)
+    return position < np.ceil(TOKENS * MASK_LEAST), position < np.ceil(TOKENS * share)
 
 
 class Vec2FaceGenerator:
@@ -55,21 +56,22 @@ class Vec2FaceGenerator:
         self.margin = (before, self.frame_px - SIDE_PX - before)
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-        """Return rows at native norm (m, d); raises ValueError when d is not the network's."""
+        """Return rows at native norm (m, d); raises InputError when d is not the network's."""
         d = self.net.latent_prior_proj_f.in_features
         if x_id.shape[1] != d:
-            raise ValueError(f"identity rows of size {x_id.shape[1]}; allowed with {self.source}: {d}")
+            allowed = f"{d}, that of {self.source}"
+            raise InputError("data/pack", key="embedding size", value=x_id.shape[1], allowed=allowed)
         return (x_id * norms[:, None]).astype(np.float32)
 
     def perturbed(self, condition: np.ndarray, x_id: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Return rows x, turned as AttrOP has turned x_id into the condition, at the condition's norm.
+        """Return rows x, turned as AttrOP turned x_id into the condition, at the condition's norm.
 
-        Without AttrOP that is Vec2Face's rule: noise at native norm, then the norm of the row it was added to.
+        Without AttrOP this is Vec2Face's rule: add noise at native norm, then restore the norm of the row.
         """
         norm = np.linalg.norm(condition, axis=1, keepdims=True)
-        to, both = condition / norm, x_id + condition / norm
-        along, across = ((x * part).sum(1, keepdims=True) for part in (x_id, both))
-        turned = x + 2 * along * to - both * across / (1 + (x_id * to).sum(1, keepdims=True))
+        direction, total = condition / norm, x_id + condition / norm
+        along, across = ((x * part).sum(1, keepdims=True) for part in (x_id, total))
+        turned = x + 2 * along * direction - total * across / (1 + (x_id * direction).sum(1, keepdims=True))
         return (norm * turned).astype(np.float32)
 
     def mixed(self, condition_a: np.ndarray, condition_b: np.ndarray, ratio: np.ndarray) -> np.ndarray:
@@ -88,8 +90,8 @@ class Vec2FaceGenerator:
             with torch.inference_mode(), half:
                 faces = self.draw(torch.from_numpy(condition[rows]), seeds[rows])[: len(seeds) - start]
             parts.append((faces.permute(0, 2, 3, 1) * 255).byte().numpy())  # cut off, not rounded, as officially
-        whole = np.concatenate(parts) if parts else np.empty((0, self.size_px, self.size_px, 3), np.uint8)
-        return images.resize(whole, self.size_px)
+        faces = np.concatenate(parts) if parts else np.empty((0, self.size_px, self.size_px, 3), np.uint8)
+        return images.resize(faces, self.size_px)
 
     def movable(self, condition: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Return the conditions as they are: a row holds the pose, too."""
@@ -118,19 +120,19 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
 
 
 def load(cfg: Generate, world: World) -> Vec2FaceGenerator:
-    """Load `vec2face_generator.pth` of the folder; raises ValueError when it is missing, carries code or differs."""
+    """Load `vec2face_generator.pth` of the folder; raises InputError when it is missing, holds code or differs."""
     file = artifacts.existing(below_data(cfg.weights) / FILE)
     state = _state(file)
     try:
         return Vec2FaceGenerator(network(state), world, file)
     except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file}: {KEY} is not Vec2Face's generator, whose tensors are 349: {reason}") from error
+        problem = f"not Vec2Face's generator, which has 349 tensors: {artifacts.brief(error, 200)}"
+        raise InputError(file, problem, key=KEY) from error
 
 
 def _state(file: Path) -> Mapping[str, Tensor]:
-    found = checkpoints.read(file)  # training checkpoints hold their command line, too
-    state = found.get(KEY) if isinstance(found, Mapping) else None
+    checkpoint = checkpoints.read(file)  # training checkpoints hold their command line, too
+    state = checkpoint.get(KEY) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{file}: no tensors under {KEY!r}; allowed: the published generator")
+        raise InputError(file, "no tensors", key=KEY, allowed="those of the published generator")
     return state

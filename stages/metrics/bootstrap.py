@@ -5,9 +5,9 @@ therefore draws the people of a protocol with replacement (person i occurs w_i t
 and computes every metric again: a genuine pair weighs w_i, an impostor pair w_i * w_j (Owen 2007, "The pigeonhole
 bootstrap"; Bolle, Ratha and Pankanti 2004 for subjects in biometrics).
 
-Draws are keyed by the people of the pairs and by the seed, never by variant: replicate r holds the same people for
-every variant, and for two protocols that show the same people in the same pairs (LFW and Syn-LFW), so a difference is
-taken replicate by replicate on the same pairs.
+Draws depend on the people of the pairs and on the seed, never on the variant: replicate r draws the same people for
+every variant, and for two protocols that show the same people in the same pairs (LFW and Syn-LFW). A difference is
+therefore taken replicate by replicate, on the same pairs.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from stages.common.streams import stream
 from stages.metrics import verification
 
 CHUNK = 32  # replicates at a time; (CHUNK, 6000) int32 is 0.8 MB and stays in the cache
@@ -77,11 +78,12 @@ def estimate(score: np.ndarray, pairs: Pairs, fars: Sequence[float], replicates:
     """Return all metrics of scores (s, p), one row per training seed, with their replicates."""
     per_seed = np.array([measure(row, pairs.same, pairs.fold, fars) for row in score])
     weights = pair_weights(pairs, replicates, seed)  # (r, p), shared by the seeds and by all variants
-    each = np.stack([weighted(row, pairs.same, pairs.fold, weights, fars) for row in score])  # (s, r, m)
-    mixed = np.einsum("rs,srm->rm", seed_shares(len(score), replicates, seed), each)
-    mixed[:, :-1] = mixed[:, :-1].clip(0, 1)  # stretched shares may leave the range; d-prime has none
-    mixed[:, np.isnan(per_seed).any(axis=0)] = np.nan
-    return Estimate(names(fars), per_seed, mixed)
+    replicated = np.stack([weighted(row, pairs.same, pairs.fold, weights, fars) for row in score])  # (s, r, m)
+    mean_over_seeds = np.einsum("rs,srm->rm", seed_shares(len(score), replicates, seed), replicated)
+    shares = mean_over_seeds[:, :-1]  # all but d-prime; stretched shares of seeds may take them out of 0 to 1
+    np.clip(shares, 0, 1, out=shares)
+    mean_over_seeds[:, np.isnan(per_seed).any(axis=0)] = np.nan
+    return Estimate(names(fars), per_seed, mean_over_seeds)
 
 
 def mean(estimates: Sequence[Estimate]) -> Estimate:
@@ -111,7 +113,7 @@ def paired_difference(a: Estimate, b: Estimate, metric: str, confidence: float) 
     """Return `b` minus `a` in `metric`; both were estimated on the same pairs with the same settings.
 
     The verdict is "higher", "lower" or "not separated" by whether the interval excludes zero. With fewer than five
-    seeds on either side the spread between seeds is known too badly for one, and it says so instead.
+    seeds on either side the spread between seeds is too uncertain for a verdict; it then says so.
     """
     assert a.names == b.names and a.replicates.shape == b.replicates.shape
     column = a.names.index(metric)
@@ -126,12 +128,12 @@ def paired_difference(a: Estimate, b: Estimate, metric: str, confidence: float) 
 def pair_weights(pairs: Pairs, replicates: int, seed: int) -> np.ndarray:
     """Return the weight of each pair in each replicate, (r, p) int32.
 
-    A draw of people among whom there is no genuine or no impostor pair, possible in very small sets, is drawn again.
+    In very small sets the drawn people may form no genuine or no impostor pair; they are then drawn again.
     """
     people, index = np.unique(np.concatenate([pairs.identity_a, pairs.identity_b]), return_inverse=True)
     a, b = np.split(index, 2)
     key = hashlib.sha256(np.stack([pairs.identity_a, pairs.identity_b]).astype(np.int32).tobytes()).digest()
-    rng = np.random.default_rng([seed, 1, *key])
+    rng = stream("resampled people", seed, *key)
     weights = np.zeros((replicates, len(a)), np.int32)
     empty = np.ones(replicates, bool)
     while empty.any():
@@ -145,13 +147,13 @@ def pair_weights(pairs: Pairs, replicates: int, seed: int) -> np.ndarray:
 def seed_shares(seeds: int, replicates: int, seed: int) -> np.ndarray:
     """Return the share of each of `seeds` training seeds in each replicate, (r, s) with rows that sum to one.
 
-    Deviations from 1 / s are stretched by sqrt(s / (s - 1)): the mean of s draws out of s values has a variance that is
-    short by that factor, a third with three seeds. The share is the same for all protocols, which judge the same
-    networks. One seed says nothing about the spread between seeds, and the interval then leaves it out. Percentiles of
-    few seeds still fall short: where seeds are all that varies, the 95 % interval of an accuracy covers about 80 % with
-    three seeds and 85 % with five, and where identities are, 95 % or more.
+    Deviations from 1 / s are stretched by sqrt(s / (s - 1)): the mean of s draws out of s values has only (s - 1) / s
+    of the variance it should have, two thirds with three seeds. The shares are the same for all protocols, which judge
+    the same networks. One seed says nothing about the spread between seeds, and the interval then leaves it out.
+    Percentiles of few seeds are still too narrow: where only seeds vary, the 95 % interval of an accuracy covers about
+    80 % with three seeds and 85 % with five; where identities vary, 95 % or more.
     """
-    drawn = np.random.default_rng([seed, 0, seeds]).multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
+    drawn = stream("resampled seeds", seed, seeds).multinomial(seeds, np.full(seeds, 1 / seeds), replicates) / seeds
     return 1 / seeds + (drawn - 1 / seeds) * np.sqrt(seeds / max(seeds - 1, 1))
 
 

@@ -3,7 +3,7 @@
 Levenshtein's bound (Universal bounds for codes and designs, Handbook of Coding Theory, 1998, section 6): of unit rows
 in d dimensions whose pairwise cosines are at most s there are at most L(d, s). L rises with s, on a new branch from
 each of its knots, which are the largest zeros of Jacobi polynomials; there it equals Delsarte, Goethals and Seidel's
-sizes of designs (Geometriae Dedicata 6, 1977), so that the branch of a given m is a matter of integers.
+sizes of designs (Geometriae Dedicata 6, 1977), so that integers alone say on which branch a given m lies.
 """
 
 import math
@@ -15,7 +15,7 @@ from scipy.special import betaln, hyp2f1
 
 ROUNDING = 1e-12  # of cosines and angles where the count jumps
 TRIBONACCI = 1.8392867552141612  # t^3 = t^2 + t + 1
-PROVEN = {  # optima (m, d) that stronger methods prove and Levenshtein's bound does not reach
+PROVEN = {  # cosines of (m, d) that stronger methods prove to be optimal, above Levenshtein's bound
     (24, 3): (TRIBONACCI - 1) / (3 - TRIBONACCI),  # snub cube, Robinson 1961
     (24, 4): 0.5,  # 24-cell, de Laat, Leijenhorst and de Muinck Keizer, arXiv 2404.18794
     (120, 4): (1 + math.sqrt(5)) / 4,  # 600-cell, Andreev 1999
@@ -56,10 +56,10 @@ def capacity(tau: float, rho_deg: float, d: int) -> tuple[float, float]:
     if not 0 <= rho_deg <= widest + ROUNDING:
         raise ValueError(f"rho_deg = {rho_deg:g}; allowed: 0 to half of arccos(tau), {widest:g}")
     apart = math.acos(tau) + 2 * math.radians(rho_deg)
-    most = _log10_most(apart, d)
+    most_log10 = _log10_most(apart, d)
     if d == 2 or apart >= math.pi / 2:
-        return most, most
-    return max(math.log10(2 * d), -_log10_cap(apart, d)), most
+        return most_log10, most_log10
+    return max(math.log10(2 * d), -_log10_cap(apart, d)), most_log10
 
 
 def _log10_most(apart: float, d: int) -> float:

@@ -1,9 +1,9 @@
 """How many identities fit before one is taken for another: what a verification threshold means for a whole gallery.
 
-N people are enrolled with one image each. A probe of one of them is confused when it matches somebody else. With more
-people, more probes are; the capacity is the largest N at which their share stays below what one allows. Sets of N are
-all equally likely subsets of the people measured, so the expected share is exact (a hypergeometric law), not a
-simulation. Compare the capacity of Razeghi (arXiv 2604.10641), which is an ideal packing's.
+N people are enrolled with one image each. A probe of one of them is confused when it matches somebody else. The more
+people, the more probes are confused; the capacity is the largest N at which their share stays below a limit. Every set
+of N of the people measured is equally likely, so the expected share is exact (a hypergeometric law) and needs no
+simulation. Razeghi's capacity (arXiv 2604.10641; `bounds.capacity`) is that of an ideal packing.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ def threshold(x: np.ndarray, identity: np.ndarray, false_match_rate: float) -> t
 
     x: unit rows (b, d) of unrelated people; identity: whom they show (b,).
     """
-    cosine = x @ x.T
-    above = np.triu(np.ones(cosine.shape, bool), 1)
+    cosines = x @ x.T
+    above = np.triu(np.ones(cosines.shape, bool), 1)
     same = identity[:, None] == identity[None]
-    found = float(np.quantile(cosine[above & ~same], 1 - false_match_rate))
-    return found, float((cosine[above & same] > found).mean())
+    cosine = float(np.quantile(cosines[above & ~same], 1 - false_match_rate))
+    return cosine, float((cosines[above & same] > cosine).mean())
 
 
 def confusions(x: np.ndarray, identity: np.ndarray, index: np.ndarray, cosine: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,8 +31,8 @@ def confusions(x: np.ndarray, identity: np.ndarray, index: np.ndarray, cosine: f
     """
     enrolled = index == 0
     match = x[~enrolled] @ x[enrolled].T > cosine
-    other = identity[~enrolled][:, None] != identity[enrolled][None]
-    return (match & other).sum(1), identity[~enrolled]
+    another = identity[~enrolled][:, None] != identity[enrolled][None]
+    return (match & another).sum(1), identity[~enrolled]
 
 
 def confused(count: np.ndarray, people: int, sizes: np.ndarray) -> np.ndarray:
@@ -41,9 +41,9 @@ def confused(count: np.ndarray, people: int, sizes: np.ndarray) -> np.ndarray:
     count (p,): how many of the `people` - 1 others it matches.
     """
     others, drawn = people - 1, sizes[None] - 1
-    free = np.maximum(others - count[:, None], 0)
-    missed = _log_choose(free, drawn) - _log_choose(np.full_like(free, others), drawn)
-    return 1 - np.where(drawn > free, 0, np.exp(missed))
+    unmatched = np.maximum(others - count[:, None], 0)
+    missed = _log_choose(unmatched, drawn) - _log_choose(np.full_like(unmatched, others), drawn)
+    return 1 - np.where(drawn > unmatched, 0, np.exp(missed))
 
 
 def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -58,10 +58,10 @@ def curve(count: np.ndarray, probe: np.ndarray, people: int, seed: int) -> np.nd
     return cluster_means.means(confused(count, people, np.arange(2, people + 1)), probe, seed)
 
 
-def fitting(share: np.ndarray, allowed: float) -> int:
-    """Return the largest N whose share of confused probes (N = 2, 3, ...) is at most `allowed`.
+def fitting(share: np.ndarray, limit: float) -> int:
+    """Return the largest N whose share of confused probes (N = 2, 3, ...) is at most `limit`.
 
-    1 where two are too many; where all fit, as many as were measured, and more might.
+    It is 1 where two are too many. Where all that were measured fit, it is their number, though more might fit.
     """
-    beyond = np.flatnonzero(share > allowed)
+    beyond = np.flatnonzero(share > limit)
     return int(beyond[0] if len(beyond) else len(share)) + 1

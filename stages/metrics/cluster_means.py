@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from stages.common.streams import stream
+
 REPLICATES = 1000
 CONFIDENCE = 0.95
 
@@ -15,7 +17,7 @@ def means(value: np.ndarray, cluster: np.ndarray, seed: int) -> np.ndarray:
     count = np.bincount(member).astype(np.float64)
     total = np.zeros((len(count), value.shape[1]))
     np.add.at(total, member, value.astype(np.float64))
-    rng = np.random.default_rng([seed, len(count)])
+    rng = stream("resampled clusters", seed, len(count))
     weight = rng.multinomial(len(count), np.full(len(count), 1 / len(count)), REPLICATES)  # (replicates, clusters)
     resampled = weight @ total / (weight @ count)[:, None]
     low, high = np.quantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=0)

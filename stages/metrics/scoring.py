@@ -1,4 +1,4 @@
-"""Score the pairs of every benchmark, whoever embeds the faces."""
+"""Score the pairs of every benchmark by any recognisers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, networks, sphere, tables
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
@@ -43,17 +44,18 @@ class Protocol:
 
 
 def protocols() -> list[Protocol]:
-    """Return the benchmarks that index.json names; raises ValueError when one disagrees with itself."""
+    """Return the benchmarks that index.json names; raises InputError when the pairs of one contradict its images."""
     file = BENCHMARKS / "index.json"
     try:
         listed = [(str(p["name"]), Path(p["folder"]), str(p["domain"])) for p in artifacts.read_json(file)["protocols"]]
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{file}: expected protocols, each with name, folder and domain; {error!r}") from error
+        problem = f"not readable ({artifacts.brief(error)})"
+        raise InputError(file, problem, key="protocols", allowed="a name, a folder and a domain for each") from error
     for name, _, domain in listed:
         if domain not in DOMAINS:
-            raise ValueError(f"{file}: domain = {domain!r} of {name}; allowed: {', '.join(DOMAINS)}")
+            raise InputError(file, key=f"domain of {name}", value=domain, allowed=", ".join(DOMAINS))
     if not any(domain == "wild" for *_, domain in listed):
-        raise ValueError(f"{file}: no protocol of domain wild; allowed: one or more")
+        raise InputError(file, "none of domain wild", key="protocols", allowed="one or more of domain wild")
     return [_protocol(*entry) for entry in listed]
 
 
@@ -63,21 +65,22 @@ def _protocol(name: str, folder: Path, domain: str) -> Protocol:
     shards = Shards(folder, "*-[0-9]*.arrow")  # not pairs.arrow
     a, b, same, fold = (table[key].to_numpy() for key in tables.PAIRS.names)
     if len(a) == 0 or min(a.min(), b.min()) < 0 or max(a.max(), b.max()) >= len(shards):
-        raise ValueError(f"{file}: a row beyond the images; allowed: 0 to {len(shards) - 1}")
+        raise InputError(file, "a row beyond the images, or no pair", key="a and b", allowed=f"0 to {len(shards) - 1}")
     protocol = Protocol(name, domain, shards, a, b, same, fold)
     wrong = np.flatnonzero((protocol.identity_a == protocol.identity_b) != same)
     if len(wrong):
-        raise ValueError(f"{file}: same = {same[wrong[0]]} of pair {wrong[0]} contradicts the identities of its images")
+        problem = "contradicts the identities of its images"
+        raise InputError(file, problem, key=f"same of pair {wrong[0]}", value=bool(same[wrong[0]]))
     if same.all() or not same.any() or len(np.unique(fold)) < 2:
-        raise ValueError(f"{file}: needs genuine pairs, impostor pairs and two folds or more")
+        raise InputError(file, key="pairs", allowed="genuine and impostor ones, in two folds or more")
     return protocol
 
 
 def embeddings(nets: Sequence[networks.Recogniser], protocol: Protocol) -> list[np.ndarray]:
     """Return the unit rows (n, d) that each network gives all images of a protocol.
 
-    Of photographs, the rows of the face and of its mirror image are added, as is usual. Rendered people are many enough
-    to do without: it would double the time.
+    A photograph's row is the sum of the rows of the face and of its mirror image, as is usual. Of rendered people there
+    are enough images to do without, and it would double the time.
     """
     rows = []
     for start in range(0, len(protocol.shards), FACES):
@@ -96,27 +99,27 @@ def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def centred(x: np.ndarray, identity: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the cosine (p,) of rows a and b (p,) of x (n, d) after subtracting the mean row of all third persons.
+    """Return the cosine (p,) of rows a and b (p,) of x (n, d) after subtracting the mean row of all other people.
 
-    Each pair has one centre, to which neither of its people contributes: with a centre for each image, or for half of
-    the people, the centres alone would tell impostor pairs from genuine ones.
+    Each pair has one centre, to which neither of its two people contributes. With a centre for each image, or for half
+    of the people, the centres alone would tell impostor pairs from genuine ones.
     """
     people, member = np.unique(identity, return_inverse=True)
     total, count = np.zeros((len(people), x.shape[1])), np.bincount(member)
     np.add.at(total, member, x)
-    one, two = member[a], member[b]
-    other = (one != two).astype(np.int64)  # the two people of a genuine pair are one
-    rest = len(x) - count[one] - other * count[two]
-    centre = (x.sum(axis=0) - total[one] - other[:, None] * total[two]) / np.maximum(rest, 1)[:, None]
+    person_a, person_b = member[a], member[b]
+    different = (person_a != person_b).astype(np.int64)  # the two people of a genuine pair are one
+    third = len(x) - count[person_a] - different * count[person_b]
+    centre = (x.sum(axis=0) - total[person_a] - different[:, None] * total[person_b]) / np.maximum(third, 1)[:, None]
     return cosines(x[a] - centre, x[b] - centre)
 
 
 def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
     """Return the cosine of every pair (p,) by the protocol's name, for external photographs also of centred rows."""
-    found = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
+    cosine_of = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
     if protocol.domain == "external":
-        found[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
-    return found
+        cosine_of[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
+    return cosine_of
 
 
 class Measured(NamedTuple):
@@ -130,14 +133,14 @@ class Measured(NamedTuple):
 def measure(
     protocol: Protocol, nets: Sequence[networks.Recogniser], seeds: Sequence[int], cfg: Evaluate
 ) -> list[Measured]:
-    """Score a protocol by networks that differ in their seed alone; external ones are measured raw and centred."""
-    each = [scores(protocol, x) for x in embeddings(nets, protocol)]
-    found = []
-    for name in each[0]:
-        rows = table(protocol, np.stack([score[name] for score in each]), seeds)
+    """Score a protocol by networks that differ in their seed alone; external protocols are measured raw and centred."""
+    per_network = [scores(protocol, x) for x in embeddings(nets, protocol)]
+    measured = []
+    for name in per_network[0]:
+        rows = table(protocol, np.stack([score[name] for score in per_network]), seeds)
         score, pairs = bootstrap.scored_pairs(rows)
-        found.append(Measured(name, rows, bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)))
-    return found
+        measured.append(Measured(name, rows, bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)))
+    return measured
 
 
 def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:
@@ -156,5 +159,5 @@ def table(protocol: Protocol, score: np.ndarray, seeds: Sequence[int]) -> pa.Tab
     """Return the pairs, their people and a column of scores (s, p) per seed."""
     pairs = tables.of(tables.PAIRS, {name: getattr(protocol, name) for name in tables.PAIRS.names})
     people = {name: pa.array(getattr(protocol, name), pa.int32()) for name in ("identity_a", "identity_b")}
-    each = {f"seed_{seed}": pa.array(row, pa.float32()) for seed, row in zip(seeds, score, strict=True)}
-    return pa.table({**dict(zip(pairs.column_names, pairs.columns, strict=True)), **people, **each})
+    scores = {f"seed_{seed}": pa.array(row, pa.float32()) for seed, row in zip(seeds, score, strict=True)}
+    return pa.table({**dict(zip(pairs.column_names, pairs.columns, strict=True)), **people, **scores})

@@ -67,7 +67,7 @@ def auc(cos_same: np.ndarray, cos_diff: np.ndarray) -> float:
 def d_prime(cos_same: np.ndarray, cos_diff: np.ndarray) -> float:
     """Return the difference of the two means in units of the root mean square of the two standard deviations.
 
-    NaN when neither kind of pair varies, as with a recogniser that has collapsed to one point.
+    NaN when the scores of neither kind of pair vary, as with a recogniser that gives every face one embedding.
     """
     variance = (cos_same.var(dtype=np.float64) + cos_diff.var(dtype=np.float64)) / 2
     difference = cos_same.mean(dtype=np.float64) - cos_diff.mean(dtype=np.float64)
@@ -77,7 +77,7 @@ def d_prime(cos_same: np.ndarray, cos_diff: np.ndarray) -> float:
 def roc(cos_same: np.ndarray, cos_diff: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the curve to draw, (FAR, TAR), from (0, 0) to (1, 1), a point for every score as threshold.
 
-    Both are (points,) and never fall. Straight lines between the points enclose the area `auc`.
+    Both are (points,) and never fall. The area under straight lines between the points is `auc`.
     """
     thresholds = np.unique(np.concatenate([cos_same, cos_diff]))[::-1]
     far = 1 - np.searchsorted(np.sort(cos_diff), thresholds, "right") / len(cos_diff)

@@ -21,7 +21,7 @@ class Sampler(Protocol):
     def sample(self, x_ref: np.ndarray, norms: np.ndarray, cfg: Pack) -> tuple[np.ndarray, np.ndarray]:
         """Return unit rows x_id (m, d) float32 and their native norms (m,) float32, the same for the same input.
 
-        x_ref: the gallery's unit rows (n, d) float32; norms: their native norms (n,). Raises ValueError when the
+        x_ref: the gallery's unit rows (n, d) float32; norms: their native norms (n,). Raises InputError when the
         gallery or the settings do not allow m rows.
         """
         ...

@@ -1,7 +1,7 @@
-"""Keep a long packing across a crash: its state goes to a file now and then, and a later run goes on from there.
+"""Keep a long packing across a crash: its state is written to a file every minute, and a later run goes on from there.
 
-The file's name carries a digest of the problem, so that another problem never finds it. Without `kept_in` nothing is
-written, and with it the result is the same.
+The file's name holds a digest of the problem, so no other problem reads it. Without `kept_in` nothing is written. The
+result is the same with it and without.
 """
 
 import hashlib
@@ -39,25 +39,25 @@ class Checkpoint:
     """The file of one problem: the start x (m, d), the gallery row of each (m,), the settings."""
 
     def __init__(self, x: np.ndarray, row: np.ndarray, cfg: Pack) -> None:
-        """Name the file, if there is a folder for it."""
+        """Name the file, if `kept_in` has named a folder."""
         folder = _folder.get()
         key = hashlib.sha256(x.tobytes() + row.tobytes() + repr(cfg).encode()).hexdigest()[:16]
         self.file = folder / f"packing-{key}.pt" if folder else None
-        self.saved = time.monotonic()
+        self.saved_at_s = time.monotonic()
 
     def load(self, exchange: Exchange, device: torch.device) -> State | None:
-        """Return the state that was kept last, this rank's rows of it, or None."""
+        """Return the state that was written last, with this rank's rows of it, or None."""
         if self.file is None or not self.file.exists():
             return None
-        kept = torch.load(self.file, map_location="cpu", weights_only=True)
-        return State(**kept | {name: kept[name][exchange.own].to(device) for name in ROWS})
+        saved = torch.load(self.file, map_location="cpu", weights_only=True)
+        return State(**saved | {name: saved[name][exchange.own].to(device) for name in ROWS})
 
     def save_now_and_then(self, state: State, exchange: Exchange) -> None:
-        """Write the state if the last time is EVERY_S seconds ago; all ranks call it."""
-        if self.file is None or not exchange.any(time.monotonic() - self.saved >= EVERY_S):
+        """Write the state if it was last written EVERY_S seconds ago or earlier; all ranks call this."""
+        if self.file is None or not exchange.any(time.monotonic() - self.saved_at_s >= EVERY_S):
             return
         rows = {name: exchange.rows(getattr(state, name)).cpu() for name in ROWS}
         if exchange.rank == 0:
             with artifacts.output_file(self.file) as fresh:
                 torch.save(vars(state) | rows, fresh)
-        self.saved = time.monotonic()
+        self.saved_at_s = time.monotonic()

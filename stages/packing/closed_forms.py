@@ -1,9 +1,9 @@
 """Closed forms: arrangements of few rows whose closest pair is as far apart as possible, or as is known.
 
-Proven: simplex and orthoplex (Rankin 1955), polygon, and of the root systems D4 (de Laat, Leijenhorst and de Muinck
-Keizer, arXiv 2404.18794) and E8 (Levenshtein's bound is attained). The roots of D5, E6 and E7 are the best known, no
-more: for their 40, 72 and 126 rows no proof forbids a cosine below 1/2, and at 1/2 none forbids 44, 77 and 134 rows
-(Mittelmann and Vallentin 2010; for 77 the paper above).
+Proven to be best: the simplex and the orthoplex (Rankin 1955), the polygon, and the root systems D4 (de Laat,
+Leijenhorst and de Muinck Keizer, arXiv 2404.18794) and E8, which attains Levenshtein's bound. The roots of D5, E6 and
+E7 are only the best known: no proof rules out a cosine below 1/2 for their 40, 72 and 126 rows, nor 44, 77 and 134 rows
+at 1/2 (Mittelmann and Vallentin 2010; for 77 the paper above).
 """
 
 from itertools import combinations, product
@@ -11,10 +11,11 @@ from itertools import combinations, product
 import numpy as np
 
 from stages.common import sphere
+from stages.common.streams import stream
 from stages.packing.neighbours import nearest_gallery
 
 ROOTS = {4: 24, 5: 40, 6: 72, 7: 126, 8: 240}  # rows by dimension: D4, D5, E6, E7, E8
-ROTATIONS, TURNS, SAMPLE = 4, 10, 4096  # of what is turned towards a gallery
+ROTATIONS, TURNS, SAMPLE = 4, 10, 4096  # of `turned`: beginnings, steps from each, gallery rows that they look at
 
 
 def known(m: int, d: int) -> bool:
@@ -32,25 +33,26 @@ def optimum(m: int, d: int, seed: int) -> np.ndarray:
 
 def rotated(rows: np.ndarray, d: int, seed: int) -> np.ndarray:
     """Return rows (m, d or fewer) as unit rows (m, d) float32, turned by a random element of the orthogonal group."""
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))
+    q, r = np.linalg.qr(stream("packing", seed).standard_normal((d, d)))
     return sphere.unit_rows(rows @ (q * np.sign(np.diag(r)))[: rows.shape[1]])
 
 
 def turned(x: np.ndarray, x_ref: np.ndarray, seed: int) -> np.ndarray:
-    """Return rows x (m, d) turned towards the gallery x_ref (n, d): never farther from it, in the mean, than they are.
+    """Return rows x (m, d) turned towards the gallery x_ref (n, d), never farther from it in the mean than x.
 
-    Each of TURNS brings rows as near as it can to the gallery rows that were nearest before it (Procrustes), from
-    ROTATIONS beginnings, the first of them x; on a sample of a large gallery, and by the whole of it in the end.
+    Turning begins at x and at random rotations of it, ROTATIONS in all. Each of TURNS steps takes the rotation that
+    brings the rows nearest to what were their nearest gallery rows (Procrustes). The steps look at a sample of a large
+    gallery; the choice among the results looks at all of it.
     """
-    some = x_ref[:: -(-len(x_ref) // SAMPLE)]
-    found = [x]
+    sample = x_ref[:: -(-len(x_ref) // SAMPLE)]
+    rotations = [x]
     for k in range(ROTATIONS):
         y = x if k == 0 else rotated(x, x.shape[1], seed + k)
         for _ in range(TURNS):
-            u, _, v = np.linalg.svd(y.T.astype(np.float64) @ some[sphere.nearest(y, some)[0]])
+            u, _, v = np.linalg.svd(y.T.astype(np.float64) @ sample[sphere.nearest(y, sample)[0]])
             y = sphere.unit_rows(y @ (u @ v))
-        found.append(y)
-    return max(found, key=lambda y: float(nearest_gallery(y, x_ref)[1].mean()))
+        rotations.append(y)
+    return max(rotations, key=lambda y: float(nearest_gallery(y, x_ref)[1].mean()))
 
 
 def simplex(m: int) -> np.ndarray:

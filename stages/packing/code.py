@@ -1,4 +1,4 @@
-"""Take identities from a code: many rows with a stated maximum cosine, at once, wherever the gallery is.
+"""Take identities from a code: many rows at once, whose largest cosine is known; the gallery plays no part.
 
 The rows are the axes of the space and their opposites, and the words (-1)^(Tr(a x) + Tr(b x^3)) and their opposites
 over x in GF(2^r), d = 2^r, scaled to length one: the dual of the extended two-error-correcting BCH code. A coset (one
@@ -11,6 +11,7 @@ Error-Correcting Codes, chapter 15): 1/16 for d = 512, where there are 525,312 r
 import numpy as np
 from scipy.linalg import hadamard
 
+from stages.common.streams import stream
 from stages.packing import median_norms
 from stages.settings.pack import Pack
 
@@ -44,7 +45,7 @@ def rows(m: int, d: int, seed: int) -> np.ndarray:
 
     A permutation of the axes with signs, from the seed, keeps all cosines to the last bit.
     """
-    rng = np.random.default_rng(seed)
+    rng = stream("packing", seed)
     axis, sign = rng.permutation(d), rng.choice(np.array([-1, 1], np.float32), d)
     # Linear forms are the rows of Sylvester's matrix: Tr(a x) over all a, and Tr(b y) at y = x^3 over all b
     forms = hadamard(d).astype(np.float32)

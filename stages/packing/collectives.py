@@ -1,4 +1,4 @@
-"""What the ranks of a packing tell each other: a rank owns whole tiles of rows and sees all rows."""
+"""Share a packing over ranks: each owns whole tiles of rows, and gets all rows from the others."""
 
 import torch
 import torch.distributed as dist
@@ -13,7 +13,7 @@ class Exchange:
     """`own` is this rank's slice of m rows; without torchrun it is all of them and nothing is sent."""
 
     def __init__(self, m: int) -> None:
-        """Share m rows in whole tiles: each rank has a block of them, the last ones may have fewer or none."""
+        """Divide m rows into a block of whole tiles for each rank; the last ranks may get fewer or none."""
         self.rank, self.size, self.m = ranks.rank(), ranks.size(), m
         self.block = -(-m // (TILE * self.size)) * TILE if self.size > 1 else m
         self.own = slice(min(self.rank * self.block, m), min((self.rank + 1) * self.block, m))
@@ -30,9 +30,9 @@ class Exchange:
             return own
         block = own.new_zeros((self.block, *own.shape[1:]))
         block[: len(own)] = own
-        everyone = block.new_empty((self.size * self.block, *block.shape[1:]))
-        dist.all_gather_single(everyone.view(torch.uint8), block.view(torch.uint8), self.group)  # any dtype
-        return everyone[: self.m]
+        gathered = block.new_empty((self.size * self.block, *block.shape[1:]))
+        dist.all_gather_single(gathered.view(torch.uint8), block.view(torch.uint8), self.group)  # any dtype
+        return gathered[: self.m]
 
     def maximum(self, x: Tensor) -> Tensor:
         """Return the largest value over the ranks in every place."""

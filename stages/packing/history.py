@@ -1,6 +1,6 @@
 """Hand on the course of a packing: J at its start and at every iterate that the solver judged.
 
-A sampler that iterates calls `record` at its end, and whoever wants the course runs it within `recorded`.
+A sampler that iterates calls `record` at its end. To get the course, run the sampler within `recorded`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _recorded: ContextVar[Course | None] = ContextVar("recorded", default=None)
 
 @contextmanager
 def recorded() -> Iterator[Course]:
-    """Yield a list that holds the course of a packing within the block once that has ended; empty if it has none."""
+    """Yield a list that holds the course of the packing in this block once that has ended; empty without iterations."""
     course: Course = []
     token = _recorded.set(course)
     try:
@@ -24,7 +24,7 @@ def recorded() -> Iterator[Course]:
 
 
 def record(course: Course) -> None:
-    """Hand on the course of a packing, in place of an earlier one; without `recorded` it is forgotten."""
-    wanted = _recorded.get()
-    if wanted is not None:
-        wanted[:] = course
+    """Hand on the course of a packing, in place of an earlier one; outside `recorded` do nothing."""
+    recorder = _recorded.get()
+    if recorder is not None:
+        recorder[:] = course

@@ -1,10 +1,10 @@
 """Pack few rows in few dimensions by search: many restarts at once, then a sharp polish.
 
-J's maxima over pairs are replaced by log(sum exp(beta cos)) / beta with beta rising from 4 or 15: so soft a beginning
-lets rows flow past each other into the basin of the optimum, which a squared hinge misses. Even so it misses root
-systems and what is left of one when few rows are taken away, which therefore stand among the restarts where they have
-so many. A gallery pulls every row to the gallery row that is nearest at the moment. Which are taken then divides good
-ends from bad, so two thirds of the restarts begin at gallery rows: at random ones, or at mutually distant ones.
+J's maxima over pairs are replaced by log(sum exp(beta cos)) / beta, with beta rising from 4 or 15. So soft a beginning
+lets rows flow past each other into the basin of the optimum, which a squared hinge misses. It still misses root
+systems, and root systems without a few of their rows, so these stand among the restarts where they have enough rows. A
+gallery pulls every row to the gallery row that is nearest at the moment. Which gallery rows are chosen then decides how
+good the end is, so two thirds of the restarts begin at gallery rows: at random ones, or at mutually distant ones.
 """
 
 from dataclasses import dataclass, replace
@@ -13,23 +13,24 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stages.common import sphere
+from stages.common.streams import stream
 from stages.packing import closed_forms
 from stages.packing.neighbours import nearest_gallery
 from stages.packing.objective import objective
 from stages.packing.random_start import parted, random_rows
 from stages.settings.pack import Pack
 
-BETA, LAST = (4.0, 15.0), 1000.0  # of the anneal: where every other restart begins, and where all end
+BETA, LAST = (4.0, 15.0), 1000.0  # of the anneal: restarts begin at one and the other in turn, and all end at LAST
 STEPS = 300
-STRIDE = 100.0  # times 1 / beta: how far the most crowded row is pushed in a step, in cosine
+STRIDE = 100.0  # over beta: how far a step pushes the most crowded row, in cosine
 MOMENTUM = 0.9
 REFRESH = 10  # steps for which a row's gallery row serves
-SHARP = (1e2, 1e6)  # beta of the polish, first and last, which leaves an error of about log(pairs) / beta in cosine
-ROUNDS, EACH = 5, 130  # of the polish, and iterations of each
+SHARP = (1e2, 1e6)  # beta of the polish, first and last; the error is about log(pairs) / beta in cosine
+ROUNDS, ITERATIONS = 5, 130  # of the polish: rounds, and iterations in each
 RESTARTS = (6, 32)  # fewest and most
-PAIRS = 300_000  # cosines a step over the restarts, which bounds the time
-POLISHED = 40_000  # cosines a step over the restarts that are polished, the best one at least, four at most
-SHARPNESS, SWEEPS = 10.0, 20  # of the exchange
+PAIRS = 300_000  # cosines that a step computes over all restarts, at most
+POLISHED = 40_000  # the same over the restarts that are polished, which are one to four
+SHARPNESS, SWEEPS = 10.0, 20  # of `exchanged`
 GALLERY = 4096  # gallery rows that the restarts see; the polish sees all
 
 
@@ -72,44 +73,44 @@ class _Problem:
 
 
 def optimum(x_ref: np.ndarray, cfg: Pack, start: np.ndarray) -> np.ndarray:
-    """Return unit rows (m, d) float32 beside the gallery x_ref (n, d), of all that were found those of least exact J.
+    """Return the unit rows (m, d) float32 of least exact J beside the gallery x_ref (n, d) that the search comes to.
 
-    Among them are `start` (m, d), closed forms and, where alpha is above 0, the rows of alpha 0.
+    It also compares `start` (m, d), closed forms and, where alpha is above 0, the rows for alpha 0.
     """
     m, d = cfg.identities, x_ref.shape[1]
     if closed_forms.known(m, d):
-        free = closed_forms.optimum(m, d, cfg.seed)
+        apart = closed_forms.optimum(m, d, cfg.seed)
     else:
-        free = _search(_Problem(x_ref, 0.0, cfg.separation), m, cfg.seed, [])
+        apart = _search(_Problem(x_ref, 0.0, cfg.separation), m, cfg.seed, [])
     if cfg.alpha == 0:
-        return min(free, start, key=_Problem(x_ref, 0.0, cfg.separation).value)
-    known = [start, closed_forms.turned(free, x_ref, cfg.seed)]
-    return _search(_Problem(x_ref, cfg.alpha, cfg.separation), m, cfg.seed, known)
+        return min(apart, start, key=_Problem(x_ref, 0.0, cfg.separation).value)
+    candidates = [start, closed_forms.turned(apart, x_ref, cfg.seed)]
+    return _search(_Problem(x_ref, cfg.alpha, cfg.separation), m, cfg.seed, candidates)
 
 
 def least(x_ref: np.ndarray, cfg: Pack, x: np.ndarray) -> np.ndarray:
-    """Return x (m, d) or, where its exact J is below, a closed form turned towards the gallery: for any m and d.
+    """Return x (m, d) or, where its exact J is lower, a closed form turned towards the gallery, for any m and d.
 
-    It is turned only where it wins as it is: in many dimensions that is rare, and turning dear.
+    The closed form is turned only if its J is lower as it is: in many dimensions that is rare, and turning takes long.
     """
     m, d = x.shape
     if not closed_forms.known(m, d):
         return x
-    known = closed_forms.optimum(m, d, cfg.seed)
-    best = min(x, known, key=_Problem(x_ref, cfg.alpha, cfg.separation).value)
-    return x if best is x else closed_forms.turned(known, x_ref, cfg.seed)
+    closed_form = closed_forms.optimum(m, d, cfg.seed)
+    best = min(x, closed_form, key=_Problem(x_ref, cfg.alpha, cfg.separation).value)
+    return x if best is x else closed_forms.turned(closed_form, x_ref, cfg.seed)
 
 
-def _search(problem: _Problem, m: int, seed: int, known: list[np.ndarray]) -> np.ndarray:
-    """Return the best rows (m, d) float32 of `known`, polished or not, and of restarts from the seed."""
-    x_ref, rng = problem.x_ref, np.random.default_rng(seed)
+def _search(problem: _Problem, m: int, seed: int, candidates: list[np.ndarray]) -> np.ndarray:
+    """Return the best rows (m, d) float32 of the candidates, polished or not, and of restarts from the seed."""
+    x_ref, rng = problem.x_ref, stream("packing", seed)
     n, d = x_ref.shape
     thin = replace(problem, x_ref=x_ref[:: -(-n // GALLERY)])
-    begun = [_begin(thin, m, kind % 3, rng) for kind in range(np.clip(PAIRS // m**2, *RESTARTS))]
-    ended = list(_anneal(thin, np.stack(begun).astype(np.float32)))
+    starts = [_begin(thin, m, kind % 3, rng) for kind in range(np.clip(PAIRS // m**2, *RESTARTS))]
+    ends = list(_anneal(thin, np.stack(starts).astype(np.float32)))
     if m <= closed_forms.ROOTS.get(d, 0):
-        ended.append(closed_forms.rotated(closed_forms.roots(d)[:m], d, seed))
-    best = sorted(ended, key=thin.value)[: np.clip(POLISHED // m**2, 1, 4)] + known
+        ends.append(closed_forms.rotated(closed_forms.roots(d)[:m], d, seed))
+    best = sorted(ends, key=thin.value)[: np.clip(POLISHED // m**2, 1, 4)] + candidates
     return sphere.unit_rows(min([*best, *(_polish(problem, x) for x in best)], key=problem.value))
 
 
@@ -126,21 +127,21 @@ def _begin(problem: _Problem, m: int, kind: int, rng: np.random.Generator) -> np
 def exchanged(x_ref: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Return gallery rows `row` (m,) of x_ref (n, d), each in turn exchanged for the one farthest from the rest.
 
-    Far by the energy sum exp(SHARPNESS cos), until no exchange lowers it. Costs a product of the gallery and a row for
-    each exchange.
+    The farthest has the least energy, sum exp(SHARPNESS cos). It ends when no exchange lowers that. Each exchange costs
+    a product of the gallery with a row.
     """
     row, x = row.copy(), x_ref.astype(np.float32)
     energy = np.exp(SHARPNESS * (x @ x[row].T)).sum(1)
 
-    def of(g: int) -> np.ndarray:
+    def energy_by(g: int) -> np.ndarray:
         return np.exp(SHARPNESS * (x @ x[g]))
 
     for _ in range(SWEEPS):
         before = row.copy()
         for k, g in enumerate(before):
-            rest = energy - of(g)
-            row[k] = best = int(rest.argmin())
-            energy = rest + of(best)
+            energy -= energy_by(g)
+            row[k] = int(energy.argmin())
+            energy += energy_by(row[k])
         if np.array_equal(row, before):
             break
     return row
@@ -171,18 +172,18 @@ def _polish(problem: _Problem, x: np.ndarray) -> np.ndarray:
     x = x.astype(np.float64)
 
     def smooth(flat: np.ndarray, beta: float, targets: np.ndarray) -> tuple[float, np.ndarray]:
-        free = flat.reshape(x.shape)
-        length = np.linalg.norm(free, axis=1, keepdims=True)
-        unit = free / length
+        rows = flat.reshape(x.shape)
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit = rows / length
         value, weight = problem.separation(unit, beta)
         gradient = weight @ unit - targets
         gradient -= (gradient * unit).sum(axis=1, keepdims=True) * unit
         return float(value - (targets * unit).sum()), (gradient / length).ravel()
 
-    options = {"maxiter": EACH, "maxcor": 20, "ftol": 0, "gtol": 1e-9}
+    options = {"maxiter": ITERATIONS, "maxcor": 20, "ftol": 0, "gtol": 1e-9}
     for beta in np.geomspace(*SHARP, ROUNDS):
-        found = minimize(smooth, x.ravel(), (beta, problem.targets(x)), "L-BFGS-B", jac=True, options=options).x
-        x = _unit(found.reshape(x.shape))
+        minimum = minimize(smooth, x.ravel(), (beta, problem.targets(x)), "L-BFGS-B", jac=True, options=options).x
+        x = _unit(minimum.reshape(x.shape))
     return x
 
 

@@ -14,7 +14,10 @@ from stages.packing.neighbours import nearest_gallery
 
 @dataclass(frozen=True)
 class Objective:
-    """The objective of rows (m, d) and what it is made of; `nearest`, `gallery`: cosines (m,) to the nearest row."""
+    """The objective of rows (m, d) and its terms.
+
+    nearest, gallery: each row's cosine (m,) to its nearest other row, and to its nearest gallery row.
+    """
 
     separation: float
     gallery_term: float

@@ -1,9 +1,9 @@
-"""All rows in the form that an iteration multiplies them in: bfloat16 where the processor has it, else float32.
+"""All rows in the form in which an iteration multiplies them: bfloat16 where the processor has it, else float32.
 
-Rounding a row to bfloat16 moves its cosines by about 5e-5 at d = 512. Late iterations, in which pairs overlap their
-threshold by less, need the rest of a row as well. Where bfloat16 is many times as fast, a row is high + low, both
-bfloat16, and a cosine the three products high.high + high.low + low.high, which lie side by side in one; elsewhere one
-product in float32 costs less than these.
+Rounding a row to bfloat16 moves its cosines by about 5e-5 at d = 512. In late iterations pairs overlap their threshold
+by less than that, so they need what rounding cut off. Where bfloat16 is many times as fast as float32, a row is high +
+low, both bfloat16, and a cosine is high.high + high.low + low.high: three products, computed side by side as one.
+Elsewhere one product in float32 costs less than three.
 """
 
 import torch
@@ -14,17 +14,17 @@ from stages.packing import orbits
 from stages.packing.collectives import Exchange
 from stages.packing.tiles import TILE
 
-PAD = 32  # columns between the parts, which keep products aligned: the first two carry the threshold
+PAD = 32  # columns between the parts, which keep products aligned; the first two hold the threshold
 
 
 class Products:
     """Room for rows of d dimensions as [high, 1, 1, 0 ..., high, low], the last two parts in bfloat16 only.
 
-    There are orbit x r rows (m,), of which the first r stand for all: those that the ranks share.
+    There are m = orbit x r rows. The first r stand for all, and are what the ranks divide among them.
     """
 
     def __init__(self, r: int, orbit: int, d: int, exchange: Exchange, device: torch.device) -> None:
-        """Set the buffers up; `exchange` tells this rank the others' rows."""
+        """Set the buffers up; `exchange` brings the other ranks' rows."""
         m = r * orbit
         dtype = products_dtype(m)
         self.d, self.orbit, self.exchange = d, orbit, exchange
@@ -36,7 +36,7 @@ class Products:
         self.weights = torch.empty(min(TILE, r), m, dtype=dtype, device=device)
 
     def put(self, own: Tensor, precise: bool) -> None:
-        """Take this rank's rows (own, d) float32 and all others'; `precise`: with what rounding leaves of them."""
+        """Take this rank's rows (own, d) float32 and the others'; `precise`: with what rounding cut off."""
         self.precise = precise and self.rounded
         if self.precise and not self.split:
             self.exact[:] = orbits.expanded(self.exchange.rows(own), self.orbit)  # a copy: rows move tile by tile
@@ -51,9 +51,10 @@ class Products:
             self.rows[:, 2 * self.d + PAD :] = orbits.expanded(parts[:, self.d :], self.orbit)
 
     def above(self, tile: slice, threshold: float) -> Tensor:
-        """Return max(cos - threshold, 0) of the rows `tile` to all rows, 0 to themselves: (tile, m), valid until next.
+        """Return max(cos - threshold, 0) of the rows `tile` to all rows, 0 to themselves: (tile, m).
 
-        In bfloat16 the threshold goes in as two columns, so that what is rounded is the small difference.
+        The next call overwrites it. In bfloat16 two columns hold the threshold, so that what is rounded is the small
+        difference.
         """
         if self.precise and not self.split:
             weights = (self.exact[tile] @ self.exact.T).sub_(threshold).relu_().to(self.rows.dtype)
@@ -62,7 +63,7 @@ class Products:
         d, rows = self.d, self.rows if self.precise else self.rows[:, : self.d + PAD]
         left = rows[tile].clone()
         left[:, d] = -threshold
-        left[:, d + 1] = -threshold - left[:, d].float()  # what rounding left of it
+        left[:, d + 1] = -threshold - left[:, d].float()  # what rounding cut off
         if self.precise:
             left[:, d + PAD : 2 * d + PAD] = rows[tile, 2 * d + PAD :]
             left[:, 2 * d + PAD :] = rows[tile, :d]
@@ -71,6 +72,6 @@ class Products:
         return weights
 
     def pull(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of all rows by weights (tile, m), (tile, d), and the weights' sum (tile,), both float32."""
+        """Return the sum (tile, d) of all rows by weights (tile, m), and the weights' sum (tile,), both float32."""
         sums = (weights @ self.rows[:, : self.d + PAD]).float()
         return sums[:, : self.d], sums[:, self.d]

@@ -1,32 +1,33 @@
-"""Choose where packing starts: at rows of the gallery, none twice."""
+"""Choose random gallery rows to start from, and move apart those that are equal."""
 
 import numpy as np
 
 from stages.common import sphere
+from stages.common.streams import stream
 
 NEAR = 0.5  # length of the noise beside a gallery row of length one; its cosine to that row is about 0.9
 DUPLICATE = 0.98  # rows closer than this count as equal
 
 
 def start(x_ref: np.ndarray, m: int, seed: int) -> np.ndarray:
-    """Return m unit rows (m, d) float32: distinct random rows of the gallery x_ref (n, d), parted as below."""
+    """Return m unit rows (m, d) float32: random rows of the gallery x_ref (n, d), moved apart by `parted`."""
     return parted(x_ref, random_rows(len(x_ref), m, seed), seed)
 
 
 def random_rows(n: int, m: int, seed: int) -> np.ndarray:
     """Return m indices of n rows (m,), all different while m <= n."""
-    rng = np.random.default_rng(seed)
+    rng = stream("packing", seed)
     return np.concatenate([rng.permutation(n)[:m], rng.integers(n, size=max(m - n, 0))])
 
 
 def parted(x_ref: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
     """Return the gallery's rows `row` as unit rows (m, d) float32, moved where they repeat an earlier one.
 
-    A repeated row becomes a random direction near it: equal rows could never part, for their gradients are equal.
+    A repeated row becomes a random direction near it: equal rows have equal gradients, and would stay together.
     """
     x = x_ref[row]
     repeated = _nearest_earlier(x) > DUPLICATE
-    noise = np.random.default_rng([seed, 1]).standard_normal((repeated.sum(), x.shape[1]))
+    noise = stream("repeated rows", seed).standard_normal((repeated.sum(), x.shape[1]))
     x[repeated] += (NEAR / np.sqrt(x.shape[1]) * noise).astype(np.float32)
     return sphere.unit_rows(x)
 

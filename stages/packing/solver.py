@@ -1,29 +1,29 @@
 """Minimise HyperFace's objective with few products: a squared hinge on crowded pairs, heavy ball, a step per row.
 
-The exact gradient of J moves a row away from its one nearest neighbour. At the optimum each row has some tens of
+The exact gradient of J moves a row away from its nearest neighbour alone. At the optimum each row has some tens of
 neighbours at nearly the same cosine, and a subgradient method spends its iterations on finding them one by one. Here
-each row is pushed by all neighbours beyond a threshold t at once:
+all neighbours beyond a threshold t push a row at once:
 
     minimise  sum over pairs of slope / 2 * max(cos - t, 0)^2  -  alpha * sum over k of cos(x_k, its gallery row).
 
 Whether J reads as `closest` or `mean`, its optimality condition is that the pair weights slope * max(cos - t, 0) sum to
 2 a row, and t follows that. (For `mean` t may differ between rows. One for each was tried: it gains less than .001
-of J, costs more, and from the start on it lets close pairs freeze, each a contact that the other is content with.)
+of J, costs more, and lets close pairs freeze from the start, each being all the contact that the other needs.)
 
-The slope rises until pairs overlap t by next to nothing, so that the surrogate's optimum nears that of J. With a
-gallery it rises as fast as rows follow: the force left on a row says how far it lags behind the optimum of the present
-slope, and rows that lag behind a slope which goes on end in a worse place. That is decided while overlaps are large;
-later the slope may go ahead. A smaller tolerance asks for further rounds, each from the first slope again and with half
-the lag; where the cap on iterations leaves no time, the slope rises as fast as the cap demands.
+The slope rises until pairs hardly overlap t, so that the surrogate's optimum comes near that of J. With a gallery it
+rises as fast as the rows follow. The force left on a row says how far it lags behind the optimum of the present slope,
+and rows that lag too far end in a worse place. That is decided while overlaps are large; later the slope may go ahead.
+A smaller tolerance asks for further rounds, each from the first slope again and with half the lag. Where the cap on
+iterations leaves no time, the slope rises as fast as the cap demands.
 
 Without a gallery forces are never large: there the slope rises by the clock, slowly at first, and rows come in orbits
-(`orbits`). J, exact in float32, decides which iterate is kept and when to stop.
+(`orbits`). J, exact in float32, decides which iterate is returned and when to stop.
 
-A row's step grows slowly, and its move has a limit: where rows lie in few directions, one that has just lost its
-neighbours would leap, and what it hits, too.
+A row's step grows slowly, and its move has a limit. Otherwise, where rows lie in few directions, a row that has just
+lost its neighbours would leap, and so would the rows that it hits.
 
-A row is held to the gallery row that it starts at. That is chosen anew before the first iteration, when the most
-crowded rows move (`select.exchange`), and after 25, 50, 100 ... iterations, when each is held to the nearest.
+A row is held to the gallery row that it starts at. Before the first iteration the most crowded rows move to other
+gallery rows (`distant_start.exchange`). After 25, 50, 100 ... iterations each row is held to its nearest gallery row.
 """
 
 import math
@@ -46,28 +46,26 @@ from stages.packing.random_start import parted
 from stages.packing.tiles import nearest_among, nearest_other, nearest_row, tiles
 from stages.settings.pack import Pack
 
-FIRST_SLOPE, TAME = 0.1, 13.0  # at least; without a gallery also at least so much times sqrt(d) / m
-RISE, SLOWEST, FASTEST = 0.25, 0.01, 0.08  # of the slope's logarithm in an iteration: no lag, all lag, by the cap
-CLOCK, EASE, CONTACTS = 300, 2.5, 1.5  # without a gallery: iterations of the rise, its power, last contacts over d
-TOLERANCE = 2e-4  # of J, for which these are meant:
+FIRST_SLOPE, TAME = 0.1, 13.0  # the first slope is at least this; without a gallery at least TAME * sqrt(d) / m, too
+RISE, SLOWEST, FASTEST = 0.25, 0.01, 0.08  # of log(slope) in an iteration: without lag, at full lag, near the cap
+CLOCK, EASE, CONTACTS = 300, 2.5, 1.5  # without a gallery: iterations of the rise, its power, contacts at its end / d
+TOLERANCE = 2e-4  # of J, for which LAG and DEPTH are meant
 LAG, DEPTH = 0.05, 2e-5  # force left on a row, of 2, at which the slope waits; overlap in cosine at which the rise ends
-SHORT = 0.2  # of it, for pair weights that are short of MASS: the threshold is still falling
-EARLY, LATE = (
-    7e-3,
-    4,
-)  # overlap (from alpha .5 on) at which rows are arranged: steps then serve longer; lag, times later
+SHORT = 0.2  # counts as lag: this share of what pair weights lack to MASS, while the threshold is still falling
+EARLY = 7e-3  # overlap (at alpha .5 or more) below which rows are arranged: step sizes then serve REFRESH iterations
+LATE = 4.0  # and the slope waits at so many times the lag
 LEAST_LAG, LEAST_DEPTH, MOST_DEPTH = 0.01, 5e-6, 1e-4
-PRECISE = 0.07  # over sqrt(d): the overlap from which on rounding to bfloat16 is no longer small beside it
+PRECISE = 0.07  # over sqrt(d): the overlap below which rounding to bfloat16 is too coarse
 WINDOW = 10  # iterations between two exact values of J
-ROUND = 50  # iterations that a further round takes at least
+ROUND = 50  # iterations that must be left for a further round
 MOMENTUM, STEP = 0.9, 1.0
 FREE_MOMENTUM, FREE_STEP = 0.95, 1.2  # without a gallery
-REFRESH = 5  # iterations for which step sizes serve later
-GROWTH, FARTHEST = 1.1, 0.05  # of a row's step from one to the next, and of its move in an iteration: at most
-NEAREST = 25  # iterations after which rows are held to their nearest gallery row, then after twice as many, and so on
+REFRESH = 5  # iterations for which step sizes serve, once overlaps are small
+GROWTH, FARTHEST = 1.1, 0.05  # at most: a row's step over the one before, and its move in an iteration
+NEAREST = 25  # iterations after which rows are held to their nearest gallery row; again after 50, 100 and so on
 MASS = 2.0  # sum of a row's pair weights at the optimum
 SAMPLE = 256  # rows whose cosines say where the threshold begins
-T_GAIN, T_FALL, T_RISE = 0.3, 0.02, 0.004  # how fast the threshold follows
+T_GAIN, T_FALL, T_RISE = 0.3, 0.02, 0.004  # of the threshold in an iteration: gain, largest fall, largest rise
 
 
 @dataclass
@@ -85,7 +83,7 @@ class State:
     lag: float  # force left on a row at which the slope waits
     contacts: float = 1.0  # neighbours beyond the threshold, mean over the rows
     step: int = 0
-    began: int = 0  # the step at which this round did
+    began: int = 0  # the step at which this round began
     settled: bool = False
     course: Course = field(default_factory=list)
 
@@ -134,13 +132,13 @@ class Solver:
     def opening(self, x: Tensor) -> float:
         """Return the threshold at which weights among the rows x (r, d) sum to MASS at the first slope, by a sample."""
         x = orbits.expanded(x, self.orbit)
-        some = x[:: -(-len(x) // SAMPLE)]
-        pairs = (some @ some.T)[torch.ones(len(some), len(some), dtype=torch.bool, device=x.device).tril(-1)]
+        sample = x[:: -(-len(x) // SAMPLE)]
+        pairs = (sample @ sample.T)[torch.ones(len(sample), len(sample), dtype=torch.bool, device=x.device).tril(-1)]
         cosine = pairs.double().sort(descending=True).values
         beyond = torch.arange(1, len(cosine) + 1, dtype=torch.double, device=x.device)
         total = cosine.cumsum(0) - cosine * beyond  # of max(cos - t, 0), with t at each cosine in turn
-        wanted = MASS / self.first * len(cosine) / max(self.m - 1, 1)
-        return float(cosine[min(int(torch.searchsorted(total, total.new_tensor(wanted))), len(cosine) - 1)])
+        needed = MASS / self.first * len(cosine) / max(self.m - 1, 1)
+        return float(cosine[min(int(torch.searchsorted(total, total.new_tensor(needed))), len(cosine) - 1)])
 
     def value(self, own: Tensor, row: Tensor) -> float:
         """Return J at this rank's rows and all others, each held to its own gallery row: never below J."""
@@ -148,24 +146,24 @@ class Solver:
         if self.orbit == 1:
             near = self.exchange.maximum(nearest_other(x, self.exchange.rank, self.exchange.size))
         else:
-            everyone = orbits.expanded(x, self.orbit)
-            near = self.exchange.rows(nearest_among(own, everyone, self.exchange.own.start))
+            all_rows = orbits.expanded(x, self.orbit)
+            near = self.exchange.rows(nearest_among(own, all_rows, self.exchange.own.start))
         gallery = self.exchange.rows((own * self.x_ref[row]).sum(1))
         return combine(near.cpu().numpy(), gallery.cpu().numpy(), self.cfg.alpha, self.cfg.separation).value
 
-    def run(self, state: State, each: Callable[[State], None]) -> Tensor:
-        """Iterate until J settles or the cap is reached, calling `each` after every iteration; returns x (m, d)."""
+    def run(self, state: State, after_step: Callable[[State], None]) -> Tensor:
+        """Iterate until J settles or the cap is reached, calling `after_step` each time; returns x (m, d)."""
         while state.step < self.cfg.iterations and not state.settled:
             self.advance(state)
             if state.step % WINDOW == 0 or state.step == self.cfg.iterations:
                 self.judge(state)
-            each(state)
+            after_step(state)
         return orbits.expanded(self.exchange.rows(state.best), self.orbit)[: self.m]
 
     def judge(self, state: State) -> None:
-        """Keep the iterate if it is the best by exact J; end the round once it has risen and a window gains little.
+        """Keep the iterate if its exact J is the least so far; end the round once the slope has risen and J settles.
 
-        What is little: no more than the tolerance.
+        It has settled when a window gains no more than the tolerance.
         """
         value = self.value(state.x, state.row)
         state.course.append((state.step, value))
@@ -176,7 +174,7 @@ class Solver:
             self.end_round(state)
 
     def end_round(self, state: State) -> None:
-        """Settle, or where the tolerance asks for less lag and time is left, begin again at the first slope."""
+        """Settle or, where the tolerance asks for less lag and time is left, begin again at the first slope."""
         state.settled = not self.held or state.lag <= self.lag or self.cfg.iterations - state.step < ROUND
         if not state.settled:
             state.lag, state.slope, state.contacts, state.began = state.lag / 2, self.first, 1.0, state.step
@@ -202,15 +200,15 @@ class Solver:
         state.step += 1
 
     def rise(self, state: State, force: float) -> float:
-        """Return the factor of the slope for the force that is left on a row: little where rows lag.
+        """Return the factor of the slope for the force that is left on a row: near 1 where rows lag.
 
-        The cap may demand more, as long as the slope has not risen to its end.
+        The cap may demand a larger one, until the slope has risen to its end.
         """
-        left = math.log(max(state.depth() / self.depth, 1))
+        remaining = math.log(max(state.depth() / self.depth, 1))
         lag = state.lag if state.depth() > self.early else LATE * state.lag
         follows = max(RISE * (1 - force / lag), SLOWEST * lag / LAG)
-        demanded = min(left / max(self.cfg.iterations - state.step - WINDOW, 1), FASTEST)
-        return math.exp(min(max(follows, demanded), left))
+        demanded = min(remaining / max(self.cfg.iterations - state.step - WINDOW, 1), FASTEST)
+        return math.exp(min(max(follows, demanded), remaining))
 
     def clocked(self, state: State) -> float:
         """Return the factor of the slope without a gallery: from the first to the last by a power of the time."""
@@ -220,7 +218,7 @@ class Solver:
         return math.exp(total * (next_ - past))
 
     def move(self, state: State, tile: slice, fresh: bool) -> Tensor:
-        """Move the rows of one tile in place; `fresh`: by step sizes made anew.
+        """Move the rows of one tile in place; `fresh`: compute their step sizes anew.
 
         Returns each row's sum of max(cos - t, 0), its contacts, and the force left on it over the slope (tile, 3).
         """
@@ -238,8 +236,8 @@ class Solver:
             gradient.sub_(self.x_ref[state.row[tile]], alpha=self.cfg.alpha / state.slope)
         x, velocity = state.x[tile], state.velocity[tile]
         gradient.addcmul_((gradient * x).sum(1, keepdim=True), x, value=-1)
-        done = state.step - state.began
-        velocity.mul_(min(self.momentum, done / (done + 3))).addcmul_(gradient, state.rate[tile], value=-1)
+        age = state.step - state.began
+        velocity.mul_(min(self.momentum, age / (age + 3))).addcmul_(gradient, state.rate[tile], value=-1)
         velocity.mul_(FARTHEST / velocity.norm(dim=1, keepdim=True).clamp_(min=FARTHEST))
         x.copy_(normalize(x + velocity))
         velocity.addcmul_((velocity * x).sum(1, keepdim=True), x, value=-1)

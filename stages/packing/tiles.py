@@ -1,4 +1,4 @@
-"""Products of rows in tiles on whatever device is there: bfloat16 for directions, exact float32 for what decides.
+"""Products of rows in tiles: fast bfloat16 for the direction of a step, exact float32 for J.
 
 Tiles begin at multiples of TILE whatever the number of ranks, so that a row's numbers do not depend on it.
 """
@@ -17,8 +17,8 @@ def tiles(m: int) -> list[slice]:
 def nearest_other(x: Tensor, first: int = 0, every: int = 1) -> Tensor:
     """Return the float32 cosine (m,) of each unit row of x (m, d) to its nearest other row, exactly.
 
-    Only tiles on and above the diagonal are computed: one gives the maxima of its rows and of its columns. A rank
-    takes every so many rows of tiles from its `first`; the maximum over the ranks is then the result.
+    Only tiles on and above the diagonal are computed: each gives the maxima of its rows and of its columns. A rank
+    takes every `every`-th row of tiles, beginning with `first`; the result is then the maximum over the ranks.
     """
     near = x.new_full((len(x),), -2.0)
     parts = tiles(len(x))
@@ -33,12 +33,12 @@ def nearest_other(x: Tensor, first: int = 0, every: int = 1) -> Tensor:
     return near
 
 
-def nearest_among(own: Tensor, everyone: Tensor, first: int) -> Tensor:
-    """Return the float32 cosine (own,) of own (own, d), the rows from `first` on, to their nearest other of (m, d)."""
+def nearest_among(own: Tensor, all_rows: Tensor, first: int) -> Tensor:
+    """Return the float32 cosine (own,) of rows own (own, d), those from `first` on of all (m, d), to their nearest."""
     near = own.new_full((len(own),), -2.0)
     for a in tiles(len(own)):
-        for b in tiles(len(everyone)):
-            cos = own[a] @ everyone[b].T  # (tile, tile)
+        for b in tiles(len(all_rows)):
+            cos = own[a] @ all_rows[b].T  # (tile, tile)
             diagonal = first + a.start - b.start
             if -len(cos) < diagonal < cos.shape[1]:
                 cos.diagonal(diagonal).fill_(-2)
@@ -51,8 +51,8 @@ def nearest_row(x: Tensor, rows: Tensor) -> Tensor:
     best, cosine = x.new_zeros(len(x), dtype=torch.long), x.new_full((len(x),), -2.0)
     for a in tiles(len(x)):
         for b in tiles(len(rows)):
-            found, at = (x[a] @ rows[b].T).max(1)  # (tile, tile)
-            nearer = found > cosine[a]
-            best[a] = torch.where(nearer, at + b.start, best[a])
-            cosine[a] = torch.where(nearer, found, cosine[a])
+            largest, index = (x[a] @ rows[b].T).max(1)  # (tile, tile)
+            nearer = largest > cosine[a]
+            best[a] = torch.where(nearer, index + b.start, best[a])
+            cosine[a] = torch.where(nearer, largest, cosine[a])
     return best

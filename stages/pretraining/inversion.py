@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from stages.backbones.inverter import Inverter
 from stages.common import artifacts, networks, ranks, sphere
+from stages.common.streams import stream
 from stages.pretraining.recognition import EMBEDDING_SIZE, SIZE_PX
 from stages.settings.pretrain import Pretrain
 from stages.world import identity
@@ -58,7 +59,7 @@ def fit(x: torch.Tensor, z: torch.Tensor, cfg: Pretrain) -> tuple[Inverter, floa
     optimiser = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, max(steps, 20), pct_start=0.1)
     for step in tqdm(range(steps), "train inverter", ncols=80, file=sys.stdout):
-        rows = torch.from_numpy(np.random.default_rng([cfg.seed, step, 5]).integers(0, seen, BATCH))
+        rows = torch.from_numpy(stream("inverter rows", cfg.seed, step).integers(0, seen, BATCH))
         loss = nn.functional.mse_loss(net(x[rows]), z[rows])
         optimiser.zero_grad()
         loss.backward()

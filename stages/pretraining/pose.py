@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from stages.common import networks, ranks
+from stages.common.streams import stream
 from stages.pretraining.recognition import SIZE_PX
 from stages.settings.pretrain import Pretrain
 from stages.world import style
@@ -58,7 +59,7 @@ def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, max(steps, 20), pct_start=0.15)
     target = torch.from_numpy((pose_deg / UNIT_DEG).astype(np.float32))
     for step in tqdm(range(steps), "train pose", disable=ranks.rank() != 0, ncols=80, file=sys.stdout):
-        rng = np.random.default_rng([cfg.seed, step, 6])
+        rng = stream("pose rows", cfg.seed, step)
         rows = rng.choice(len(faces), BATCH, replace=False)
         x, wanted = networks.standardised(faces[rows], "grey"), target[rows]
         if step % 2:  # a mirrored head looks to the other side
@@ -76,7 +77,7 @@ def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) 
 def _posed(split: str, cfg: Pretrain, count: int, domain: str, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Return faces of `count` people, and their yaw and pitch (count, 2), all within REACH_DEG as likely."""
     album = portraits(split, cfg.seed, count, 1, domain, spread)
-    draws = [np.random.default_rng([int(seed), 7]).uniform(-REACH_DEG, REACH_DEG) for seed in album.rows.seed]
+    draws = [stream("trained pose", seed).uniform(-REACH_DEG, REACH_DEG) for seed in album.rows.seed]
     styles = album.style.clone()
     styles[:, POSE] = torch.from_numpy(np.array(draws, np.float32))
     posed = Album(album.z, styles, album.rows)

@@ -10,6 +10,7 @@ from torch import nn
 from tqdm import tqdm
 
 from stages.common import networks, ranks, sphere
+from stages.common.streams import stream
 from stages.metrics.verification import ten_fold_accuracy
 from stages.settings.pretrain import Pretrain
 from stages.training import heads
@@ -69,7 +70,7 @@ def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epoc
     order = (rows for epoch in range(epochs) for rows in _batches(len(faces), [cfg.seed, epoch]))
     progress = tqdm(order, f"train {recipe.population}", steps, disable=ranks.rank() != 0, ncols=80, file=sys.stdout)
     for step, rows in enumerate(progress):
-        rng = np.random.default_rng([cfg.seed, step, 3])
+        rng = stream("recogniser jitter", cfg.seed, step)
         x = networks.standardised(jittered(faces[rows], rng, JITTER), recipe.colour)
         with torch.autocast("cpu", torch.bfloat16):
             features = net(x.contiguous(memory_format=torch.channels_last))
@@ -87,7 +88,7 @@ def fit(net: nn.Module, recipe: Recipe, faces: np.ndarray, who: np.ndarray, epoc
 
 
 def _batches(count: int, key: list[int]) -> list[np.ndarray]:
-    order = np.random.default_rng(key).permutation(count)
+    order = stream("recogniser order", *key).permutation(count)
     return [order[start : start + BATCH] for start in range(0, count - BATCH + 1, BATCH)]
 
 
@@ -104,7 +105,7 @@ def unseen_accuracy(net: nn.Module, recipe: Recipe, cfg: Pretrain) -> float:
     """Return the ten-fold accuracy on pairs of people kept for this figure: no recipe was chosen on them."""
     faces, _ = _faces("unseen", cfg, cfg.people.unseen, UNSEEN_IMAGES)
     x = sphere.unit_rows(networks.Embedded(net, recipe.card()).embed(faces))
-    rng = np.random.default_rng([cfg.seed, 4])
+    rng = stream("unseen pairs", cfg.seed)
     score, same = [], []
     for _ in range(UNSEEN_PAIRS // 2):
         i, other = rng.choice(cfg.people.unseen, 2, replace=False)

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import tables
+from stages.common.streams import stream
 
 FOLDS, PER_FOLD = 10, 600  # half of each fold genuine, half impostor, as in LFW
 NEAREST = 3  # matched impostors come from this many nearest people of the fold
@@ -30,7 +31,7 @@ def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: n
     when given, an impostor is one of the people of the fold nearest to the person. Raises ValueError when there are
     too few people for 300 genuine pairs a fold.
     """
-    rng = np.random.default_rng(seed)
+    rng = stream("benchmark", *seed)
     fold_of = rng.permutation(people) % FOLDS
     parts = [_fold(np.flatnonzero(fold_of == f), depth, combos, rng, attributes) for f in range(FOLDS)]
     a, b = (np.concatenate(column) for column in zip(*parts, strict=True))

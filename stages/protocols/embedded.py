@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from stages.common.streams import stream
 from stages.protocols import drawn_pairs
 from stages.settings.benchmarks import Benchmarks
 from stages.settings.world import World
@@ -62,7 +63,7 @@ def make(name: str, cfg: Benchmarks, world: World) -> tuple[Album, pa.Table]:
     protocol = PROTOCOLS[name]
     split = f"benchmarks-{name}"
     album = portraits(split, cfg.seed, cfg.identities, protocol.depth, "wild", world.wild_spread)
-    rng = np.random.default_rng([cfg.seed, len(name), *name.encode()])
+    rng = stream("benchmark", cfg.seed, len(name), *name.encode())
     if protocol.restyle:
         album = replace(album, style=protocol.restyle(album.style, album.z, album.rows.index, rng))
     traits = _standardised(album.z[:: protocol.depth]) if protocol.matched else None

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stages.backbones.iresnet import SHRINK, Iresnet
 from stages.common import artifacts, devices
+from stages.common.errors import InputError
 from stages.foreign import checkpoints, published
 from stages.foreign.published import Card, Published
 
@@ -25,7 +26,7 @@ EPS = 1e-5  # of every normalisation, in all of these networks
 STATE_DICTS = (
     "state_dict", "state_dict_backbone", "model", "net", "backbone", "model_state_dict", "net_state_dict", "network",
 )  # fmt: skip  # where a checkpoint of several networks keeps the trained one
-DEPTH = 4  # mappings within mappings that are looked at
+DEPTH = 4  # levels of mappings within mappings that are searched
 COUNTERS = ("num_batches_tracked", "total_ops", "total_params")  # of normalisations, and of thop
 LAST = ("fc.weight", "output_layer.3.weight")  # of arcface_torch and AdaFace
 NORM = ("weight", "bias", "running_mean", "running_var")
@@ -41,7 +42,7 @@ ENDS = {
 
 
 class Checkpoint(Published):
-    """A recogniser on `Iresnet`; a `Recogniser`, and differentiable through `features`."""
+    """A recogniser on `Iresnet`, differentiable through `features`."""
 
     def __init__(self, card: Card, net: Iresnet, size: tuple[int, int]) -> None:
         """Hold a network and its card, on this rank's GPU where there is one."""
@@ -69,7 +70,7 @@ class Checkpoint(Published):
 def load(network: str | Path) -> Checkpoint:
     """Return the recogniser in a folder: one checkpoint, and its card.
 
-    Raises ValueError with one line when the file carries code or is broken, when a tensor is missing, left over or of a
+    Raises InputError when the file holds code or is broken, when a tensor is missing, left over or of a
     wrong shape, or when the sizes are not the card's.
     """
     file, card = artifacts.weights_of(network, *checkpoints.SUFFIXES), published.read(network)
@@ -81,66 +82,66 @@ def load(network: str | Path) -> Checkpoint:
 
 
 def state_dict(file: str | Path) -> dict[str, Tensor]:
-    """Return the network's tensors in float32 by its own keys, out of whatever was wrapped around them or lies beside.
+    """Return the network's tensors in float32 by its own keys, without wrappers and what else the file holds.
 
-    Class centres and counters of training are left out. Whatever else is left over stays, and is refused by its name.
+    Class centres and counters of training are left out. Any other tensor stays, and `build` refuses it by its name.
     """
-    held = dict(_mappings(checkpoints.read(file)))
-    if not held:
-        raise ValueError(f"{file}: no mapping of names to tensors; allowed: a state dict, alone or under a name")
-    places = [(name, prefix) for name, tensors in held.items() for prefix in _prefixes(tensors)]
-    usual = [place for place in places if place[0].rpartition("/")[2] in STATE_DICTS]
-    if len(places) > 1 and len(usual) != 1:
-        found = _few([f"{name}/{prefix}" for name, prefix in places])
-        raise ValueError(f"{file}: {len(places)} networks ({found}); allowed: one, or one under {STATE_DICTS}")
-    name, prefix = (usual or places or [(max(held, key=lambda name: len(held[name])), "")])[0]
-    tensors = _own(held[name], prefix)
-    most = Path(file).stat().st_size
-    if odd := [key for key, value in tensors.items() if not _whole(value, most)]:
-        raise ValueError(f"{file}: not floats in full, or a bare number in {_few(odd)}; allowed: tensors of floats")
+    mappings = dict(_mappings(checkpoints.read(file)))
+    if not mappings:
+        raise InputError(file, "no mapping of names to tensors", allowed="a state dict, alone or under a name")
+    networks = [(name, prefix) for name, tensors in mappings.items() for prefix in _prefixes(tensors)]
+    usual = [network for network in networks if network[0].rpartition("/")[2] in STATE_DICTS]
+    if len(networks) > 1 and len(usual) != 1:
+        paths = _listed([f"{name}/{prefix}" for name, prefix in networks])
+        raise InputError(file, f"{len(networks)} networks ({paths})", allowed=f"one, or one under {STATE_DICTS}")
+    name, prefix = (usual or networks or [(max(mappings, key=lambda name: len(mappings[name])), "")])[0]
+    tensors = _without_training(mappings[name], prefix)
+    file_size = Path(file).stat().st_size
+    if odd := [key for key, value in tensors.items() if not _holds_floats(value, file_size)]:
+        raise InputError(file, "not floats in full, or a bare number", key=_listed(odd), allowed="tensors of floats")
     if broken := [key for key, value in tensors.items() if not torch.isfinite(value.float()).all()]:
-        raise ValueError(f"{file}: NaN or infinity in {_few(broken)}; allowed: finite tensors")
+        raise InputError(file, "NaN or infinity", key=_listed(broken), allowed="finite tensors")
     return {key: value.float() for key, value in tensors.items()}
 
 
-def _mappings(held: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield the tensors of every mapping within mappings that has some, with its path; each mapping once."""
-    todo, seen = [("", held)], set()
-    while todo:
-        path, found = todo.pop(0)
-        if isinstance(found, Mapping) and id(found) not in seen and path.count("/") < DEPTH:
-            seen.add(id(found))
-            named = {key: value for key, value in found.items() if isinstance(key, str)}
-            if tensors := {key: value for key, value in named.items() if isinstance(value, Tensor)}:
+def _mappings(content: Any) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield the path and the tensors of every mapping within mappings that has some; each mapping once."""
+    queue, visited = [("", content)], set()
+    while queue:
+        path, value = queue.pop(0)
+        if isinstance(value, Mapping) and id(value) not in visited and path.count("/") < DEPTH:
+            visited.add(id(value))
+            named = {key: item for key, item in value.items() if isinstance(key, str)}
+            if tensors := {key: item for key, item in named.items() if isinstance(item, Tensor)}:
                 yield path, tensors
-            todo += [(f"{path}/{key}", value) for key, value in named.items()]
+            queue += [(f"{path}/{key}", item) for key, item in named.items()]
 
 
 def _prefixes(tensors: Mapping[str, Tensor]) -> list[str]:
     """Return what stands before the keys of each network that is among the tensors."""
     stems = {"input_layer.0.weight": "body.", "conv1.weight": "layer1."}
-    found = [(key.removesuffix(first), then) for key in tensors for first, then in stems.items() if key.endswith(first)]
-    return [prefix for prefix, then in found if any(key.startswith(prefix + then) for key in tensors)]
+    stemmed = [(key.removesuffix(stem), then) for key in tensors for stem, then in stems.items() if key.endswith(stem)]
+    return [prefix for prefix, then in stemmed if any(key.startswith(prefix + then) for key in tensors)]
 
 
-def _own(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors without their prefix, without counters, and without what training had behind the last layer.
+def _without_training(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors without their prefix, counters, and the head that training put behind the last layer.
 
-    That is a matrix of a row or a column for each class, as long as an embedding, and what shares its name.
+    A head is a matrix with a row or a column for each class, as long as an embedding, and what shares its name.
     """
-    found = {key.removeprefix(prefix): v for key, v in tensors.items() if key.rpartition(".")[2] not in COUNTERS}
-    fc = next((found[key] for key in LAST if key in found and found[key].ndim == 2), None)
+    bare = {key.removeprefix(prefix): v for key, v in tensors.items() if key.rpartition(".")[2] not in COUNTERS}
+    fc = next((bare[key] for key in LAST if key in bare and bare[key].ndim == 2), None)
     if fc is None:
-        return found
-    heads = {k for k, v in found.items() if k not in LAST and v.ndim == 2 and sum(n == len(fc) for n in v.shape) == 1}
+        return bare
+    heads = {k for k, v in bare.items() if k not in LAST and v.ndim == 2 and sum(n == len(fc) for n in v.shape) == 1}
     names = {name for key in heads if (name := key.rpartition(".")[0])}
-    return {key: v for key, v in found.items() if key not in heads and key.rpartition(".")[0] not in names}
+    return {key: v for key, v in bare.items() if key not in heads and key.rpartition(".")[0] not in names}
 
 
-def _whole(value: Tensor, most: int) -> bool:
-    """Return whether a tensor has floats of its own, at most as many bytes as the file."""
+def _holds_floats(value: Tensor, file_size: int) -> bool:
+    """Return whether a tensor holds floats of its own, and takes no more bytes than the file."""
     plain = value.layout == torch.strided and value.is_floating_point() and not value.is_meta and value.ndim > 0
-    return plain and value.numel() * value.element_size() <= most
+    return plain and value.numel() * value.element_size() <= file_size
 
 
 def arcface_layout(file: str | Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -148,13 +149,12 @@ def arcface_layout(file: str | Path, tensors: Mapping[str, Tensor]) -> dict[str,
     if "conv1.weight" in tensors:
         return dict(tensors)
     if "input_layer.0.weight" not in tensors:
-        raise ValueError(
-            f"{file}: neither conv1.weight (arcface_torch) nor input_layer.0.weight (AdaFace, CVLface) is in it; "
-            f"found: {_few(list(tensors))}"
-        )
+        problem = f"none of an IResNet: {_listed(list(tensors))}"
+        allowed = "conv1.weight (arcface_torch) or input_layer.0.weight (AdaFace, CVLface) among them"
+        raise InputError(file, problem, key="tensors", allowed=allowed)
     level, block = 0, 0
     ours: dict[str, str] = {}  # body.N to layerL.B: a level begins where a shortcut has weights
-    out: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for n in sorted({int(key.split(".")[1]) for key in tensors if re.match(r"body\.\d+\.", key)}):
         begins = n == 0 or f"body.{n}.shortcut_layer.0.weight" in tensors
         level, block = (level + 1, 0) if begins else (level, block + 1)
@@ -163,19 +163,19 @@ def arcface_layout(file: str | Path, tensors: Mapping[str, Tensor]) -> dict[str,
         body = re.match(r"(body\.\d+)\.(.+)\.(\w+)$", key)
         part, name = key.rpartition(".")[::2]
         if body and body[2] in BLOCK:
-            out[f"{ours[body[1]]}.{BLOCK[body[2]]}.{body[3]}"] = value
+            renamed[f"{ours[body[1]]}.{BLOCK[body[2]]}.{body[3]}"] = value
         else:
-            out[f"{ENDS[part]}.{name}" if part in ENDS else key] = value  # one left over is refused later, by its name
+            renamed[f"{ENDS[part]}.{name}" if part in ENDS else key] = value  # `build` refuses an unknown name
     if "shortcut_layer" not in " ".join(key for key in tensors if key.startswith("body.0.")):
         width = len(tensors["input_layer.0.weight"])
-        out["layer1.0.downsample.0.weight"] = torch.eye(width)[:, :, None, None]
-        gain = torch.full((width,), (1 + EPS) ** 0.5)  # over the root of variance 1 and epsilon: 1
-        still = dict(zip(NORM, (gain, torch.zeros(width), torch.zeros(width), torch.ones(width)), strict=True))
-        out |= {f"layer1.0.downsample.1.{name}": value for name, value in still.items()}
-    if "features.running_mean" in out:
-        mean = out["features.running_mean"]
-        out = {"features.weight": torch.ones_like(mean), "features.bias": torch.zeros_like(mean)} | out
-    return out
+        renamed["layer1.0.downsample.0.weight"] = torch.eye(width)[:, :, None, None]
+        gain = torch.full((width,), (1 + EPS) ** 0.5)  # cancels the root of variance 1 plus epsilon
+        identity = dict(zip(NORM, (gain, torch.zeros(width), torch.zeros(width), torch.ones(width)), strict=True))
+        renamed |= {f"layer1.0.downsample.1.{name}": value for name, value in identity.items()}
+    if "features.running_mean" in renamed:
+        mean = renamed["features.running_mean"]
+        renamed = {"features.weight": torch.ones_like(mean), "features.bias": torch.zeros_like(mean)} | renamed
+    return renamed
 
 
 def build(
@@ -183,7 +183,7 @@ def build(
 ) -> tuple[Iresnet, tuple[int, int]]:
     """Return the network of exactly these tensors, in arcface_torch's layout, and its input's height and width.
 
-    size: what the card says of them; else the last layer's positions are those of a square, or of 7 to 6 as 112 x 96.
+    size: height and width on the card. Without it the last layer's positions form a square, or 7 to 6 as of 112 x 96.
     """
     levels = [f"layer{i}" for i in range(1, 5)]
     blocks = [len({key.split(".")[1] for key in tensors if key.startswith(f"{level}.")}) for level in levels]
@@ -197,14 +197,13 @@ def build(
     likely += [(side, side), (side + 1, side)]
     grid = next((g for g in likely if g[0] * g[1] == positions), (0, 0))
     if fc.shape[1] != widths[-1] * grid[0] * grid[1] or colours != 3 or not all(fc.shape):
-        raise ValueError(
-            f"{file}: conv1.weight {tuple(tensors['conv1.weight'].shape)}, fc.weight {tuple(fc.shape)}; allowed: three "
-            f"colours, and as many columns as {widths[-1]} channels at the positions of a square"
-        )
-    found = SHRINK * grid[0], SHRINK * grid[1]
+        shapes = tuple(tensors["conv1.weight"].shape), tuple(fc.shape)
+        allowed = f"three colours, and as many columns as {widths[-1]} channels at the positions of a square"
+        raise InputError(file, key="shapes of conv1.weight and fc.weight", value=shapes, allowed=allowed)
+    height_width = SHRINK * grid[0], SHRINK * grid[1]
     with torch.device("meta"):  # no weights are drawn
         squeezed = any(".se." in key for key in tensors)
-        net = Iresnet(widths, len(fc), found, colours, blocks, squeezed)
+        net = Iresnet(widths, len(fc), height_width, colours, blocks, squeezed)
     expected = net.state_dict()
     counters = {key: torch.zeros((), dtype=torch.long) for key in expected if key.endswith("num_batches_tracked")}
     _refuse(file, "missing tensors", [key for key in expected if key not in tensors and key not in counters])
@@ -214,13 +213,14 @@ def build(
         for key, value in expected.items() if key not in counters and tensors[key].shape != value.shape
     ])  # fmt: skip
     net.load_state_dict({**tensors, **counters}, assign=True)
-    return net, found
+    return net, height_width
 
 
-def _refuse(file: str | Path, what: str, keys: list[str]) -> None:
+def _refuse(file: str | Path, problem: str, keys: list[str]) -> None:
     if keys:
-        raise ValueError(f"{file}: {what}: {_few(keys)}; allowed: those of an IResNet, in arcface_torch's names")
+        allowed = "the tensors of an IResNet, in arcface_torch's names"
+        raise InputError(file, f"{problem}: {_listed(keys)}", allowed=allowed)
 
 
-def _few(keys: list[str]) -> str:
+def _listed(keys: list[str]) -> str:
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from stages.common import images, tables
 from stages.common.images import Shards
+from stages.common.streams import stream
 from stages.training import transform
 
 FACE_PX = 96
@@ -41,7 +42,7 @@ def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) ->
     strips = []
     for i, samples in enumerate(choose(label, domain, people, depth)):
         faces = _faces(table.take(pa.array(samples)), data)
-        strips.append(_row(transform.augmented(faces, np.random.default_rng([i])) if augment else faces, depth))
+        strips.append(_row(transform.augmented(faces, stream("face sheet", i)) if augment else faces, depth))
     return np.concatenate(strips)[:-GAP_PX]
 
 

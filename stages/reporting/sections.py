@@ -17,6 +17,7 @@ from stages.common import artifacts, catalogue, params, recognisers, sphere
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import Network
+from stages.common.streams import stream
 from stages.metrics import bootstrap
 from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
@@ -132,7 +133,7 @@ def packing(inputs: Inputs) -> list[Block]:
 
 def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> tuple[Path, str]:
     """Draw the angles to the nearest neighbour: of gallery rows, of as many of them as are packed, of packed rows."""
-    sample = np.random.default_rng(cfg.seed).permutation(len(x_ref))[: len(x_id)]
+    sample = stream("packing", cfg.seed).permutation(len(x_ref))[: len(x_id)]
     rows = {
         f"gallery, {len(x_ref):,} rows": x_ref,
         f"random of it, {len(sample):,} rows": x_ref[sample],

@@ -16,6 +16,7 @@ from scipy.optimize import bisect
 
 from stages.common import sphere
 from stages.common.networks import load
+from stages.common.streams import stream
 from stages.packing.random_start import DUPLICATE
 from stages.world.album import portraits
 
@@ -26,8 +27,6 @@ SPECTRA = {"flat": np.inf, "falling": 50.0, "steep": 15.0}  # decay: the varianc
 DUPLICATES = (0.0, 0.1, 0.2)  # share of the rows that repeat another
 HELD_OUT, TUNING = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), (0.35, 0.55, 0.75)  # tightness: mean cosine to the nearest row
 TUNING_SEEDS = (900, 901)
-DESIGN = 14  # seed of the hypercubes
-GALLERY_KEY, DUPLICATE_KEY = 1, 2  # of the random streams of a gallery
 NOISE = 1e-3  # on every coordinate of a repeated row
 PROBED = 300  # rows on which tightness is measured
 MOST_SHARED = 0.98  # the largest share of a row's square that its cluster's centre may have
@@ -55,7 +54,7 @@ class Drawn:
         # Where the tightness is out of reach, the nearer end.
         position = 0.0 if excess(0) >= 0 else 1.0 if excess(1) <= 0 else bisect(excess, 0, 1, xtol=1e-3)
         x = rows_at(float(position))  # pyright: ignore  # not the tuple of `full_output`
-        rng = np.random.default_rng([DUPLICATE_KEY, self.seed])
+        rng = stream("cell duplicates", self.seed)
         repeats = int(self.duplicates * self.n)
         to, source = rng.permutation(self.n)[: 2 * repeats].reshape(2, repeats)
         x[to] = sphere.unit_rows(x[source] + NOISE * rng.standard_normal((repeats, self.d)))
@@ -67,7 +66,7 @@ class Drawn:
         The position is the share that a cluster's centre has in its rows or, where every row is a cluster of its own,
         the narrowness of the spectrum.
         """
-        rng = np.random.default_rng([GALLERY_KEY, self.seed])
+        rng = stream("cell gallery", self.seed)
         rest = rng.standard_normal((self.n, self.d), np.float32)
         if self.clusters >= self.n:
             return lambda position: sphere.unit_rows(rest * self._size(4 * self.d * (1 / (2 * self.d)) ** position))
@@ -145,7 +144,7 @@ def drawn(
     alphas: Sequence[float] = ALPHAS,
 ) -> list[Cell]:
     """Return `count` cells of one size, sorted by alpha; they take the seeds in turn."""
-    rng = np.random.default_rng([DESIGN, d, m])
+    rng = stream("cell design", d, m)
     axes = (tight, CLUSTERED, list(SPECTRA), DUPLICATES, RATIOS, alphas)
     levels = [[axis[(2 * i + 1) * len(axis) // (2 * count)] for i in rng.permutation(count)] for axis in axes]
     cells = []

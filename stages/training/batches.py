@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.common.streams import stream
 from stages.training.samples import Samples
 from stages.training.transform import augmented, jittered
 
-# Keys that keep generators of one seed apart; none is 0, for numpy takes (seed, epoch, 0) and (seed, epoch) for one.
-ORDER, TRANSFORM = 1, 2
 PSI_STEPS = 20
 
 
@@ -37,22 +36,25 @@ class Batch:
 def batches(samples: Samples, steps: int, size: int, seed: int) -> Iterator[Batch]:
     """Yield `steps` batches of `size` main samples; with mix samples, each face is mixed with one of those.
 
-    Domain mixup follows SynFace: x = psi x_main + (1 - psi) x_mix with psi from 0, 0.05, ..., 1. Its code draws one psi
-    per batch; here each face has its own, because a few hundred small batches would follow the luck of that draw.
+    Domain mixup follows SynFace: x = psi x_main + (1 - psi) x_mix with psi from 0, 0.05, ..., 1. SynFace's code draws
+    one psi per batch. Here each face has its own: over a few hundred small batches, one draw each would leave too much
+    to chance.
     """
-    main, mix = (_order(np.flatnonzero(samples.mix == is_mix), steps * size, [seed, is_mix]) for is_mix in (0, 1))
+    main_order, mix_order = (
+        _order(np.flatnonzero(samples.mix == is_mix), steps * size, [seed, is_mix]) for is_mix in (0, 1)
+    )
     for step in range(steps):
-        rng = np.random.default_rng([TRANSFORM, seed, step])
-        rows = main[step * size : (step + 1) * size]
+        rng = stream("transform", seed, step)
+        rows = main_order[step * size : (step + 1) * size]
         faces = _faces(samples, rows, rng)
-        if not len(mix):
+        if not len(mix_order):
             yield Batch(faces, _labels(samples, rows), None, torch.ones(size))
             continue
-        others = mix[step * size : (step + 1) * size]
+        mix_rows = mix_order[step * size : (step + 1) * size]
         psi = torch.from_numpy(rng.integers(PSI_STEPS + 1, size=size).astype(np.float32) / PSI_STEPS)
         share = psi[:, None, None, None]
-        faces = share * faces + (1 - share) * _faces(samples, others, rng)
-        yield Batch(faces, _labels(samples, rows), _labels(samples, others), psi)
+        faces = share * faces + (1 - share) * _faces(samples, mix_rows, rng)
+        yield Batch(faces, _labels(samples, rows), _labels(samples, mix_rows), psi)
 
 
 def _order(rows: np.ndarray, count: int, key: list[int]) -> np.ndarray:
@@ -60,7 +62,7 @@ def _order(rows: np.ndarray, count: int, key: list[int]) -> np.ndarray:
     if not len(rows):
         return rows
     epochs = range(-(-count // len(rows)))
-    return np.concatenate([np.random.default_rng([ORDER, *key, e]).permutation(rows) for e in epochs])[:count]
+    return np.concatenate([stream("order", *key, epoch).permutation(rows) for epoch in epochs])[:count]
 
 
 def _faces(samples: Samples, rows: np.ndarray, rng: np.random.Generator) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-START = 0.1  # length of a class weight at first: short, so that Adam's steps of fixed length turn it quickly
+START = 0.1  # length of a new class weight: short, so that Adam's steps of fixed length turn it quickly
 
 
 class Head(Protocol):
@@ -36,7 +36,7 @@ def load(name: str, classes: int, d: int, scale: float, margin: float) -> "Margi
 
 
 class MarginHead(nn.Module, ABC):
-    """Softmax over scaled cosines to the class weights, with a margin at the target that a subclass defines.
+    """Softmax over scaled cosines to the class weights; a subclass defines the margin at the target.
 
     Cosines are taken once, each label gets its own margin, and the losses are mixed: ratio * CE(label_a) +
     (1 - ratio) * CE(label_b). SynFace's code mixes the logits of both labels and then weighs the two losses; here

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts, digests, images, tables
+from stages.common.errors import InputError
 from stages.common.frames import Frame
 
 DOMAINS = ("main", "mix")
@@ -34,31 +35,32 @@ class Samples:
 def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
     """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px, in `colour`: rgb or grey.
 
-    Raises ValueError with one line when the manifest or a shard is missing, truncated, or does not fit the other: a
-    digest that differs, a row or label out of range.
+    Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
+    differs, a row or label out of range.
     """
     table, variant = _manifest(manifest)
     faces = np.empty((table.num_rows, size_px, size_px, images.CHANNELS[colour]), np.uint8)
-    places: dict[str, list[int]] = {}
-    for i, of in enumerate(zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)):
-        places.setdefault("/".join(of), []).append(i)
+    samples_of: dict[str, list[int]] = {}  # by shard
+    for i, names in enumerate(zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)):
+        samples_of.setdefault("/".join(names), []).append(i)
     rows = table["row"].to_numpy()
     mix = np.array(table["domain"].to_pylist()) == "mix"
-    first = "/".join(table[name][int(mix.argmin())].as_py() for name in ("set", "shard"))  # others are mixed into it
+    first = "/".join(
+        table[name][int(mix.argmin())].as_py() for name in ("set", "shard")
+    )  # images of other sets are mixed into these
     frame_px = _shard(manifest, data / first, variant["digests"].get(first)).frame_px
     frame = Frame(size_px, size_px, frame_px)
-    for name, here in sorted(places.items()):
+    for name, indices in sorted(samples_of.items()):
         shard = _shard(manifest, data / name, variant["digests"].get(name))
-        _check_range(manifest, "row", rows[here], len(shard))
-        for i in here:
+        _check_range(manifest, "row", rows[indices], len(shard))
+        for i in indices:
             face = images.decode(shard.table["image"][int(rows[i])].as_py(), f"{data / name}: row {rows[i]}")
             face = frame.of(face[None], shard.frame_px)
             faces[i] = (images.grey(face) if colour == "grey" else face)[0]
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])
-    about = {"classes": variant["classes"], "augment": variant["augment"], "frame_px": frame_px}
-    return Samples(faces, **column, mix=mix, **about)
+    return Samples(faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"], frame_px=frame_px)
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -67,29 +69,31 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
         variant = json.loads((table.schema.metadata or {})[b"variant"])
         digests, classes, augment = (variant[key] for key in ("digests", "classes", "augment"))
     except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"{file}: no readable schema metadata `variant` ({artifacts.brief(error)})") from error
+        raise InputError(file, f"not readable ({artifacts.brief(error)})", key="schema metadata `variant`") from error
     if not (isinstance(digests, dict) and type(classes) is int and type(augment) is bool):
-        raise ValueError(f"{file}: schema metadata `variant`; allowed: digests, a number of classes, augment or not")
+        allowed = "digests, a number of classes, augment or not"
+        raise InputError(file, key="schema metadata `variant`", allowed=allowed)
     weight, domains = table["weight"].to_numpy(), set(table["domain"].to_pylist())
-    if not ((weight >= 0) & (weight <= 1)).all():
-        raise ValueError(f"{file}: weight outside 0 to 1")
+    outside = ~((weight >= 0) & (weight <= 1))
+    if outside.any():
+        raise InputError(file, key="weight", value=float(weight[outside.argmax()]), allowed="0 to 1")
     if "main" not in domains or not domains <= set(DOMAINS):
-        raise ValueError(f"{file}: domain = {artifacts.brief(sorted(domains))}; allowed: main, and mix beside it")
+        raise InputError(file, key="domain", value=sorted(domains), allowed="main, and mix beside it")
     return table, variant
 
 
 def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
     if not file.is_file():
-        raise ValueError(f"{file}: no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
+        raise InputError(file, f"no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
     if digests.shared(file) != expected:
         advice = (
             "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
         )
-        raise ValueError(f"{file}: sha256 differs from the one in {manifest}; {advice}")
+        raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
     return images.Shards(file.parent, file.name)
 
 
 def _check_range(file: Path, name: str, values: np.ndarray, limit: int) -> None:
     wrong = (values < 0) | (values >= limit)
     if wrong.any():
-        raise ValueError(f"{file}: {name} = {values[wrong.argmax()]}; allowed: 0 to {limit - 1}")
+        raise InputError(file, key=name, value=int(values[wrong.argmax()]), allowed=f"0 to {limit - 1}")

@@ -1,4 +1,4 @@
-"""Transform faces at random while training; each function draws from the generator it is given."""
+"""Transform faces at random while training; each function draws from the generator passed to it."""
 
 import cv2
 import numpy as np
@@ -47,6 +47,6 @@ def augmented(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     level, along_x, along_y = parts[..., None, None]
     across = np.linspace(-1, 1, s, dtype=np.float32)
     light = level + along_x * across + along_y * across[:, None]  # (b, s, s)
-    curve = ((np.arange(256) / 255.0) ** gamma[:, None]).astype(np.float32)  # (b, 256), of every grey level
-    x = np.stack([cv2.LUT(face, one) for one, face in zip(curve, x, strict=True)]).reshape(faces.shape)
+    curve = ((np.arange(256) / 255.0) ** gamma[:, None]).astype(np.float32)  # (b, 256), by grey level
+    x = np.stack([cv2.LUT(face, levels) for levels, face in zip(curve, x, strict=True)]).reshape(faces.shape)
     return np.round(255 * np.clip(x * light[..., None], 0, 1)).astype(np.uint8)

@@ -23,7 +23,7 @@ class Pixels:
     hair: Tensor  # logit
     beard: Tensor  # density
     tint: Tensor  # (b, 3, h, w), log-albedo of the skin
-    noise: Tensor  # (b, 4, h, w), the fixed fine fields, `chart.STREAKS` and so on
+    noise: Tensor  # (b, 4, h, w), the fixed fine fields, `equal_area.STREAKS` and so on
 
 
 @dataclass(frozen=True)
@@ -44,31 +44,31 @@ def skin_colour(p: Person) -> Tensor:
     return torch.exp(base + blood + carotene)
 
 
-def tint_maps(p: Person, at: Layout, domain: str) -> Tensor:
+def tint_maps(p: Person, layout: Layout, domain: str) -> Tensor:
     """Return the log-albedo (b, 3, G, G) of the skin with residual texture, blush and eye rings."""
     coefficients = _TEXTURE_STRENGTH[domain] * p.z[:, identity.TEXTURE]
     residual = (coefficients @ equal_area.texture_bases(domain, identity.TEXTURE_RESIDUALS)).unflatten(1, (3, -1))
     red = Bumps(p.age_years)
     red.pair(0.10 + 0.06 * p.of("blush"), 0.40, -0.10, 0.17, 0.14)
-    red.add(0.08 + 0.04 * p.of("blush"), at.nose_x, at.nose_y, 0.13, 0.09)
+    red.add(0.08 + 0.04 * p.of("blush"), layout.nose_x, layout.nose_y, 0.13, 0.09)
     red.pair(0.20, 1.21, 0.03, 0.10, 0.22)
     ring = Bumps(p.age_years)
-    ring.pair(-0.16 - 0.06 * p.of("eye_bag") - 0.1 * p.old, at.eye_x - 0.03, at.eye_y - 0.09,
+    ring.pair(-0.16 - 0.06 * p.of("eye_bag") - 0.1 * p.old, layout.eye_x - 0.03, layout.eye_y - 0.09,
               0.11, 0.045)  # fmt: skip
-    ring.pair(-0.14 - 0.05 * p.of("eye_depth"), at.eye_x - 0.02, at.eye_y + 0.085, 0.15, 0.045)
+    ring.pair(-0.14 - 0.05 * p.of("eye_depth"), layout.eye_x - 0.02, layout.eye_y + 0.085, 0.15, 0.045)
     skin = skin_colour(p).log()[:, :, None]
     blood_vein = torch.tensor([[0.15, 0.9], [-1.0, 1.1], [-0.8, 0.9]]).expand(len(residual), 3, 2)
     fields = torch.stack([red.field(), ring.field()], 1)
     return torch.baddbmm(residual + skin, blood_vein, fields.flatten(2)).unflatten(2, fields.shape[2:])
 
 
-def surface_of(p: Person, at: Layout, pixels: Pixels, *, view_light: Tensor, soft: float) -> Surface:
-    """Compose skin, beard, features, hair and clothes at every pixel.
+def surface_of(p: Person, layout: Layout, pixels: Pixels, *, view_light: Tensor, soft: float) -> Surface:
+    """Return skin, beard, features, hair and clothes at every pixel.
 
     view_light (b, 3) is the key light in the camera's space, which places the eyes' highlights; soft is an edge's half
     width in chart units.
     """
-    pen = features.Pen(p, at, x=pixels.x, y=pixels.y, z=pixels.head_z, soft=soft)
+    pen = features.Pen(p, layout, x=pixels.x, y=pixels.y, z=pixels.head_z, soft=soft)
     streaks, grain = pixels.noise[:, equal_area.STREAKS], pixels.noise[:, equal_area.GRAIN]
     hairs = hair.colour(p)[:, :, None, None]
     colour = torch.exp(pixels.tint + features.marks(pen, pixels.noise)[:, None])
@@ -93,18 +93,18 @@ def _draw_features(pen: features.Pen, colour: Tensor, gloss: Tensor, *, hairs: T
     """
     size = colour.shape[2]
 
-    def at(box: features.Box) -> tuple[features.Pen, tuple[slice | EllipsisType, ...]]:
+    def within(box: features.Box) -> tuple[features.Pen, tuple[slice | EllipsisType, ...]]:
         return pen.within(box), (..., *box.slices(size))
 
-    # What is read is cloned, for what autograd keeps must not change when the next feature is drawn over it.
-    brow_pen, here = at(features.FOREHEAD)
-    colour[here] = colour[here].clone() * torch.exp(features.wrinkles(brow_pen))[:, None]
-    mouth_pen, here = at(features.MOUTH)
-    lower = colour[here].clone() * torch.exp(features.folds(mouth_pen))[:, None]
-    colour[here] = features.nostrils(mouth_pen, features.mouth(mouth_pen, lower))
-    eye_pen, here = at(features.EYES)
-    upper, gloss[here] = features.eyes(eye_pen, colour[here].clone(), gloss[here].clone(), view_light)
+    # Pixels are cloned before use: autograd keeps them, and the next feature is drawn over the originals.
+    brow_pen, area = within(features.FOREHEAD)
+    colour[area] = colour[area].clone() * torch.exp(features.wrinkles(brow_pen))[:, None]
+    mouth_pen, area = within(features.MOUTH)
+    lower = colour[area].clone() * torch.exp(features.folds(mouth_pen))[:, None]
+    colour[area] = features.nostrils(mouth_pen, features.mouth(mouth_pen, lower))
+    eye_pen, area = within(features.EYES)
+    upper, gloss[area] = features.eyes(eye_pen, colour[area].clone(), gloss[area].clone(), view_light)
     brow_hairs = hairs * (1.1 - 0.35 * pen.of("brow_dark")[:, None]).clamp(0.2, 2.0)
-    colour[here] = torch.lerp(upper, brow_hairs, features.brows(eye_pen, streaks[here])[:, None])
-    lens_pen, here = at(features.GLASSES)
-    colour[here], gloss[here] = features.glasses(lens_pen, colour[here].clone(), gloss[here].clone())
+    colour[area] = torch.lerp(upper, brow_hairs, features.brows(eye_pen, streaks[area])[:, None])
+    lens_pen, area = within(features.GLASSES)
+    colour[area], gloss[area] = features.glasses(lens_pen, colour[area].clone(), gloss[area].clone())

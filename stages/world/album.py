@@ -31,7 +31,7 @@ class Album:
 
 def portraits(split: str, seed: int, identities: int, depth: int, domain: str, spread: float) -> Album:
     """Return `depth` images of each of the first `identities` people of a population, in random styles."""
-    who, index = (grid.ravel() for grid in np.mgrid[:identities, :depth])
-    seeds = shards.image_seeds(split, seed, who, index)
+    person, index = (grid.ravel() for grid in np.mgrid[:identities, :depth])
+    seeds = shards.image_seeds(split, seed, person, index)
     z = identity.sample(split, seed, range(identities))
-    return Album(z[who], style.sample(seeds, domain, spread), Provenance(domain, who, index, seeds))
+    return Album(z[person], style.sample(seeds, domain, spread), Provenance(domain, person, index, seeds))

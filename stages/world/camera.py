@@ -6,10 +6,10 @@ from functools import cache
 import cv2
 import numpy as np
 
+from stages.common.streams import stream
 from stages.world import style
 
 _LENS_PX = 0.45
-_EFFECTS_KEY = 0xCA3E  # separates these draws from the style's draws of the same seed
 _GRAIN_OFFSETS = 256  # places along each axis where an image's noise may start in the grain
 _LEAST_LOSS = 3  # JPEG above quality 97 shows no difference
 
@@ -42,7 +42,7 @@ def _motion(image: np.ndarray, length_px: float, rng: np.random.Generator) -> np
 def _grain(size: int) -> np.ndarray:
     """Return fixed white noise of unit variance from which images of this size cut theirs."""
     side = size + _GRAIN_OFFSETS
-    return np.random.default_rng([size, _EFFECTS_KEY]).standard_normal((side, side, 3), np.float32)
+    return stream("grain", size).standard_normal((side, side, 3), np.float32)
 
 
 def _noise(size: int, sd: float, rng: np.random.Generator) -> np.ndarray:
@@ -68,7 +68,7 @@ def expose(image: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
 
     Lengths in the style are in pixels of the 112 px template and scale with h.
     """
-    rng = np.random.default_rng([seed, _EFFECTS_KEY])
+    rng = stream("camera", seed)
     scale = image.shape[0] / 112.0
     occluder, blur, motion, noise, loss = (
         float(row[style.column(n)]) for n in ("occluder_size", "blur_px", "motion_px", "noise_sd", "jpeg_loss")

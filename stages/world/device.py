@@ -1,4 +1,4 @@
-"""Where the renderer runs: on the device of what it is given, with its constants made once for each device."""
+"""Run the renderer on the device of its inputs, with constants made once for each device."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-_Made = TypeVar("_Made")
+_Tensors = TypeVar("_Tensors")
 
 
 def on(device: torch.device) -> AbstractContextManager[Any]:
@@ -16,23 +16,23 @@ def on(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext() if device.type == "cpu" else torch.device(device)
 
 
-def constant(make: Callable[..., _Made]) -> Callable[..., _Made]:
-    """Keep what `make` returns, tensors or tuples of them, for each argument and device; it is made on the CPU."""
+def constant(make: Callable[..., _Tensors]) -> Callable[..., _Tensors]:
+    """Cache what `make` returns, tensors or tuples of them, by arguments and device; it runs on the CPU."""
 
     @cache
-    def kept(device: torch.device, *args: Any) -> Any:
-        with torch.inference_mode(False), torch.device("cpu"):  # kept for whoever differentiates, too
-            made = make(*args)
-        return _moved(made, device)
+    def cached(device: torch.device, *args: Any) -> Any:
+        with torch.inference_mode(False), torch.device("cpu"):  # so that gradients can flow through it later
+            tensors = make(*args)
+        return _moved(tensors, device)
 
     @wraps(make)
-    def found(*args: Any) -> _Made:
-        return kept(torch.get_default_device(), *args)
+    def on_default_device(*args: Any) -> _Tensors:
+        return cached(torch.get_default_device(), *args)
 
-    return found
+    return on_default_device
 
 
-def _moved(made: Any, device: torch.device) -> Any:
-    if isinstance(made, tuple):
-        return tuple(_moved(part, device) for part in made)
-    return made.to(device) if isinstance(made, Tensor) else made
+def _moved(tensors: Any, device: torch.device) -> Any:
+    if isinstance(tensors, tuple):
+        return tuple(_moved(part, device) for part in tensors)
+    return tensors.to(device) if isinstance(tensors, Tensor) else tensors

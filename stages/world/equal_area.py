@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from stages.common.streams import stream
 from stages.world.device import constant
 
 CHART_SCALE = 1.67
@@ -128,7 +129,7 @@ def residual_bases(kind: str, count: int) -> Tensor:
     They are nearly mirror-symmetric, as faces are. kind ("shape", "studio", "wild") keys the generator: the domains'
     texture bases differ.
     """
-    rng = np.random.default_rng([sum(kind.encode()), count])
+    rng = stream("residual bases", sum(kind.encode()), count)
     rank = np.arange(count) / count
     fields = np.concatenate([_filtered(rng, 1, 1.5 + 3 * r, 3.0 + 7 * r) for r in rank])
     fields = (1 + _ASYMMETRY) * fields + (1 - _ASYMMETRY) * fields[:, :, ::-1]
@@ -139,7 +140,7 @@ def residual_bases(kind: str, count: int) -> Tensor:
 @constant
 def texture_bases(kind: str, count: int) -> Tensor:
     """Return residual bases in colour, (count, 3 * G * G): mostly lightness, partly hue."""
-    rng = np.random.default_rng([sum(kind.encode()), count, 1])
+    rng = stream("texture colours", sum(kind.encode()), count)
     colours = np.ones((count, 3)) * rng.choice((-1, 1), (count, 1))
     colours = torch.from_numpy((colours + 0.12 * rng.standard_normal((count, 3))).astype(np.float32))
     return (residual_bases(kind, count)[:, None] * colours[:, :, None, None]).flatten(1)
@@ -161,7 +162,7 @@ def _streaks(rng: np.random.Generator, size: int) -> np.ndarray:
 def fine_noise(kind: str) -> Tensor:
     """Return fixed fine fields (4, 256, 256): streaks, skin grain and two sets of freckles."""
     size = 256
-    rng = np.random.default_rng([sum(kind.encode()), 7])
+    rng = stream("fine noise", sum(kind.encode()))
     grain = F.avg_pool2d(torch.from_numpy(rng.standard_normal((1, 3, size, size))), 3, 1, 1)[0]
     grain = (grain / grain.std((1, 2), keepdim=True)).numpy()
     freckles = np.clip(grain[1:] - 0.9, 0.0, None)

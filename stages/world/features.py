@@ -14,7 +14,7 @@ from stages.world.geometry import Layout, Person
 class Box:
     """Bound where a feature can appear in the image, in shares of its side.
 
-    The alignment holds the face in place: these bounds were found on people in styles of spread 2.
+    The alignment holds the face in place: these bounds were measured on people in styles of spread 2.
     """
 
     top: float

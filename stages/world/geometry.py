@@ -2,12 +2,13 @@
 
 The head's space has its origin inside the head, x to the image's right when frontal, y up and z out of the face, in
 head units of 0.1 m. The surface is one radius for every direction from the origin. Directions are places on the chart
-(`chart.py`), so the surface is a map (b, G, G), and its points are radius * direction. Chart coordinates are near head
-units around the nose; features (`Layout`) and bumps are placed in them.
+(`equal_area.py`), so the surface is a map (b, G, G), and its points are radius * direction. Chart coordinates are near
+head units around the nose; features (`Layout`) and bumps are placed in them.
 
-`person_of` names the numbers of identity and style. Layout, ellipsoids and bumps are linear in them (`linear.py`), and
-`skin_radius` adds these up to the bald head. `ears` are a map of their own, which `hair.py` puts on together with the
-hair. `normals`, `ambient_occlusion` and `light_visibility` map a radius to what shading needs, on the chart again.
+`person_of` names the numbers of identity and style. Layout, ellipsoids and bumps are linear in them
+(`linear_expressions.py`), and `skin_radius` adds these up to the bald head. `ears` are a map of their own, which
+`hair.py` puts on together with the hair. `normals`, `ambient_occlusion` and `light_visibility` map a radius to what
+shading needs, on the chart again.
 """
 
 import math
@@ -27,7 +28,7 @@ _AO_SCALES = {5: 2.5, 11: 2.2, 21: 0.9}  # texels of blur and how much a hollow 
 _OPEN_SKY = 1.0 / (1.0 + math.exp(-1.6))
 
 
-# What bumps, skull and layout are linear in: the coordinates and columns by name, and what is made of them.
+# Bumps, skull and layout are linear in these: identity coordinates, style columns, and what `person_of` makes of both
 _INPUTS = (linear_expressions.ONE, *identity.NAMES, *style.NAMES, "child", "old", "sag", "old_fat", "smiling", "cleft")
 _Value = TypeVar("_Value", Tensor, Linear)
 
@@ -55,15 +56,15 @@ class Person:
 def person_of(z: Tensor, styles: Tensor) -> Person:
     """Bind identity (b, IDENTITY_DIM) and style (b, STYLE_DIM); age is kept between 4 and 90."""
     z = identity.bounded(z)
-    wanted = identity.attributes(z)["age_years"] + styles[:, style.column("age_offset_years")]
-    age = 4.0 + F.softplus(wanted - 4.0, beta=0.3)
+    wanted_age = identity.attributes(z)["age_years"] + styles[:, style.column("age_offset_years")]
+    age = 4.0 + F.softplus(wanted_age - 4.0, beta=0.3)
     age = 90.0 - F.softplus(90.0 - age, beta=0.3)
     child, old = torch.sigmoid((12.0 - age) / 3.0), torch.sigmoid((age - 58.0) / 8.0)
     sag = old * (1.0 + 0.3 * z[:, identity.column("age_sag")])
     smiling = styles[:, style.column("smile")].clamp(min=0)
     cleft = (z[:, identity.column("chin_cleft")] - 0.5).clamp(min=0)
-    made = torch.stack([child, old, sag, z[:, identity.column("age_fat")] * old, smiling, cleft], 1)
-    inputs = torch.cat([torch.ones_like(age)[:, None], z, styles, made], 1)
+    derived = torch.stack([child, old, sag, z[:, identity.column("age_fat")] * old, smiling, cleft], 1)
+    inputs = torch.cat([torch.ones_like(age)[:, None], z, styles, derived], 1)
     return Person(z, styles, age, child, old, inputs)
 
 
@@ -100,7 +101,7 @@ class Bumps(_Rows[Tensor]):
     """Collect bumps of any numbers per image, to be summed."""
 
     def __init__(self, like: Tensor) -> None:
-        """Start empty; every number given later is broadcast to the shape of like (b,)."""
+        """Start empty; every number added later is broadcast to the shape of like (b,)."""
         super().__init__()
         self._like = like
 
@@ -220,15 +221,15 @@ def _base(p: Person) -> Tensor:
     return _smooth_max(_smooth_max(skull, face, 0.10), neck, 0.05)
 
 
-def _upper_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
+def _upper_bumps(layout: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add brow ridge, sockets, eyeballs, temples, cheekbones and the hollows before the ears."""
     old, child = of("old"), of("child")
-    b.pair(0.035 + 0.014 * of("brow_ridge") - 0.02 * child, 0.27, at.brow_y - 0.02, 0.20, 0.075)
-    b.add(0.012 * of("brow_ridge") - 0.01, 0.0, at.brow_y - 0.03, 0.10, 0.08)
-    b.pair(-0.060 - 0.012 * of("eye_depth"), at.eye_x - 0.01, at.eye_y + 0.01, 0.16, 0.095)
-    b.pair(-0.050, 0.135, at.eye_y - 0.02, 0.07, 0.10)
-    b.pair(0.040 + 0.006 * of("eye_size"), at.eye_x, at.eye_y, 0.095, 0.065)
-    b.pair(0.012 * of("eye_bag") + 0.02 * old, at.eye_x - 0.01, at.eye_y - 0.10, 0.09, 0.04)
+    b.pair(0.035 + 0.014 * of("brow_ridge") - 0.02 * child, 0.27, layout.brow_y - 0.02, 0.20, 0.075)
+    b.add(0.012 * of("brow_ridge") - 0.01, 0.0, layout.brow_y - 0.03, 0.10, 0.08)
+    b.pair(-0.060 - 0.012 * of("eye_depth"), layout.eye_x - 0.01, layout.eye_y + 0.01, 0.16, 0.095)
+    b.pair(-0.050, 0.135, layout.eye_y - 0.02, 0.07, 0.10)
+    b.pair(0.040 + 0.006 * of("eye_size"), layout.eye_x, layout.eye_y, 0.095, 0.065)
+    b.pair(0.012 * of("eye_bag") + 0.02 * old, layout.eye_x - 0.01, layout.eye_y - 0.10, 0.09, 0.04)
     b.pair(0.02 * of("temple") - 0.02, 0.66, 0.38, 0.15, 0.20)
     b.pair(0.03, 0.22, 0.50, 0.22, 0.20)
     b.pair(0.040 + 0.016 * of("cheekbone") - 0.03 * child, 0.47, 0.02, 0.19, 0.14)
@@ -241,55 +242,55 @@ def _ears(b: _Rows[Linear]) -> None:
            0.19 + 0.015 * of("ear_size") + 0.02 * of("old"))  # fmt: skip
 
 
-def _nose_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
+def _nose_bumps(layout: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add the nose as a ridge of five bumps, a tip, wings and the step below."""
     child = of("child")
-    out = 0.030 * of("nose_out") - 0.06 * child
+    forward = 0.030 * of("nose_out") - 0.06 * child
     low = 0.025 * of("nose_bridge") - 0.03 * child
-    root = at.eye_y + 0.05
+    root = layout.eye_y + 0.05
     width = 0.062 + 0.007 * of("nose_width")
     for i, height in enumerate((0.015, 0.040, 0.068, 0.092, 0.105)):
         t = i / 4.0
-        y = root + (at.nose_y + 0.04 - root) * t
+        y = root + (layout.nose_y + 0.04 - root) * t
         hump = 0.016 * of("nose_hump") * (1.0 - abs(2.0 * t - 1.0))
         b.add(
-            height + low * (1.0 - 0.6 * t) + out * t + hump,
-            at.nose_x * t,
+            height + low * (1.0 - 0.6 * t) + forward * t + hump,
+            layout.nose_x * t,
             y,
             width + 0.022 * t,
             0.065,
         )
     tip = 0.090 + 0.010 * of("nose_tip") + 0.010 * of("nose_width")
-    b.add(0.10 + 0.4 * out, at.nose_x, at.nose_y, tip - 0.012, 0.065)
+    b.add(0.10 + 0.4 * forward, layout.nose_x, layout.nose_y, tip - 0.012, 0.065)
     wing_x = 0.098 + 0.017 * of("nose_width")
-    b.pair(0.052 + 0.010 * of("nostril"), wing_x, at.nose_y - 0.015, 0.048, 0.045)
-    b.add(-0.030, at.nose_x, at.nose_y - 0.105, 0.12, 0.045)
+    b.pair(0.052 + 0.010 * of("nostril"), wing_x, layout.nose_y - 0.015, 0.048, 0.045)
+    b.add(-0.030, layout.nose_x, layout.nose_y - 0.105, 0.12, 0.045)
 
 
-def _lower_bumps(at: Layout[Linear], b: _Rows[Linear]) -> None:
+def _lower_bumps(layout: Layout[Linear], b: _Rows[Linear]) -> None:
     """Add cheeks, mouth, lips, chin, jaw corners, and what age and smiling fold there."""
     old, child = of("old"), of("child")
     smile, sag = of("smile"), of("sag")
     full = 0.020 * of("cheek_full") + 0.07 * child + 0.02 * of("old_fat")
     b.pair(full - 0.02 * old, 0.43, -0.24, 0.20, 0.20)
     b.pair(0.022 * smile, 0.36, -0.12, 0.12, 0.10)
-    b.add(0.045 + 0.012 * of("mouth_out") - 0.015 * old, 0.0, at.mouth_y, 0.25, 0.14)
+    b.add(0.045 + 0.012 * of("mouth_out") - 0.015 * old, 0.0, layout.mouth_y, 0.25, 0.14)
     upper = 0.030 + 0.007 * of("lip_upper") - 0.014 * old + 0.02 * of("pucker")
     lower = 0.036 + 0.008 * of("lip_lower") - 0.012 * old + 0.02 * of("pucker")
-    b.add(upper, at.mouth_x, at.mouth_y + 0.042, 0.8 * at.mouth_half, 0.035)
-    b.add(lower, at.mouth_x, at.mouth_y - 0.052, 0.7 * at.mouth_half, 0.040)
-    b.add(-0.030, at.mouth_x, at.mouth_y, at.mouth_half, 0.022)
-    b.pair(-0.022, at.mouth_half + 0.02, at.mouth_y, 0.05, 0.05)
-    b.add(-0.030, 0.0, at.mouth_y - 0.135, 0.18, 0.045)
-    b.add(0.055 + 0.02 * of("chin_out") - 0.02 * child, at.mouth_x, at.chin_y + 0.02,
+    b.add(upper, layout.mouth_x, layout.mouth_y + 0.042, 0.8 * layout.mouth_half, 0.035)
+    b.add(lower, layout.mouth_x, layout.mouth_y - 0.052, 0.7 * layout.mouth_half, 0.040)
+    b.add(-0.030, layout.mouth_x, layout.mouth_y, layout.mouth_half, 0.022)
+    b.pair(-0.022, layout.mouth_half + 0.02, layout.mouth_y, 0.05, 0.05)
+    b.add(-0.030, 0.0, layout.mouth_y - 0.135, 0.18, 0.045)
+    b.add(0.055 + 0.02 * of("chin_out") - 0.02 * child, layout.mouth_x, layout.chin_y + 0.02,
           0.17 + 0.025 * of("chin_width"), 0.11)  # fmt: skip
-    b.add(-0.012 * of("cleft"), at.mouth_x, at.chin_y, 0.03, 0.06)
+    b.add(-0.012 * of("cleft"), layout.mouth_x, layout.chin_y, 0.03, 0.06)
     corner = 0.012 + 0.022 * of("jaw_width") + 0.012 * of("sex") - 0.02 * child
     b.pair(corner, 0.64, -0.47 - 0.04 * of("jaw_drop"), 0.17, 0.17)
     b.pair(0.045 * sag, 0.42, -0.63, 0.11, 0.10)
     fold = -0.010 - 0.020 * sag - 0.014 * of("smiling")
     for t in (0.0, 0.5, 1.0):
-        b.pair(fold, 0.16 + 0.13 * t, at.mouth_y + 0.20 * (1 - t) + 0.02, 0.035, 0.055)
+        b.pair(fold, 0.16 + 0.13 * t, layout.mouth_y + 0.20 * (1 - t) + 0.02, 0.035, 0.055)
 
 
 def _weights(bumps: _Rows[Linear]) -> Tensor:
@@ -300,10 +301,10 @@ def _weights(bumps: _Rows[Linear]) -> Tensor:
 @constant
 def _face_weights() -> Tensor:
     """Return the weights of all the face's bumps."""
-    bumps, at = _Rows[Linear](), _layout()
-    _upper_bumps(at, bumps)
-    _nose_bumps(at, bumps)
-    _lower_bumps(at, bumps)
+    bumps, layout = _Rows[Linear](), _layout()
+    _upper_bumps(layout, bumps)
+    _nose_bumps(layout, bumps)
+    _lower_bumps(layout, bumps)
     return _weights(bumps)
 
 

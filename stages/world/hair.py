@@ -18,7 +18,7 @@ def length(p: Person) -> Tensor:
     return torch.sigmoid(3.5 * (p.of("hair_length") + p.now("hair_length_change") - 0.1))
 
 
-def growth(p: Person, at: Layout) -> Tensor:
+def growth(p: Person, layout: Layout) -> Tensor:
     """Return the logit map (b, G, G) of scalp hair: positive where it grows or hangs."""
     axis = equal_area.texel_axis()
     x, y = axis[None, None, :], axis[None, :, None]
@@ -26,7 +26,7 @@ def growth(p: Person, at: Layout) -> Tensor:
     long, bald = length(p)[:, None, None], baldness(p)[:, None, None]
     fringe = (p.of("hair_fringe") + p.now("hair_fringe_change"))[:, None, None]
     parting = (p.of("hair_parting") + p.now("hair_parting_change"))[:, None, None]
-    line = at.hairline_y[:, None, None] - 0.17 * torch.sigmoid(2.0 * (fringe - 0.9)) * (1 - bald)
+    line = layout.hairline_y[:, None, None] - 0.17 * torch.sigmoid(2.0 * (fringe - 0.9)) * (1 - bald)
     line = line + 0.05 * torch.tanh(parting) * x / 0.4 + 0.06 * torch.tanh(fringe) * (side - 0.25)
     temple = torch.sigmoid((side - (0.60 + 0.04 * long)) / 0.07)
     cheek = torch.sigmoid((side - 0.86 + 0.05 * long) / 0.05)
@@ -60,11 +60,11 @@ def dressed(p: Person, radius: Tensor, ears: Tensor, logit: Tensor) -> tuple[Ten
     hang = (fall - radius).clamp(min=0.0) * long[:, None, None]
     rise = (0.6 + 0.4 * torch.sigmoid(0.5 * logit - 2.0)) * thick[:, None, None]
     fallen = drape * hang
-    shown = logit + (60.0 * fallen).clamp(max=4.0)
-    return radius + torch.maximum(covers * rise, fallen) + (1 - covers) * ears, shown
+    hair_logit = logit + (60.0 * fallen).clamp(max=4.0)
+    return radius + torch.maximum(covers * rise, fallen) + (1 - covers) * ears, hair_logit
 
 
-def beard_density(p: Person, at: Layout) -> Tensor:
+def beard_density(p: Person, layout: Layout) -> Tensor:
     """Return the beard's density map (b, G, G), about 0 to 1, before hair noise.
 
     One region from sideburn to sideburn, below a line that runs from the ears to the corners of the mouth.
@@ -76,7 +76,7 @@ def beard_density(p: Person, at: Layout) -> Tensor:
     shadow = 0.25 * torch.sigmoid(3.0 * p.of("sex"))[:, None, None]
     axis = equal_area.texel_axis()
     side, y = axis.abs()[None, None, :], axis[None, :, None]
-    mouth_y, half = at.mouth_y[:, None, None], at.mouth_half[:, None, None]
+    mouth_y, half = layout.mouth_y[:, None, None], layout.mouth_half[:, None, None]
     line = mouth_y + 0.02 + 0.60 * ((side - half - 0.10) / 0.55).clamp(0.0, 1.0).square()
     cheek = torch.sigmoid((line - y) / 0.035) * torch.sigmoid((0.92 - side) / 0.05)
     above = torch.exp(-(((y - mouth_y - 0.095) / 0.050).square() + (side / 0.24).square() ** 2).clamp(max=16.0))

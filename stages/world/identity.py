@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stages.common.streams import stream
+
 # Each named coordinate with its weights on the three population axes: dimorphism (axis 0, which is
 # the coordinate `sex` itself) and two ancestry-like axes. Unlisted weights are 0.
 _NAMED: dict[str, tuple[float, float, float]] = {
@@ -72,7 +74,7 @@ def _axis_weights() -> np.ndarray:
 
 def _sample_one(key: tuple[int, int, int], weights: np.ndarray) -> np.ndarray:
     """Draw one identity (IDENTITY_DIM,) from the generator of its key (split, seed, index)."""
-    rng = np.random.default_rng(key)
+    rng = stream("person", *key)
     axes = rng.standard_normal(3)
     # Two overlapping groups rather than one bell, of unit variance: .9**2 + .436**2 = 1.
     axes[0] = 0.9 * rng.choice((-1.0, 1.0)) + 0.436 * axes[0]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-ONE = "one"  # the number that constants are weights of
+ONE = "one"  # the name of the number 1, whose weights are the constants
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from stages.common.streams import stream
 from stages.world import style
 from stages.world.device import constant
 from stages.world.geometry import Person
@@ -78,7 +78,7 @@ def shade(p: Person, domain: str, *, light: Tensor, rotation: Tensor, albedo: Te
 @constant
 def _background_bases(domain: str, size_px: int) -> Tensor:
     """Return smooth colour fields (k, 3 * size * size); the wild domain's are finer and harder."""
-    rng = np.random.default_rng([sum(domain.encode()), 11])
+    rng = stream("background", sum(domain.encode()))
     cells = 3 if domain == "studio" else 6
     coarse = torch.from_numpy(rng.standard_normal((_BACKGROUND_BASES, 3, cells, cells))).float()
     grey = coarse.mean(1, keepdim=True) * 1.7
@@ -129,5 +129,5 @@ def develop(p: Person, domain: str, radiance: Tensor) -> Tensor:
         mix = mix / math.sqrt(0.98)
     else:
         lin = radiance * gain[:, :, None, None]
-    shown = lin.clamp(1e-4, 1.3).sqrt()
-    return torch.baddbmm(offset, mix, shown.flatten(2)).view_as(shown).clamp(0.0, 1.0)
+    display = lin.clamp(1e-4, 1.3).sqrt()
+    return torch.baddbmm(offset, mix, display.flatten(2)).view_as(display).clamp(0.0, 1.0)

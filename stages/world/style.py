@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_STYLE_KEY = 0x57A7  # separates the style's generator from other uses of the same image seed
+from stages.common.errors import InputError
+from stages.common.streams import stream
+
 _BACKGROUND = tuple(f"background_{i}" for i in range(14))
 
 
@@ -118,14 +120,14 @@ def _shaped(normal: np.ndarray) -> np.ndarray:
 def sample(seeds: np.ndarray, domain: str, spread: float) -> Tensor:
     """Draw one style per seed, (b, STYLE_DIM) float32; row i depends on seeds[i] alone.
 
-    spread in [0, 2] scales every column down to the neutral style at 0, without floors. Raises
-    `ValueError` for an unknown domain or a spread outside that range.
+    spread in [0, 2] scales every column, down to the neutral style at 0. Raises `InputError` for an unknown domain or a
+    spread outside that range.
     """
     if domain not in ("studio", "wild"):
-        raise ValueError(f"domain: got {domain!r}, allowed: 'studio', 'wild'")
+        raise InputError(None, key="domain", value=domain, allowed="studio, wild")
     if not (math.isfinite(spread) and 0.0 <= spread <= 2.0):
-        raise ValueError(f"spread: got {spread}, allowed: a finite number in [0, 2]")
-    rows = [np.random.default_rng([int(s), _STYLE_KEY]).standard_normal(STYLE_DIM) for s in seeds]
+        raise InputError(None, key="spread", value=spread, allowed="0 to 2")
+    rows = [stream("style", seed).standard_normal(STYLE_DIM) for seed in seeds]
     normal = np.array(rows).reshape(len(rows), STYLE_DIM)
     sd = np.array([getattr(c, domain) for c in _COLUMNS.values()])
     low, high = np.array(limits()).T

@@ -9,9 +9,9 @@ A point of the head passes through five spaces on its way into the image:
   fitted to the five landmarks by `view_of`, maps the plane to it.
 - image: the frame of 136 template pixels around the template's middle, shown with size_px pixels a side.
 
-`landmarks_head` lifts the landmarks from the chart (`chart.py`) to the surface, and `to_image` maps points of the head
-to the image. `rays` goes back, from every pixel to its ray in the head's space, and `first_hit` follows the rays to the
-surface.
+`landmarks_head` lifts the landmarks from the chart (`equal_area.py`) to the surface, and `to_image` maps points of the
+head to the image. `rays` goes back, from every pixel to its ray in the head's space, and `first_hit` follows the rays
+to the surface.
 """
 
 import math
@@ -51,20 +51,20 @@ class View:
 def rotation_of(p: Person) -> Tensor:
     """Return the head's rotation (b, 3, 3): yaw to the image's right, then pitch up, then roll."""
     yaw, pitch, roll = (p.now(n) * (math.pi / 180) for n in ("yaw_deg", "pitch_deg", "roll_deg"))
-    zero, one = torch.zeros_like(yaw), torch.ones_like(yaw)
+    zeros, ones = torch.zeros_like(yaw), torch.ones_like(yaw)
     cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
-    about_y = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], 1).view(-1, 3, 3)
-    about_x = torch.stack([one, zero, zero, zero, cp, sp, zero, -sp, cp], 1).view(-1, 3, 3)
-    about_z = torch.stack([cr, -sr, zero, sr, cr, zero, zero, zero, one], 1).view(-1, 3, 3)
+    about_y = torch.stack([cy, zeros, sy, zeros, ones, zeros, -sy, zeros, cy], 1).view(-1, 3, 3)
+    about_x = torch.stack([ones, zeros, zeros, zeros, cp, sp, zeros, -sp, cp], 1).view(-1, 3, 3)
+    about_z = torch.stack([cr, -sr, zeros, sr, cr, zeros, zeros, zeros, ones], 1).view(-1, 3, 3)
     return about_z @ about_x @ about_y
 
 
-def landmarks_head(radius: Tensor, at: Layout) -> Tensor:
+def landmarks_head(radius: Tensor, layout: Layout) -> Tensor:
     """Return the five landmarks (b, 5, 3) on the surface, in the order of the template."""
-    zero = torch.zeros_like(at.eye_x)
-    x = [-at.eye_x, at.eye_x, at.nose_x + zero, at.mouth_x - at.mouth_half,
-         at.mouth_x + at.mouth_half]  # fmt: skip
-    y = [at.eye_y, at.eye_y, at.nose_y, at.mouth_y, at.mouth_y]
+    zero = torch.zeros_like(layout.eye_x)
+    x = [-layout.eye_x, layout.eye_x, layout.nose_x + zero, layout.mouth_x - layout.mouth_half,
+         layout.mouth_x + layout.mouth_half]  # fmt: skip
+    y = [layout.eye_y, layout.eye_y, layout.nose_y, layout.mouth_y, layout.mouth_y]
     s = torch.stack([torch.stack(x, 1), torch.stack(y, 1)], -1)  # (b, 5, 2)
     r = equal_area.lookup(radius[:, None], (s / equal_area.CHART_SCALE).transpose(1, 2)[..., None])[:, 0]  # (b, 5, 1)
     return r * equal_area.direction(s)

@@ -56,7 +56,7 @@ class Scene:
         assert isinstance(self.generator, EmbeddedGenerator)
         start = self.z if target.pose_deg is None else self.generator.movable(self.z, SEEDS)
         cfg = replace(self.cfg, **changed)
-        return descend(self.generator, self.critic, self.x[rows], start[rows], SEEDS[rows], target.of(rows), cfg)
+        return descend(self.generator, self.critic, self.x[rows], start[rows], SEEDS[rows], target.part(rows), cfg)
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,10 @@ def test_identity_quality_and_pose_come_to_what_is_asked(scene: Scene, person: i
     rows, asked_deg = slice(person, person + 1), ASKED_DEG[person]
     _, (start,) = scene.moved(Target(ASKED_DEG, 3.0), rows, steps=1)
     assert np.abs(start[YAW] - asked_deg[0]) > 15
-    asked: dict[str, Any] = {"min_cosine": float(start[COSINE] + 0.03), "min_norm": float(start[NORM] + 0.3)}
-    end_z, (end,) = scene.moved(Target(ASKED_DEG, 3.0), rows, **asked, steps=80)
+    least: dict[str, Any] = {"min_cosine": float(start[COSINE] + 0.03), "min_norm": float(start[NORM] + 0.3)}
+    end_z, (end,) = scene.moved(Target(ASKED_DEG, 3.0), rows, **least, steps=80)
     assert end[ACCEPTED] and end[STEPS] < 80
-    assert end[COSINE] >= asked["min_cosine"] and end[NORM] >= asked["min_norm"]
+    assert end[COSINE] >= least["min_cosine"] and end[NORM] >= least["min_norm"]
     assert (np.abs(end[[YAW, PITCH]] - asked_deg) <= 3).all()
     # the renderer's own yaw agrees with the pose network that guided the descent
     assert np.abs(POSE_DEG * end_z[0, identity.IDENTITY_DIM] - asked_deg[0]) < 12
@@ -104,12 +104,12 @@ def test_it_stops_at_the_cap_and_says_who_failed(scene: Scene, monkeypatch: pyte
 
 def test_who_has_what_is_asked_stays_and_is_not_drawn_again(scene: Scene):
     near = Target(np.array([[0.0, 0.0], [0.0, 0.0]]), 90.0)
-    out, reached = scene.moved(near, min_cosine=-1.0)
+    conditions, reached = scene.moved(near, min_cosine=-1.0)
     assert isinstance(scene.generator, EmbeddedGenerator)
-    assert np.array_equal(out, scene.generator.movable(scene.z, SEEDS))
+    assert np.array_equal(conditions, scene.generator.movable(scene.z, SEEDS))
     assert (reached[:, STEPS] == 0).all() and reached[:, ACCEPTED].all()
     cosine = scene.moved(Target(), min_cosine=-1.0)[1][:, COSINE]
-    out, reached = scene.moved(Target(), min_cosine=float(cosine.mean()), steps=3)
+    conditions, reached = scene.moved(Target(), min_cosine=float(cosine.mean()), steps=3)
     assert reached[:, ACCEPTED].tolist() == (cosine >= cosine.mean()).tolist()
 
 
@@ -133,10 +133,10 @@ def test_conditions_with_a_pose_draw_the_same_face_and_turn_it(scene: Scene):
     assert isinstance(generator, Differentiable)
     wide = generator.movable(scene.z, SEEDS)
     assert np.array_equal(generator.generate(wide, SEEDS), generator.generate(scene.z, SEEDS))
-    at = torch.from_numpy(wide).requires_grad_()
-    yaw_deg, pitch_deg = scene.critic.look(generator.draw(at, SEEDS), torch.from_numpy(scene.x)).pose_deg.T
-    for found, column in ((yaw_deg, -2), (pitch_deg, -1)):
-        (slope,) = torch.autograd.grad(found.sum(), at, retain_graph=True)
+    condition = torch.from_numpy(wide).requires_grad_()
+    yaw_deg, pitch_deg = scene.critic.look(generator.draw(condition, SEEDS), torch.from_numpy(scene.x)).pose_deg.T
+    for angle_deg, column in ((yaw_deg, -2), (pitch_deg, -1)):
+        (slope,) = torch.autograd.grad(angle_deg.sum(), condition, retain_graph=True)
         assert (slope[:, column] > POSE_DEG / 4).all() and (slope[:, column] < 2 * POSE_DEG).all()
 
 
@@ -154,26 +154,26 @@ def test_quality_may_be_judged_by_another_network(scene: Scene, monkeypatch: pyt
     other = critic.load(replace(scene.cfg, quality=judge), params.load("embed", Network))
     assert isinstance(scene.generator, Differentiable)
     faces, x = scene.generator.draw(torch.from_numpy(scene.z), SEEDS), torch.from_numpy(scene.x)
-    seen, same = other.look(faces, x), scene.critic.look(faces, x)
-    assert torch.equal(seen.cosine, same.cosine) and torch.equal(seen.pose_deg, same.pose_deg)
+    scored_by_other, same = other.look(faces, x), scene.critic.look(faces, x)
+    assert torch.equal(scored_by_other.cosine, same.cosine) and torch.equal(scored_by_other.pose_deg, same.pose_deg)
     pixels = (255 * faces.permute(0, 2, 3, 1)).detach().numpy()
     features = recognisers.load(judge).embed(np.round(pixels).astype(np.uint8))
-    assert np.allclose(seen.norm.detach(), np.linalg.norm(features, axis=1), rtol=0.02)
-    assert not torch.allclose(seen.norm, same.norm, rtol=0.02)
+    assert np.allclose(scored_by_other.norm.detach(), np.linalg.norm(features, axis=1), rtol=0.02)
+    assert not torch.allclose(scored_by_other.norm, same.norm, rtol=0.02)
 
 
 def test_the_chain_draws_designated_poses_and_reports_them(chain: Path):
     reached = record.read(chain / "data/generate")
-    poses = record.of(reached, "pose")
-    assert len(poses) == 4 and not len(record.of(reached, "centre"))
+    poses = record.of_kind(reached, "pose")
+    assert len(poses) == 4 and not len(record.of_kind(reached, "centre"))
     assert poses["asked_yaw_deg"].to_pylist() == [-20, 20] * 2 and poses["row"].to_pylist() == [0, 0, 1, 1]
     drawn = poses.filter(poses["accepted"])
     shards = Shards(chain / "data/generate", "poses-*.arrow")
     assert shards.column("identity").tolist() == drawn["row"].to_pylist()
     assert shards.column("index").tolist() == drawn["index"].to_pylist()
-    said = artifacts.read_json(chain / "reports/audit.json")["attributes"]["poses"]
-    assert said["asked"] == 4 and said["drawn"] == len(drawn) > 0
-    assert 0 <= said["yaw_error_deg"]["mean"] <= said["yaw_error_deg"]["max"] < 90
+    report = artifacts.read_json(chain / "reports/audit.json")["attributes"]["poses"]
+    assert report["asked"] == 4 and report["drawn"] == len(drawn) > 0
+    assert 0 <= report["yaw_error_deg"]["mean"] <= report["yaw_error_deg"]["max"] < 90
     assert (chain / "reports/figures/poses.jpg").stat().st_size > 1000
     assert "Designated poses" in (chain / "reports/report.md").read_text()
 
@@ -183,11 +183,11 @@ def test_a_published_network_judges_its_own_crop_of_what_is_drawn(scene: Scene, 
     torch.save(nets.adaface(), tmp_path / "net.pth")
     nets.write_card(tmp_path / "card.json")
     scorer = iresnet.load(tmp_path)
-    seen = Critic(scene.critic.recogniser, scorer, scene.critic.pose)
+    critic = Critic(scene.critic.recogniser, scorer, scene.critic.pose)
     start = scene.generator.movable(scene.z, SEEDS)
     anything = Target(ASKED_DEG, 1000.0)
-    _, reached = descend(scene.generator, seen, scene.x, start, SEEDS, anything, replace(scene.cfg, min_cosine=-1))
+    _, reached = descend(scene.generator, critic, scene.x, start, SEEDS, anything, replace(scene.cfg, min_cosine=-1))
     with torch.no_grad():
         pixels = 255 * scene.generator.draw(torch.from_numpy(start), SEEDS).permute(0, 2, 3, 1)
-    whole, cropped = (scorer.features(pixels, frame_px).norm(dim=1).numpy() for frame_px in (None, 136))
-    assert np.allclose(reached[:, NORM], cropped, rtol=1e-5) and not np.allclose(whole, cropped, rtol=1e-3)
+    uncropped, cropped = (scorer.features(pixels, frame_px).norm(dim=1).numpy() for frame_px in (None, 136))
+    assert np.allclose(reached[:, NORM], cropped, rtol=1e-5) and not np.allclose(uncropped, cropped, rtol=1e-3)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from stages.backbones.compact import Compact
+from stages.common.errors import InputError
 
 
 def normalised(x: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
@@ -54,5 +55,6 @@ def test_a_tenth_of_the_features_is_dropped_in_training_alone():
 
 
 def test_a_size_that_does_not_shrink_evenly_is_refused():
-    with pytest.raises(ValueError, match="size_px = 40; allowed: a multiple of 16"):
+    with pytest.raises(InputError) as error:
         Compact([4, 6, 8, 10], 5, 40)
+    assert (error.value.key, error.value.value, error.value.allowed) == ("size_px", 40, "a multiple of 16")

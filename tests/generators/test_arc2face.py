@@ -18,6 +18,7 @@ from tiny import ROOT, TINY, data_at, run, working_in, write_params
 
 from stages import generators
 from stages.common import artifacts, devices, params, sphere
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Diffusion, Generate
@@ -49,9 +50,9 @@ def copied(weights: Path, tmp_path: Path) -> Path:
 def load(folder: Path, world: World = WORLD, **diffusion: Any) -> Arc2Face:
     cfg = replace(CFG, backend="arc2face", weights=folder.name, diffusion=replace(FEW, **diffusion))
     with data_at(folder.parent):
-        made = generators.load(cfg, world)
-    assert isinstance(made, Arc2Face)
-    return made
+        generator = generators.load(cfg, world)
+    assert isinstance(generator, Arc2Face)
+    return generator
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_row_stands_where_id_stood_and_the_published_tensors_are_what_encodes_
     def heads(h: torch.Tensor) -> torch.Tensor:
         return h.reshape(77, 8, -1).transpose(0, 1)
 
-    for row, found in zip(X, generator.encoder.rows(X), strict=True):
+    for row, prompt in zip(X, generator.encoder.rows(X), strict=True):
         h = t["embeddings.token_embedding.weight"][ids].clone()
         h[words.index("id</w>")] = torch.nn.functional.pad(torch.from_numpy(row), (0, h.shape[1] - 512))
         h = h + t["embeddings.position_embedding.weight"]
@@ -95,11 +96,11 @@ def test_a_row_stands_where_id_stood_and_the_published_tensors_are_what_encodes_
         n = norm(f"{layer}.layer_norm1", h)
         q, k, v = (heads(linear(f"{layer}.self_attn.{part}_proj", n)) for part in "qkv")
         scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
-        seen = scores.masked_fill(torch.ones(77, 77).triu(1).bool(), -torch.inf).softmax(-1) @ v
-        h = h + linear(f"{layer}.self_attn.out_proj", seen.transpose(0, 1).reshape(77, -1))
+        attended = scores.masked_fill(torch.ones(77, 77).triu(1).bool(), -torch.inf).softmax(-1) @ v
+        h = h + linear(f"{layer}.self_attn.out_proj", attended.transpose(0, 1).reshape(77, -1))
         m = linear(f"{layer}.mlp.fc1", norm(f"{layer}.layer_norm2", h))
         h = h + linear(f"{layer}.mlp.fc2", m * torch.sigmoid(1.702 * m))
-        assert torch.allclose(found, norm("final_layer_norm", h), atol=1e-5)
+        assert torch.allclose(prompt, norm("final_layer_norm", h), atol=1e-5)
 
 
 @torch.inference_mode()
@@ -127,22 +128,24 @@ def test_its_networks_and_its_prompt_are_on_the_gpu_of_the_rank(weights: Path, g
 
 
 def test_few_steps_by_lcm_lora_need_its_file_and_change_the_picture(generator: Arc2Face, weights: Path, copied: Path):
-    plain, few = generator.pictures(X, SEEDS), load(weights, lcm=True, guidance=1)
-    assert type(few.pipeline.scheduler).__name__ == "LCMScheduler"
-    assert np.abs(few.pictures(X, SEEDS).astype(int) - plain).mean() > 1
-    assert np.array_equal(few.pictures(X[1:2], SEEDS[1:2])[0], few.pictures(X, SEEDS)[1])  # LCM's noise is its own, too
+    plain, accelerated = generator.pictures(X, SEEDS), load(weights, lcm=True, guidance=1)
+    assert type(accelerated.pipeline.scheduler).__name__ == "LCMScheduler"
+    assert np.abs(accelerated.pictures(X, SEEDS).astype(int) - plain).mean() > 1
+    assert np.array_equal(
+        accelerated.pictures(X[1:2], SEEDS[1:2])[0], accelerated.pictures(X, SEEDS)[1]
+    )  # LCM's noise is its own, too
     changed = {key: value if key.endswith("alpha") else 0 * value for key, value in load_file(copied / LORA).items()}
     standin.write_tensors(copied / LORA, changed)
     none = load(copied, lcm=True, guidance=1).pictures(X, SEEDS)
-    assert (none != few.pictures(X, SEEDS)).any()  # so the tensors of the LoRA are in the UNet
+    assert (none != accelerated.pictures(X, SEEDS)).any()  # so the tensors of the LoRA are in the UNet
 
 
 def test_faces_are_aligned_by_the_detector_of_the_world(copied: Path):
     pytest.importorskip("insightface")
-    made = load(copied, replace(WORLD, detector=detector.write(copied.parent / "scrfd.onnx").name))
-    assert made.drawn(X, SEEDS)[1] == ["arc2face-fixed-crop"] * 4  # noise has no white squares
-    made.pictures = lambda condition, seeds: np.stack([detector.picture(128, c) for c in (0, None, 2, None)])
-    faces, domains = made.drawn(X, SEEDS)
+    generator = load(copied, replace(WORLD, detector=detector.write(copied.parent / "scrfd.onnx").name))
+    assert generator.drawn(X, SEEDS)[1] == ["arc2face-fixed-crop"] * 4  # noise has no white squares
+    generator.pictures = lambda condition, seeds: np.stack([detector.picture(128, c) for c in (0, None, 2, None)])
+    faces, domains = generator.drawn(X, SEEDS)
     assert domains == ["arc2face", "arc2face-fixed-crop"] * 2 and faces.shape == (4, 32, 32, 3)
 
 
@@ -160,9 +163,9 @@ def pickled_code(file: Path) -> None:
 def tensors(file: str, change: Callable[[dict[str, torch.Tensor]], object]) -> Edit:
     def edit(folder: Path) -> None:
         path = folder / file
-        found = torch.load(path) if path.suffix == ".bin" else load_file(path)
-        change(found)
-        torch.save(found, path) if path.suffix == ".bin" else standin.write_tensors(path, found)
+        state = torch.load(path) if path.suffix == ".bin" else load_file(path)
+        change(state)
+        torch.save(state, path) if path.suffix == ".bin" else standin.write_tensors(path, state)
 
     return edit
 
@@ -183,7 +186,7 @@ def text(file: str, old: str, new: str) -> Edit:
 BIAS = "text_model.final_layer_norm.bias"
 BROKEN: dict[str, tuple[Edit, str]] = {
     "no folder": (shutil.rmtree, "no such file"),
-    "no unet": (lambda f: (f / UNET).unlink(), f"{UNET}: no such file; generate.weights"),
+    "no unet": (lambda f: (f / UNET).unlink(), f"{UNET}: no such file; allowed: all files that generate.weights needs"),
     "no vae": (lambda f: (f / VAE).unlink(), f"{VAE}: no such file"),
     "no config": (lambda f: (f / "encoder/config.json").unlink(), "encoder/config.json: no such file"),
     "no encoder": (lambda f: (f / ENCODER).unlink(), "encoder: not a readable CLIPTextModel"),
@@ -201,16 +204,16 @@ BROKEN: dict[str, tuple[Edit, str]] = {
     "vae missing": (tensors(VAE, lambda t: t.pop("quant_conv.bias")), "vae: not the tensors of this AutoencoderKL"),
     "size": (text("encoder/config.json", '"hidden_size": 512', '"hidden_size": 256'), "mismatched"),
     "no id": (other_words, "tokenizer/: [0-9]+ tokens 'id'"),
-    "tokens": (text("tokenizer/vocab.json", "{", "["), "tokenizer or scheduler not readable"),
+    "tokens": (text("tokenizer/vocab.json", "{", "["), "tokenizer or scheduler: not readable"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.filterwarnings("ignore:.*pickle protocol:UserWarning")
 def test_a_folder_that_is_not_as_published_is_refused_in_one_line(copied: Path, name: str):
-    edit, said = BROKEN[name]
+    edit, message = BROKEN[name]
     edit(copied)
-    with pytest.raises(ValueError, match=said) as error:
+    with pytest.raises(ValueError, match=message) as error:
         load(copied)
     assert "data/arc2face" in str(error.value) or name == "no id"
     assert "\n" not in str(error.value) and not (copied / "encoder/ran").exists()
@@ -222,16 +225,17 @@ def test_a_unet_for_another_encoder_is_refused(copied: Path):
 
     tensors(UNET, narrow)(copied)
     text("arc2face/config.json", '"cross_attention_dim": 512', '"cross_attention_dim": 256')(copied)
-    with pytest.raises(ValueError, match="hidden_size = 512; allowed: 256"):
+    with pytest.raises(InputError, match="allowed: 256") as error:
         load(copied)
+    assert (error.value.file, error.value.key, error.value.value) == (f"{copied}/encoder", "hidden_size", 512)
 
 
 def test_a_lora_that_does_not_fit_is_refused(copied: Path):
-    found = load_file(copied / LORA)
+    lora = load_file(copied / LORA)
     (copied / LORA).unlink()
     with pytest.raises(ValueError, match="safetensors: no such file"):
         load(copied, lcm=True)
-    foreign = {key.replace("down_blocks_0", "down_blocks_7"): value for key, value in found.items()}
+    foreign = {key.replace("down_blocks_0", "down_blocks_7"): value for key, value in lora.items()}
     standin.write_tensors(copied / LORA, foreign)
     with pytest.raises(ValueError, match="tensors belong to this UNet; allowed: all|not a readable LoRA"):
         load(copied, lcm=True)
@@ -273,6 +277,7 @@ def test_the_stage_refuses_rows_of_another_size_and_keeps_what_it_has(project: P
     before = {file: file.read_bytes() for file in (project / "data/generate").iterdir()}
     for folder, name in (("data/pack", "x_id"), ("data/pack", "x_normal"), ("data/embed", "x_ref")):
         artifacts.write_rows(project / folder, name, sphere.unit_rows(np.eye(12, 128)), np.full(12, 20))
-    with pytest.raises(ValueError, match="generate.backend = 'arc2face' with rows of size 128; allowed: 512"):
+    with pytest.raises(InputError, match="allowed: 512, as Arc2Face's") as error:
         run("generate")
+    assert (error.value.file, error.value.value) == ("data/pack", 128)
     assert {file: file.read_bytes() for file in (project / "data/generate").iterdir()} == before

@@ -45,19 +45,19 @@ BACKENDS: list[Callable[[Path], Made]] = [embedded, arc2face, vec2face]
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-@pytest.fixture(scope="module", params=BACKENDS, ids=lambda made: made.__name__)
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+@pytest.fixture(scope="module", params=BACKENDS, ids=lambda loaded: loaded.__name__)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     return request.param(tmp_path_factory.mktemp("weights") / "folder")
 
 
 @pytest.fixture(scope="module")
-def generator(made: Made) -> Generator:
-    return made[0]
+def generator(loaded: Made) -> Generator:
+    return loaded[0]
 
 
 @pytest.fixture(scope="module")
-def x(made: Made) -> np.ndarray:
-    return sphere.unit_rows(np.random.default_rng(1).standard_normal((SIZE, made[1])))
+def x(loaded: Made) -> np.ndarray:
+    return sphere.unit_rows(np.random.default_rng(1).standard_normal((SIZE, loaded[1])))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from stages import generate
 from stages.attributes import attrop, record
 from stages.backbones.vec2face import TOKENS, Vec2Face
 from stages.common import artifacts, params, sphere
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.foreign.photographs import framed
@@ -70,7 +71,7 @@ OFFICIAL = [
 ROWS_PX, COLUMNS_PX = [3, 40, 70, 100], [20, 56, 90, 5]
 
 
-def known(key: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
+def random_tensor(key: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor:
     x = rng.standard_normal(tuple(shape))
     if len(shape) > 1:
         return torch.from_numpy(x / np.prod(shape[1:]) ** 0.5).float()
@@ -80,8 +81,10 @@ def known(key: str, shape: torch.Size, rng: np.random.Generator) -> torch.Tensor
 def test_the_same_weights_and_masks_give_the_official_images():
     net, rng = Vec2Face(16, 48, (2, 1), 8, [32, 32, 64, 64, 128]).eval(), np.random.default_rng(0)
     state = net.state_dict()
-    given = {key: known(key, state[key].shape, rng) for key in sorted(state) if not key.endswith("position_ids")}
-    net = vec2face.network({**given, "token_emb.position_ids": state["token_emb.position_ids"]}).eval()
+    tensors = {
+        key: random_tensor(key, state[key].shape, rng) for key in sorted(state) if not key.endswith("position_ids")
+    }
+    net = vec2face.network({**tensors, "token_emb.position_ids": state["token_emb.position_ids"]}).eval()
     x = torch.from_numpy(np.random.default_rng(1).standard_normal((2, 16))).float()
     hidden = (torch.from_numpy(np.stack(part)) for part in zip(*map(vec2face.masks, (0, 1)), strict=True))
     with torch.no_grad():
@@ -158,11 +161,11 @@ def test_faces_are_framed_as_photographs_are(generator: vec2face.Vec2FaceGenerat
 def test_gradients_are_those_of_finite_differences(generator: vec2face.Vec2FaceGenerator):
     condition, seeds = torch.from_numpy(generator.condition(*rows(2), np.arange(2))), np.arange(2)
 
-    def brightness(at: torch.Tensor) -> torch.Tensor:
-        return generator.draw(at, seeds).double().mean((1, 2, 3))
+    def brightness(moved: torch.Tensor) -> torch.Tensor:
+        return generator.draw(moved, seeds).double().mean((1, 2, 3))
 
-    at = condition.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(brightness(at).sum(), at)
+    moved = condition.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(brightness(moved).sum(), moved)
     towards = torch.from_numpy(np.random.default_rng(3).standard_normal((2, D)).astype(np.float32))
     with torch.no_grad():
         difference = (brightness(condition + 0.005 * towards) - brightness(condition - 0.005 * towards)) / 0.01
@@ -171,8 +174,8 @@ def test_gradients_are_those_of_finite_differences(generator: vec2face.Vec2FaceG
 
 def test_training_checkpoints_load_with_the_command_line_that_they_carry(tmp_path: Path):
     state = standin.vec2face(tmp_path, "tiny", D)
-    whole = {"model_vec2face": state, "epoch": 3, "args": argparse.Namespace(lr=1e-4)}
-    torch.save(whole, tmp_path / "vec2face_generator.pth")
+    checkpoint = {"model_vec2face": state, "epoch": 3, "args": argparse.Namespace(lr=1e-4)}
+    torch.save(checkpoint, tmp_path / "vec2face_generator.pth")
     assert loaded(tmp_path).net.state_dict().keys() == state.keys()
 
 
@@ -188,7 +191,7 @@ BROKEN: dict[str, tuple[Callable[[dict], object], str]] = {
     "extra": (lambda state: {**state, "age_token": torch.zeros(1)}, "age_token"),
     "shape": (lambda state: {**state, "norm.bias": torch.zeros(5)}, "size mismatch for norm.bias"),
     "code": (lambda _: Code(), "carries code (print)"),
-    "other": (lambda _: torch.zeros(3), "no tensors under 'model_vec2face'"),
+    "other": (lambda _: torch.zeros(3), "model_vec2face: no tensors"),
 }
 
 
@@ -198,12 +201,12 @@ def without(state: dict, key: str) -> dict:
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_other_checkpoints_are_refused_in_one_line(name: str, tmp_path: Path, capsys: pytest.CaptureFixture):
-    change, said = BROKEN[name]
+    change, message = BROKEN[name]
     broken = change(standin.vec2face(tmp_path, "tiny", D))
     torch.save({"model_vec2face": broken}, tmp_path / "vec2face_generator.pth")
     with pytest.raises(ValueError) as error:
         loaded(tmp_path)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
     assert str(error.value).startswith(f"data/{tmp_path.name}/vec2face_generator.pth: ")
     assert "must not run" not in capsys.readouterr().out
 
@@ -211,15 +214,16 @@ def test_other_checkpoints_are_refused_in_one_line(name: str, tmp_path: Path, ca
 def test_missing_and_truncated_files_are_refused(weights: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="vec2face_generator.pth: no such file"):
         loaded(tmp_path)
-    whole = (weights / "vec2face_generator.pth").read_bytes()
-    (tmp_path / "vec2face_generator.pth").write_bytes(whole[: len(whole) // 2])
+    content = (weights / "vec2face_generator.pth").read_bytes()
+    (tmp_path / "vec2face_generator.pth").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="vec2face_generator.pth: not a readable checkpoint"):
         loaded(tmp_path)
 
 
 def test_rows_of_another_size_are_refused(generator: vec2face.Vec2FaceGenerator):
-    with pytest.raises(ValueError, match="rows of size 8; allowed with .*vec2face_generator.pth: 16"):
+    with pytest.raises(InputError, match="allowed: 16, that of .*vec2face_generator.pth") as error:
         generator.condition(*rows(2, d=8), np.arange(2))
+    assert error.value.value == 8
 
 
 def test_the_stages_run_on_it_and_leave_out_who_fails(copy: Path, tmp_path: Path):
@@ -245,12 +249,12 @@ def test_the_stages_run_on_it_and_leave_out_who_fails(copy: Path, tmp_path: Path
     cosine = np.sort(centres["cosine"].to_numpy())
     write_params(copy, {**changed, "generate.attributes.min_cosine": float(cosine[-5:-3].mean())})
     run("generate")
-    accepted = np.flatnonzero(record.of(record.read(), "centre")["accepted"].to_pylist())
+    accepted = np.flatnonzero(record.of_kind(record.read(), "centre")["accepted"].to_pylist())
     assert 2 <= len(accepted) <= 6
     assert np.array_equal(artifacts.read_array("data/generate/rows.npy"), accepted)
     plain = Shards("data/generate", "plain-*.arrow")
     assert np.array_equal(np.bincount(plain.column("identity")), [2] * len(accepted))
     assert set(plain.table["domain"].to_pylist()) == {"vec2face"}
     run("audit")
-    said = artifacts.read_json("reports/audit.json")["attributes"]
-    assert said["centres"] == {"tried": 12, "accepted": len(accepted)}
+    report = artifacts.read_json("reports/audit.json")["attributes"]
+    assert report["centres"] == {"tried": 12, "accepted": len(accepted)}

@@ -78,9 +78,9 @@ def test_seeds_that_differ_widen_the_interval_and_seeds_that_agree_do_not() -> N
         return float((high - low)[0])
 
     (score, *_), pairs = case(np.random.default_rng(0))
-    one = width(score[None])
-    assert width(np.stack([score] * 3)) == pytest.approx(one)
-    assert width(np.stack([score + gap * pairs.same for gap in (-0.4, 0, 0.4)])) > 1.3 * one
+    single = width(score[None])
+    assert width(np.stack([score] * 3)) == pytest.approx(single)
+    assert width(np.stack([score + gap * pairs.same for gap in (-0.4, 0, 0.4)])) > 1.3 * single
 
 
 def test_interval_covers_the_truth_as_often_as_it_says_and_one_by_pair_would_not() -> None:

@@ -41,8 +41,8 @@ def test_the_share_is_the_mean_over_all_subsets():
     matched = {0: {1, 2}, 1: set(), 2: {0}, 3: {4}, 4: {0, 1, 2, 3}, 5: set()}  # of six people, one probe each
     count = np.array([len(others) for others in matched.values()])
     sizes = np.arange(2, 7)
-    found = capacity.confused(count, 6, sizes).mean(0)
-    for n, share in zip(sizes, found, strict=True):
+    shares = capacity.confused(count, 6, sizes).mean(0)
+    for n, share in zip(sizes, shares, strict=True):
         sets = [set(chosen) for chosen in combinations(range(6), int(n))]
         confused = [bool(matched[probe] & (chosen - {probe})) for chosen in sets for probe in chosen]
         assert share == pytest.approx(np.mean(confused))
@@ -56,7 +56,7 @@ def test_capacity_is_where_the_share_passes_what_is_allowed():
 
 
 def test_fewer_fit_when_faces_are_alike():
-    found = []
+    capacities = []
     for shared in (0.0, 2.0):
         x, who, index = people(60, 3, 0.3)
         x = sphere.unit_rows(x + shared * np.eye(16)[0])
@@ -64,5 +64,5 @@ def test_fewer_fit_when_faces_are_alike():
         share = capacity.curve(count, probe, 60, seed=0)
         assert (share[:, 1] <= share[:, 0]).all() and (share[:, 0] <= share[:, 2]).all()
         assert (np.diff(share[:, 0]) >= -1e-9).all()
-        found.append(capacity.fitting(share[:, 0], 0.05))
-    assert found[0] > found[1]
+        capacities.append(capacity.fitting(share[:, 0], 0.05))
+    assert capacities[0] > capacities[1]

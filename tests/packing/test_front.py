@@ -27,18 +27,20 @@ CFG = Pack(
 def fronts() -> dict[str, np.ndarray]:
     """Return closest pair and gallery term (alphas, 2) of the loop at its best rate and of the solver, by its start."""
     x_ref = gallery(320, d=64)
-    begun, ref = torch.from_numpy(start(x_ref, 80, 0)), torch.from_numpy(x_ref)
-    found: dict[str, list[Objective]] = {"loop": [], "random": [], "selected": []}
+    x_start, ref = torch.from_numpy(start(x_ref, 80, 0)), torch.from_numpy(x_ref)
+    ends: dict[str, list[Objective]] = {"loop": [], "random": [], "selected": []}
     for alpha in map(float, ALPHAS[::2]):
-        ends = [  # of `mean`: the loop of the closest pair ends far worse
-            reference.reference(begun, ref, alpha, "mean", 200, rate, nothing) for rate in (0.01, 0.03, 0.1)
+        loops = [  # of `mean`: the loop of the closest pair ends far worse
+            reference.reference(x_start, ref, alpha, "mean", 200, rate, nothing) for rate in (0.01, 0.03, 0.1)
         ]
-        judged = [objective(x.numpy(), x_ref, alpha, "closest") for x in ends]
-        found["loop"].append(min(judged, key=lambda one: one.value))
+        judged = [objective(x.numpy(), x_ref, alpha, "closest") for x in loops]
+        ends["loop"].append(min(judged, key=lambda end: end.value))
     for how, alpha in product(("random", "selected"), map(float, ALPHAS)):
         x = pack.pack(x_ref, replace(CFG, alpha=alpha, start=how))
-        found[how].append(objective(x, x_ref, alpha, "closest"))
-    return {name: np.array([[one.separation, one.gallery_term] for one in ends]) for name, ends in found.items()}
+        ends[how].append(objective(x, x_ref, alpha, "closest"))
+    return {
+        name: np.array([[end.separation, end.gallery_term] for end in objectives]) for name, objectives in ends.items()
+    }
 
 
 @pytest.mark.parametrize("how", ["random", "selected"])
@@ -65,9 +67,9 @@ def test_a_large_run_is_shown_by_fewer_rows_beside_as_large_a_part_of_its_galler
     monkeypatch.setattr(front, "ROWS", 80)
     x_ref = gallery(640, d=64)
     cfg = replace(CFG, identities=160, alpha=0.3, separation=reading, start="selected")
-    found = front.front(x_ref[:160], x_ref, cfg)
-    assert (found["identities"], found["gallery"]) == (80, 320)
-    alpha, separation, distance = np.array([(p["alpha"], p[reading], p["gallery_term"]) for p in found["points"]]).T
+    measured = front.front(x_ref[:160], x_ref, cfg)
+    assert (measured["identities"], measured["gallery"]) == (80, 320)
+    alpha, separation, distance = np.array([(p["alpha"], p[reading], p["gallery_term"]) for p in measured["points"]]).T
     assert 0.3 in alpha and (np.diff(alpha) > 0).all()
     assert separation[0] == pytest.approx(0, abs=1e-6)  # as so few rows can be, and no more than 2 d
     assert (np.diff(separation) > -NOISE).all() and separation[-1] > separation[0] + 0.1

@@ -42,9 +42,9 @@ def test_never_ends_worse_than_it_started(reading: str, iterations: int):
 def test_beats_the_published_loop_at_equal_budget(reading: str, iterations: int):
     x_ref = gallery(600, d=64)
     cfg = replace(CFG, separation=reading, iterations=iterations)
-    begun, ref = torch.from_numpy(start(x_ref, 150, 0)), torch.from_numpy(x_ref)
+    x_start, ref = torch.from_numpy(start(x_ref, 150, 0)), torch.from_numpy(x_ref)
     ends = [
-        value(reference.reference(begun, ref, 0.5, reading, iterations, rate, nothing).numpy(), x_ref, cfg)
+        value(reference.reference(x_start, ref, 0.5, reading, iterations, rate, nothing).numpy(), x_ref, cfg)
         for rate in (0.003, 0.01, 0.03)
     ]
     assert value(pack.pack(x_ref, cfg), x_ref, cfg) < min(ends)
@@ -59,7 +59,7 @@ def test_a_selected_start_is_better_than_a_random_one():
 def test_selection_leaves_near_duplicates_for_last():
     x_ref = gallery(300)
     noise = np.random.default_rng(0).standard_normal((3, *x_ref.shape)) * 1e-3
-    copies = np.concatenate([x_ref, *(sphere.unit_rows(x_ref + one) for one in noise)])
+    copies = np.concatenate([x_ref, *(sphere.unit_rows(x_ref + offset) for offset in noise)])
     row = distant_start.select(copies, 40, seed=0)
     assert len(set(row)) == len(set(row % 300)) == 40
     assert set(distant_start.select(x_ref, 300, seed=0)) == set(range(300))
@@ -109,12 +109,12 @@ def test_more_identities_than_the_gallery_has_rows():
 @pytest.mark.parametrize("reading", READINGS)
 def test_alpha_trades_separation_for_the_gallery(reading: str):
     x_ref = gallery(600)
-    found = []
+    ends = []
     for alpha in (0.0, 0.25, 0.5, 1.0):
         x = pack.pack(x_ref, replace(CFG, alpha=alpha, separation=reading, start="selected"))
-        found.append(objective(x, x_ref, alpha, reading))
-    assert (np.diff([one.separation for one in found]) > 0.005).all()
-    assert (np.diff([one.gallery_term for one in found]) < -0.01).all()
+        ends.append(objective(x, x_ref, alpha, reading))
+    assert (np.diff([end.separation for end in ends]) > 0.005).all()
+    assert (np.diff([end.gallery_term for end in ends]) < -0.01).all()
 
 
 # J of 300 rows, `closest`, from random rows, by `iterations=6000, tolerance=0`; how far above it the default may end
@@ -156,9 +156,9 @@ def test_few_iterations_end_well(kind: str, alpha: float, reached: float):
 @pytest.mark.parametrize("reading", READINGS)
 def test_ends_below_the_published_loop_from_the_same_rows(reading: str):
     x_ref, cfg = of_300("clustered", 0.5, separation=reading)
-    begun, ref = torch.from_numpy(start(x_ref, 300, 0)), torch.from_numpy(x_ref)
+    x_start, ref = torch.from_numpy(start(x_ref, 300, 0)), torch.from_numpy(x_ref)
     ends = [
-        value(reference.twin(begun, ref, 0.5, "mean", 1000, rate, nothing).numpy(), x_ref, cfg)
+        value(reference.twin(x_start, ref, 0.5, "mean", 1000, rate, nothing).numpy(), x_ref, cfg)
         for rate in (0.003, 0.01, 0.03)
     ]
     assert value(pack.pack(x_ref, cfg), x_ref, cfg) < 0.96 * min(ends)
@@ -214,10 +214,10 @@ def test_rows_are_held_to_the_gallery_row_that_they_come_nearest_to():
     x, row = hyperface.start(x_ref, cfg)
     solver = hyperface.Solver(torch.from_numpy(x_ref), torch.from_numpy(row), cfg)
     state = solver.begin(torch.from_numpy(x))
-    held = []
-    solver.run(state, lambda state: held.append((state.row, state.x.clone())))
-    assert torch.equal(held[24][0], held[0][0]) and not torch.equal(held[25][0], held[0][0])
-    x, row = held[24][1].numpy(), held[25][0].numpy()
+    course = []
+    solver.run(state, lambda state: course.append((state.row, state.x.clone())))
+    assert torch.equal(course[24][0], course[0][0]) and not torch.equal(course[25][0], course[0][0])
+    x, row = course[24][1].numpy(), course[25][0].numpy()
     assert np.allclose((x * x_ref[row]).sum(1), sphere.nearest(x, x_ref)[1], atol=5e-3)  # found in bfloat16
 
 
@@ -271,5 +271,5 @@ def test_the_best_iterate_is_returned_and_not_the_last():
     simplex = np.linalg.cholesky(np.eye(5) - (np.ones((5, 5)) - np.eye(5)) / 4 + 1e-9 * np.eye(5))
     solver, state = solver_of(simplex, iterations=1)
     state.x[1] = state.x[0]  # two rows have met since
-    found = solver.run(state, lambda state: None).numpy()
-    assert sphere.nearest(found)[1].max() == pytest.approx(-1 / 4, abs=1e-4)
+    x_end = solver.run(state, lambda state: None).numpy()
+    assert sphere.nearest(x_end)[1].max() == pytest.approx(-1 / 4, abs=1e-4)

@@ -96,8 +96,8 @@ def test_turned_rows_come_nearer_to_the_gallery_and_keep_their_cosines():
     y = closed_forms.turned(x, x_ref, 0)
     assert np.allclose(x @ x.T, y @ y.T, atol=1e-5)
     assert sphere.nearest(y, x_ref)[1].mean() > sphere.nearest(x, x_ref)[1].mean() + 0.05
-    known = closed_forms.rotated(closed_forms.orthoplex(6, 3), 3, 4)
-    assert sphere.nearest(closed_forms.turned(closed_forms.optimum(6, 3, 0), known, 0), known)[1].min() > 1 - 1e-5
+    x_ref = closed_forms.rotated(closed_forms.orthoplex(6, 3), 3, 4)
+    assert sphere.nearest(closed_forms.turned(closed_forms.optimum(6, 3, 0), x_ref, 0), x_ref)[1].min() > 1 - 1e-5
 
 
 def testexchanged_rows_lie_farther_apart():

@@ -10,9 +10,9 @@ from stages.packing.random_start import start
 
 def test_simplex_and_its_own_gallery():
     x = sphere.unit_rows(np.eye(5) - 1 / 5)
-    found = objective(x, x, 0.5, "closest")
-    assert found.separation == pytest.approx(-1 / 4, abs=1e-6)
-    assert found.gallery_term == pytest.approx(0, abs=1e-6)
+    terms = objective(x, x, 0.5, "closest")
+    assert terms.separation == pytest.approx(-1 / 4, abs=1e-6)
+    assert terms.gallery_term == pytest.approx(0, abs=1e-6)
 
 
 def test_equals_the_full_matrix_beyond_one_tile(monkeypatch):

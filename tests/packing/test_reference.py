@@ -29,8 +29,8 @@ def test_gradient_equals_autograd(reading: str, monkeypatch: pytest.MonkeyPatch)
     x = torch.from_numpy(gallery(30)).double().requires_grad_()
     published.loss(x, x.detach(), 0.0, reading).backward()
     assert x.grad is not None
-    found = published.separation_gradient(x.detach(), reading)
-    assert torch.allclose(found - (found * x.detach()).sum(1, keepdim=True) * x.detach(), x.grad)
+    gradient = published.separation_gradient(x.detach(), reading)
+    assert torch.allclose(gradient - (gradient * x.detach()).sum(1, keepdim=True) * x.detach(), x.grad)
 
 
 @pytest.mark.parametrize("loop", [published.reference, published.twin])
@@ -50,10 +50,10 @@ def test_first_step_by_hand(loop):
 def test_the_twin_goes_where_the_reference_goes(reading: str):
     x_ref = gallery(200)
     x = torch.from_numpy(x_ref[:50])
-    begun = objective(x_ref[:50], x_ref, 0.5, reading).value
+    at_start = objective(x_ref[:50], x_ref, 0.5, reading).value
     ends = [
         objective(loop(x, torch.from_numpy(x_ref), 0.5, reading, 100, 0.02, nothing).numpy(), x_ref, 0.5, reading).value
         for loop in (published.reference, published.twin)
     ]
-    assert ends[0] < 0.9 * begun
+    assert ends[0] < 0.9 * at_start
     assert ends[1] == pytest.approx(ends[0], abs=0.03)

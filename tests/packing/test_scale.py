@@ -15,6 +15,7 @@ from tiny import ENVIRONMENT
 
 from stages import pack
 from stages.common import artifacts, devices, sphere
+from stages.common.errors import InputError
 from stages.packing import checkpoint, front, history, neighbours, tiles
 
 TWO_RANKS = """
@@ -86,8 +87,8 @@ def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypat
     class KilledError(Exception):
         pass
 
-    def save(self, state, exchange, whole=checkpoint.Checkpoint.save_now_and_then):
-        whole(self, state, exchange)
+    def save(self, state, exchange, unchanged=checkpoint.Checkpoint.save_now_and_then):
+        unchanged(self, state, exchange)
         if state.step == 63:
             raise KilledError
 
@@ -95,18 +96,18 @@ def test_a_resumed_packing_equals_an_uninterrupted_one(tmp_path: Path, monkeypat
         broken.setattr(checkpoint.Checkpoint, "save_now_and_then", save)
         pack.pack(x_ref, CFG)
     assert len(list(tmp_path.iterdir())) == 1
-    seen = []
+    steps = []
 
     def watch(self, state, exchange):
-        seen.append(state.step)
+        steps.append(state.step)
 
     monkeypatch.setattr(checkpoint.Checkpoint, "save_now_and_then", watch)
     with checkpoint.kept_in(tmp_path):
         with history.recorded() as resumed:
             assert np.array_equal(pack.pack(x_ref, CFG), expected)
-        assert seen[0] == 64 and resumed == whole_course and [step for step, _ in resumed[:4]] == [0, 0, 10, 20]
+        assert steps[0] == 64 and resumed == whole_course and [step for step, _ in resumed[:4]] == [0, 0, 10, 20]
         pack.pack(x_ref, replace(CFG, alpha=0.6))
-    assert seen.count(1) == 1
+    assert steps.count(1) == 1
 
 
 def test_tiles_cover_all_rows_and_find_the_nearest(small_tiles: int):
@@ -115,8 +116,8 @@ def test_tiles_cover_all_rows_and_find_the_nearest(small_tiles: int):
     parts = [tiles.nearest_other(torch.from_numpy(x), first, 3).numpy() for first in range(3)]
     assert np.allclose(np.max(parts, axis=0), expected, atol=1e-6)
     assert [part.stop - part.start for part in tiles.tiles(100)] == [32, 32, 32, 4]
-    some = tiles.nearest_among(torch.from_numpy(x[40:90]), torch.from_numpy(x), 40).numpy()
-    assert np.allclose(some, expected[40:90], atol=1e-6)
+    near = tiles.nearest_among(torch.from_numpy(x[40:90]), torch.from_numpy(x), 40).numpy()
+    assert np.allclose(near, expected[40:90], atol=1e-6)
     row = tiles.nearest_row(torch.from_numpy(x[:40]), torch.from_numpy(x[40:])).numpy()
     assert np.array_equal(row, sphere.nearest(x[:40], x[40:])[0])
 
@@ -125,8 +126,9 @@ def test_a_gallery_too_large_for_tiles_asks_for_faiss(monkeypatch: pytest.Monkey
     monkeypatch.setattr(neighbours, "EXACT_UP_TO", 300)
     x, x_ref = gallery(20), gallery(4000, seed=1)
     if neighbours.find_spec("faiss") is None:
-        with pytest.raises(ValueError, match=r"gallery of 4000 rows needs FAISS.*pip install"):
+        with pytest.raises(InputError, match="at most 300 without FAISS: pip install") as error:
             neighbours.nearest_gallery(x, x_ref)
+        assert error.value.value == 4000
     else:
         row, cosine = neighbours.nearest_gallery(x, x_ref)
         exact = sphere.nearest(x, x_ref)[1]

@@ -129,18 +129,18 @@ def test_a_blank_face_has_a_finite_row(recogniser: Recogniser):
 @pytest.mark.parametrize("name", [name for name in WRITERS if not name.startswith("embedded")])
 def test_a_bgr_card_swaps_the_channels(name: str, tmp_path: Path):
     rgb, bgr = load(name, tmp_path), load(name, tmp_path, colour="bgr")
-    some = faces(3)
-    np.testing.assert_array_equal(bgr.embed(some), rgb.embed(np.ascontiguousarray(some[..., ::-1])))
-    assert np.abs(bgr.embed(some) - rgb.embed(some)).max() > 1e-3
+    shown = faces(3)
+    np.testing.assert_array_equal(bgr.embed(shown), rgb.embed(np.ascontiguousarray(shown[..., ::-1])))
+    assert np.abs(bgr.embed(shown) - rgb.embed(shown)).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", [name for name in WRITERS if not name.startswith("embedded")])
 def test_mean_and_deviation_are_those_of_the_card_in_the_order_of_its_colours(name: str, tmp_path: Path):
     plain = load(name, tmp_path, mean=0, std=2)
     shifted = load(name, tmp_path, colour="bgr", mean=[30, 20, 10], std=[2, 2, 2])
-    some = faces(3) // 2
-    brighter = (some + np.array([30, 20, 10], np.uint8))[..., ::-1]
-    np.testing.assert_array_equal(shifted.embed(brighter), plain.embed(some))
+    dark = faces(3) // 2
+    brighter = (dark + np.array([30, 20, 10], np.uint8))[..., ::-1]
+    np.testing.assert_array_equal(shifted.embed(brighter), plain.embed(dark))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -148,8 +148,8 @@ def test_what_is_no_file_of_weights_is_one_line(name: str, tmp_path: Path):
     backend, weights = WRITERS[name](tmp_path)
     if backend != "embedded":
         nets.write_card(tmp_path / "card.json")
-    whole = weights.read_bytes()
-    for broken in (b"", b"broken", whole[: len(whole) // 2]):
+    content = weights.read_bytes()
+    for broken in (b"", b"broken", content[: len(content) // 2]):
         weights.write_bytes(broken)
         with pytest.raises(ValueError, match=weights.name) as error:
             read(backend, weights.parent)
@@ -177,7 +177,7 @@ def test_a_network_is_one_file_of_weights_and_a_card(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["onnx, free batch", "arcface_torch"])
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"embedding_size": 512}, "embedding_size = 24; allowed by its card: 512"),
         ({"size_px": 112}, "size_px = 32; allowed by its card: 112"),
@@ -188,10 +188,10 @@ def test_a_network_is_one_file_of_weights_and_a_card(name: str, tmp_path: Path):
         ({"sha256": "0" * 64}, "sha256 differs from the one in its card"),
     ],
 )
-def test_a_card_that_does_not_fit_is_one_line(name: str, tmp_path: Path, change: dict, said: str):
+def test_a_card_that_does_not_fit_is_one_line(name: str, tmp_path: Path, change: dict, message: str):
     with pytest.raises(ValueError) as error:
         load(name, tmp_path, **change)
-    assert said in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def test_the_shipped_cards_load(tmp_path: Path):

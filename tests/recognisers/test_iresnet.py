@@ -68,17 +68,20 @@ def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: 
         case "lightning":
             head = {"head.kernel": torch.zeros(nets.D, 3), "head.t": torch.ones(1)}
             hyper = AttributeDict(arch="ir_50", head="adaface")
-            found = {"state_dict": {**{f"model.{k}": v for k, v in tensors.items()}, **head}, "hyper_parameters": hyper}
+            checkpoint = {
+                "state_dict": {**{f"model.{k}": v for k, v in tensors.items()}, **head},
+                "hyper_parameters": hyper,
+            }
         case "cvlface":
-            found = {f"net.{key}": value for key, value in tensors.items()}
+            checkpoint = {f"net.{key}": value for key, value in tensors.items()}
         case _:
-            found = {"epoch": 1, "state_dict_backbone": iresnet.arcface_layout("", tensors), "state_optimizer": {}}
-            found["state_dict_backbone"] = {k: v for k, v in found["state_dict_backbone"].items() if v.ndim}
+            checkpoint = {"epoch": 1, "state_dict_backbone": iresnet.arcface_layout("", tensors), "state_optimizer": {}}
+            checkpoint["state_dict_backbone"] = {k: v for k, v in checkpoint["state_dict_backbone"].items() if v.ndim}
     if kind == "lightning":
         with _importable(AttributeDict):
-            write(tmp_path, found)
+            write(tmp_path, checkpoint)
     else:
-        write(tmp_path, found)
+        write(tmp_path, checkpoint)
     x = iresnet.load(tmp_path).embed(faces())
     np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-5)
 
@@ -120,9 +123,9 @@ WRAPPED: dict[str, Any] = {
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_network_is_found_in_what_was_wrapped_around_it(tmp_path: Path, name: str, zipped: bool):
     torch.save(WRAPPED[name], tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
-    found = iresnet.state_dict(tmp_path / "net.pth")
+    tensors = iresnet.state_dict(tmp_path / "net.pth")
     expected = {key: value for key, value in PLAIN.items() if value.ndim}
-    assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+    assert tensors.keys() == expected.keys() and all(torch.equal(tensors[key], expected[key]) for key in expected)
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -143,15 +146,18 @@ CASES: list[tuple[Any, str]] = [
     (changed(**{"extra": torch.ones(8)}), "tensors left over: extra"),
     (changed(**{"body.2.res_layer.5.bias": torch.ones(9)}), "wrong shapes: layer2.0.bn3.bias (9,) instead of (12,)"),
     (changed(**{"input_layer.0.weight": torch.ones(8, 1, 3, 3)}), "three colours"),
-    (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "fc.weight (24, 60)"),
+    (changed(**{"output_layer.3.weight": torch.ones(24, 60)}), "(24, 60)); allowed: three colours"),
     (
         changed(**{"output_layer.3.bias": torch.full((24,), math.nan)}),
-        "NaN or infinity in output_layer.3.bias",
+        "output_layer.3.bias: NaN or infinity",
     ),
-    (changed(**{"output_layer.3.bias": torch.tensor(1.0)}), "a bare number in output_layer.3.bias"),
+    (
+        changed(**{"output_layer.3.bias": torch.tensor(1.0)}),
+        "output_layer.3.bias: not floats in full, or a bare number",
+    ),
     (changed(**{"output_layer.3.weight": torch.ones(24)}), "missing tensors: fc.weight"),
-    ({"head.kernel": torch.ones(3, 3)}, "neither conv1.weight (arcface_torch) nor input_layer.0.weight"),
-    ({"conv.weight": torch.ones(3)}, "neither conv1.weight (arcface_torch) nor input_layer.0.weight"),
+    ({"head.kernel": torch.ones(3, 3)}, "conv1.weight (arcface_torch) or input_layer.0.weight"),
+    ({"conv.weight": torch.ones(3)}, "conv1.weight (arcface_torch) or input_layer.0.weight"),
     ([torch.ones(3)], "no mapping of names to tensors"),
     ({"state_dict": {"model.a": 3}}, "no mapping of names to tensors"),
     ({}, "no mapping of names to tensors"),
@@ -173,12 +179,12 @@ CASES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("tensors", "said"), CASES, ids=[f"{i} {said}" for i, (_, said) in enumerate(CASES)])
-def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path, tensors: Any, said: str):
+@pytest.mark.parametrize(("tensors", "part"), CASES, ids=[f"{i} {part}" for i, (_, part) in enumerate(CASES)])
+def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path: Path, tensors: Any, part: str):
     write(tmp_path, tensors)
     with pytest.raises(ValueError) as error:
         iresnet.load(tmp_path)
-    assert said in str(error.value) and str(tmp_path / "net.ckpt") in str(error.value) and "\n" not in str(error.value)
+    assert part in str(error.value) and str(tmp_path / "net.ckpt") in str(error.value) and "\n" not in str(error.value)
 
 
 class Code:
@@ -195,8 +201,8 @@ class Code:
 def test_a_file_that_carries_code_is_refused_and_does_not_run_it(tmp_path: Path, zipped: bool):
     touched = tmp_path / "touched"
     nets.write_card(tmp_path / "card.json")
-    found = {**nets.adaface(), "code": Code(touched)}
-    torch.save(found, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
+    checkpoint = {**nets.adaface(), "code": Code(touched)}
+    torch.save(checkpoint, tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=r"net.pth: carries code \(posix.system\)") as error:
         iresnet.load(tmp_path)
     assert "\n" not in str(error.value) and not touched.exists()

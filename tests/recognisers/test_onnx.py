@@ -47,13 +47,13 @@ def test_a_free_side_is_that_of_the_card(tmp_path: Path):
 
 
 def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
-    both = nets.write_onnx(tmp_path / "both/net.onnx", outputs=("norm", "rows"))
+    with_norm = nets.write_onnx(tmp_path / "both/net.onnx", outputs=("norm", "rows"))
     rows = nets.write_onnx(tmp_path / "rows/net.onnx")
-    np.testing.assert_array_equal(load(both).embed(faces()), load(rows).embed(faces()))
+    np.testing.assert_array_equal(load(with_norm).embed(faces()), load(rows).embed(faces()))
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "message"),
     [
         ({"channels": 1}, "inputs image ['N', 1, 32, 32]; allowed: exactly one of shape (N, 3, h, w)"),
         ({"outputs": ("rows", "again")}, "outputs rows ['N', 24], again ['N', 24]; allowed: exactly one"),
@@ -62,11 +62,11 @@ def test_a_column_of_norms_beside_the_rows_is_left_alone(tmp_path: Path):
         ({"first": [("Log", None)]}, "gives NaN or infinity for a blank face"),
     ],
 )
-def test_another_shape_is_one_line(tmp_path: Path, written: dict, said: str):
+def test_another_shape_is_one_line(tmp_path: Path, written: dict, message: str):
     file = nets.write_onnx(tmp_path / "net.onnx", **written)
     with pytest.raises(ValueError) as error:
         load(file)
-    assert said in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
+    assert message in str(error.value) and str(file) in str(error.value) and "\n" not in str(error.value)
 
 
 ARITHMETIC = {
@@ -109,8 +109,8 @@ class Normalising(nn.Module):
 def test_torch_s_own_exports_are_seen_through(tmp_path: Path, inside: bool):
     file = tmp_path / "net.onnx"
     nets.export(Normalising(inside), file, 32)
-    found = arithmetic_first(onnx.load(file).graph)
-    assert found == (["Sub 127.5", "Div 127.5"] if inside else [])
+    steps = arithmetic_first(onnx.load(file).graph)
+    assert steps == (["Sub 127.5", "Div 127.5"] if inside else [])
 
 
 def two_files(folder: Path, seed: int = 0) -> Path:
@@ -123,12 +123,12 @@ def two_files(folder: Path, seed: int = 0) -> Path:
 def test_weights_beside_the_graph_are_read_and_are_part_of_the_digest(tmp_path: Path):
     expected = load(nets.write_onnx(tmp_path / "net.onnx")).embed(faces())
     file = two_files(tmp_path / "two")
-    both = hashlib.sha256(file.read_bytes() + file.with_name("net.onnx.data").read_bytes()).hexdigest()
-    np.testing.assert_array_equal(load(file, sha256=both).embed(faces()), expected)
+    digest = hashlib.sha256(file.read_bytes() + file.with_name("net.onnx.data").read_bytes()).hexdigest()
+    np.testing.assert_array_equal(load(file, sha256=digest).embed(faces()), expected)
     data = file.with_name("net.onnx.data")
     data.write_bytes(data.read_bytes()[:-4] + b"\0\0\0\1")
     with pytest.raises(ValueError, match="net.onnx: sha256 differs from the one in its card"):
-        load(file, sha256=both)
+        load(file, sha256=digest)
     data.unlink()
     with pytest.raises(
         ValueError, match="net.onnx: keeps weights in 'net.onnx.data'; allowed: .* files that lie beside"
@@ -175,7 +175,7 @@ def test_weights_that_do_not_lie_beside_the_graph_are_refused_wherever_they_are_
 
 def wrapped(file: Path, nodes: list[Any], shape: list[Any], constants: dict[str, Any] | None = None) -> Path:
     """Write a graph of an image (N, 3, 32, 32) whose nodes make `y` of it."""
-    held = {"w": np.ones((3, 8), np.float32), **(constants or {})}
+    stored = {"w": np.ones((3, 8), np.float32), **(constants or {})}
     first = [
         onnx.helper.make_node("GlobalAveragePool", ["image"], ["p"]),
         onnx.helper.make_node("Flatten", ["p"], ["f"]),
@@ -184,7 +184,7 @@ def wrapped(file: Path, nodes: list[Any], shape: list[Any], constants: dict[str,
         [*first, onnx.helper.make_node("MatMul", ["f", "w"], ["r"]), *nodes], "g",
         [onnx.helper.make_tensor_value_info("image", 1, ["N", 3, 32, 32])],
         [onnx.helper.make_tensor_value_info("y", 1, shape)],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
     )  # fmt: skip
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), file)
     return file
@@ -207,10 +207,10 @@ ONE_AT_A_TIME = {
 @pytest.mark.parametrize("name", ONE_AT_A_TIME)
 def test_a_batch_that_is_free_in_name_only_is_given_one_face_a_call(tmp_path: Path, name: str):
     nodes, constants = ONE_AT_A_TIME[name]
-    found = load(wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants)).embed(faces())
+    rows = load(wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants)).embed(faces())
     alone = load(wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants))
-    np.testing.assert_array_equal(found, np.concatenate([alone.embed(face[None]) for face in faces()]))
-    assert found.shape == (4, 8) and np.ptp(found, axis=0).min() > 0
+    np.testing.assert_array_equal(rows, np.concatenate([alone.embed(face[None]) for face in faces()]))
+    assert rows.shape == (4, 8) and np.ptp(rows, axis=0).min() > 0
 
 
 def test_rows_may_have_two_more_axes_of_one(tmp_path: Path):
@@ -232,9 +232,9 @@ def nested(_: str) -> Any:
     return node("If", "yes", "z", then_branch=branch, else_branch=branch)
 
 
-@pytest.mark.parametrize("made", [loop("Loop"), loop("Scan"), nested("")], ids=["Loop", "Scan", "nested"])
-def test_a_graph_that_loops_is_refused(tmp_path: Path, made: Any):
-    file = wrapped(tmp_path / "net.onnx", [node("Identity", "r", "y"), made], ["N", 8])
+@pytest.mark.parametrize("looping", [loop("Loop"), loop("Scan"), nested("")], ids=["Loop", "Scan", "nested"])
+def test_a_graph_that_loops_is_refused(tmp_path: Path, looping: Any):
+    file = wrapped(tmp_path / "net.onnx", [node("Identity", "r", "y"), looping], ["N", 8])
     with pytest.raises(ValueError, match="net.onnx: has a (Loop|Scan); allowed: graphs that do as much for every face"):
         load(file)
 
@@ -246,13 +246,13 @@ def large(side: int, times: int) -> tuple[list[Any], dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("side", "times", "said"), [(30_000, 0, "takes more than 256 MB"), (1500, 400, "takes more than its 1 s")]
+    ("side", "times", "message"), [(30_000, 0, "takes more than 256 MB"), (1500, 400, "takes more than its 1 s")]
 )
-def test_a_small_file_cannot_take_much_memory_or_time(tmp_path: Path, side: int, times: int, said: str):
+def test_a_small_file_cannot_take_much_memory_or_time(tmp_path: Path, side: int, times: int, message: str):
     nodes, constants = large(side, times)
     file = wrapped(tmp_path / "net.onnx", nodes, ["N", 8], constants)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(ValueError, match=f"net.onnx: {said}"):
+    with pytest.raises(ValueError, match=f"net.onnx: {message}"):
         load(file)
     assert file.stat().st_size < 30_000 and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000
 
@@ -269,8 +269,8 @@ def test_a_graph_that_onnxruntime_does_not_know_is_refused_with_the_whole_reason
     file.write_bytes(model.SerializeToString())
     with pytest.raises(ValueError, match="net.onnx: not a network that onnxruntime runs: ") as error:
         load(file)
-    said = {"ir_version": "max supported IR version", "opset": "opset", "domain": "made.up"}
-    assert said[next(iter(change))] in str(error.value) and "\n" not in str(error.value)
+    messages = {"ir_version": "max supported IR version", "opset": "opset", "domain": "made.up"}
+    assert messages[next(iter(change))] in str(error.value) and "\n" not in str(error.value)
     assert len(str(error.value)) < 400 and capfd.readouterr() == ("", "")
 
 

@@ -19,8 +19,8 @@ def flawed(**flaws: float) -> np.ndarray:
 def spread_px(image: np.ndarray) -> np.ndarray:
     """Return the covariance (2, 2) of where the light of a picture of one dot lies, in pixels."""
     weight = image[..., 0].astype(float)
-    at = np.argwhere(weight > 0)
-    return np.cov(at.T, aweights=weight[weight > 0])
+    places = np.argwhere(weight > 0)
+    return np.cov(places.T, aweights=weight[weight > 0])
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_compression_loses_what_is_asked_and_keeps_the_colour() -> None:
     rng = np.random.default_rng(0)
     image = np.broadcast_to([0.8, 0.4, 0.2], (SIZE_PX, SIZE_PX, 3)) + 0.1 * rng.standard_normal((SIZE_PX, SIZE_PX, 1))
     image = image.astype(np.float32)
-    sharp, least, some, most = (camera.expose(image, flawed(jpeg_loss=x), 0).astype(float) for x in (0, 2, 20, 80))
+    sharp, least, little, most = (camera.expose(image, flawed(jpeg_loss=x), 0).astype(float) for x in (0, 2, 20, 80))
     assert np.array_equal(least, sharp)
-    assert 1 < np.abs(some - sharp).mean() < np.abs(most - sharp).mean()
-    for shot in (some, most):
+    assert 1 < np.abs(little - sharp).mean() < np.abs(most - sharp).mean()
+    for shot in (little, most):
         assert shot.mean((0, 1)) == pytest.approx(sharp.mean((0, 1)), abs=4)

@@ -9,8 +9,8 @@ from stages.world import identity
 def test_an_identity_depends_on_its_key_alone() -> None:
     """Neither count nor order changes a draw."""
     many = identity.sample("gallery", 3, range(9))
-    few = identity.sample("gallery", 3, np.array([7, 2]))
-    assert torch.equal(few, many[[7, 2]])
+    selected = identity.sample("gallery", 3, np.array([7, 2]))
+    assert torch.equal(selected, many[[7, 2]])
 
 
 def test_splits_and_seeds_are_disjoint_populations() -> None:
@@ -27,8 +27,8 @@ def test_coordinates_are_standardised_and_follow_the_axes() -> None:
     assert (z.std(0) - 1).abs().max() < 0.09
     sex = z[:, identity.column("sex")]
     for name, expected in (("beard", 0.8), ("hair_length", -0.8), ("mole_x", 0.0)):
-        found = float(torch.corrcoef(torch.stack([sex, z[:, identity.column(name)]]))[0, 1])
-        assert abs(found - expected) < 0.07, name
+        correlation = float(torch.corrcoef(torch.stack([sex, z[:, identity.column(name)]]))[0, 1])
+        assert abs(correlation - expected) < 0.07, name
 
 
 def test_bounded_is_near_identity_inside_and_limits_outside() -> None:
@@ -46,7 +46,7 @@ def test_attributes_read_the_named_coordinates() -> None:
     z = torch.zeros(2, identity.IDENTITY_DIM)
     for name in ("sex", "skin_tone", "age"):
         z[1, identity.column(name)] = 1.0
-    found = identity.attributes(z)
-    assert found["age_years"][0] == 38 and found["age_years"][1] > 50
-    assert found["sex"].tolist() == found["skin"].tolist()
-    assert found["sex"][1] > 0.99
+    attributes = identity.attributes(z)
+    assert attributes["age_years"][0] == 38 and attributes["age_years"][1] > 50
+    assert attributes["sex"].tolist() == attributes["skin"].tolist()
+    assert attributes["sex"][1] > 0.99

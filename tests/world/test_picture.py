@@ -33,8 +33,8 @@ def test_people_look_as_the_committed_networks_know_them(domain: str) -> None:
     """Other processors round otherwise, by a grey level here and there: 0.01 on the mean of a face."""
     picture = cv2.imread(str(PICTURE))
     assert picture is not None
-    known = np.split(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 2)[render.DOMAINS.index(domain)]
-    away = np.abs(strip(domain).astype(float) - known).reshape(SIZE_PX, PEOPLE, SIZE_PX, 3)
+    committed = np.split(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 2)[render.DOMAINS.index(domain)]
+    away = np.abs(strip(domain).astype(float) - committed).reshape(SIZE_PX, PEOPLE, SIZE_PX, 3)
     assert away.mean((0, 2, 3)).max() < 0.1 and (away > 4).mean() < 1e-4
 
 
