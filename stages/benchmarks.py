@@ -61,7 +61,8 @@ def _external() -> dict[str, Benchmark]:
     """Return the user's own sets; one called like an embedded protocol joins as NAME-external."""
     taken = (*embedded.PROTOCOLS, "syn-lfw")
     return {
-        f"{name}-external" if name in taken else name: external.read(path) for name, path in external.found().items()
+        f"{name}-external" if name in taken else name: external.read(path)
+        for name, path in external.benchmarks().items()
     }
 
 

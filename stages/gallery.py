@@ -18,7 +18,7 @@ def main() -> str:
     with ranks.kept("gallery") as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
-    notes = alignment.fixed_crops("data/gallery") + formats.passed_over(initial.passed)
+    notes = alignment.fixed_crops("data/gallery") + formats.files_skipped(initial.skipped)
     return f"gallery: {cfg.identities} initial faces{notes} -> data/gallery"
 
 

@@ -30,8 +30,8 @@ def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
 def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     """Read the user's faces: the first `images` of the first `identities` people, in the order of the format.
 
-    Returns a note on the files that were passed over. Raises ValueError when the set is missing or broken, has fewer
-    people than params ask for, or holds an unreadable image.
+    Returns how many files were skipped, as the end of a line. Raises InputError when the set is missing or broken, has
+    fewer people than params ask for, or holds an unreadable image.
     """
     faces = training_sets.READERS[cfg.backend](params.below_data(cfg.path))
     people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
@@ -47,8 +47,8 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     def stored(part: slice) -> Drawn | Encoded:
         encoded = [(faces.encoded(row), faces.source(row)) for row in selected[part].tolist()]
         if aligner:
-            return aligner.stored((images.decode(image, source) for image, source in encoded), "external")
-        return [photographs.stored(image, source, framed, world.size_px, faces.size) for image, source in encoded]
+            return aligner.encoded((images.decode(*photograph) for photograph in encoded), "external")
+        return [photographs.square_bytes(*photograph, framed, world.size_px, faces.size) for photograph in encoded]
 
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
@@ -56,7 +56,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     seeds = shards.image_seeds(f"sets-{name}", cfg.seed, identity, index)
     rows = Provenance("external", identity, index, seeds, frame_px=world.photo_frame_px)
     shards.draw("faces", rows, stored, folder)
-    return formats.passed_over(faces.passed)
+    return formats.files_skipped(faces.skipped)
 
 
 def main() -> str:

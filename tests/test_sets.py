@@ -31,7 +31,7 @@ def test_a_folder_of_ones_own_is_read_in_the_order_of_names(copy: Path):
     own_set(copy)
     write_params(copy, {**TINY, "sets.own": OWN})
     (copy / "data/external/sets/own/anna/notes.txt").touch()
-    assert run("sets own").startswith("sets own: 2 identities, at most 2 images each, files passed over: 1 -> ")
+    assert run("sets own").startswith("sets own: 2 identities, at most 2 images each, files skipped: 1 -> ")
     shards = Shards(copy / "data/sets/own")
     assert shards.column("identity").tolist() == [0, 0, 1, 1]
     assert np.allclose(shards.faces().mean((1, 2, 3)), [60, 70, 180, 190], atol=2)

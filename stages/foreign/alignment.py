@@ -1,8 +1,8 @@
 """Align full-size pictures of faces to ArcFace's five points: eyes, tip of the nose, corners of the mouth.
 
-With a detector the points are found in each picture; without one, and where it finds no face, the picture gets a fixed
-crop, as if its face lay where those of FFHQ and CelebA-HQ lie on average. Which of the two an image has, its `domain`
-says: NAME or NAME-fixed-crop.
+A detector finds the points in each picture. Without a detector, or where it finds no face, the picture gets a fixed
+crop, as if its face lay where those of FFHQ and CelebA-HQ lie on average. The `domain` of an image tells which: NAME or
+NAME-fixed-crop.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from stages.common import devices
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import NONE, below_data
-from stages.foreign import graphs, photographs, pretrained
+from stages.foreign import bounded, graphs, photographs, pretrained
 from stages.foreign.photographs import TEMPLATE_PX
 from stages.settings.world import World
 
@@ -41,12 +41,13 @@ FFHQ = (
 def similarity(points: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Return the matrix (2, 3) of rotation, scale and shift that takes points (k, 2) nearest to `target` (k, 2).
 
-    In the plane, Umeyama's least squares are a regression of complex numbers. Raises ValueError when all are one.
+    In the plane, Umeyama's least squares are a regression of complex numbers. Raises InputError when all points are the
+    same.
     """
     z, w = (xy[:, 0] + 1j * xy[:, 1] for xy in (points.astype(np.float64), target.astype(np.float64)))
     centred = z - z.mean()
     if not (spread := np.vdot(centred, centred).real) > 0:
-        raise ValueError("landmarks: all in one place; allowed: five points of a face")
+        raise InputError(None, "all in one place", key="landmarks", allowed="five points of a face")
     a = np.vdot(centred, w - w.mean()) / spread
     shift = w.mean() - a * z.mean()
     return np.array([[a.real, -a.imag, shift.real], [a.imag, a.real, shift.imag]])
@@ -61,7 +62,7 @@ def template(size_px: int, frame_px: float) -> np.ndarray:
 def usual_points(picture: np.ndarray) -> np.ndarray:
     """Return where the five points (5, 2) lie on average in a picture (h, w, 3) that is cropped as FFHQ's are.
 
-    A picture that is no square is taken for its middle one.
+    If the picture is no square, they lie in the square in its middle.
     """
     sides = np.array(picture.shape[1::-1])
     return FFHQ * sides.min() + (sides - sides.min()) / 2
@@ -100,7 +101,7 @@ class Aligner:
             faces.append(warp(picture, similarity(points, self.target), self.size_px))
         return np.stack(faces), domains
 
-    def stored(self, pictures: Iterable[np.ndarray], name: str) -> tuple[list[bytes], list[str]]:
+    def encoded(self, pictures: Iterable[np.ndarray], name: str) -> tuple[list[bytes], list[str]]:
         """Return faces of RGB pictures (h, w, 3) of any size as lossless PNG, and each one's domain."""
         faces, domains = self.align(pictures, name)
         return [photographs.lossless(face) for face in faces], domains
@@ -124,7 +125,7 @@ def fixed_crops(folder: str | Path) -> str:
 
 
 def load(world: World) -> Aligner:
-    """Return the aligner of `world`; raises ValueError when its detector cannot be used."""
+    """Return the aligner of `world`; raises InputError when its detector cannot be used."""
     detector = None if world.detector == NONE else _detector(below_data(world.detector))
     return Aligner(world.size_px, world.photo_frame_px, detector)
 
@@ -137,9 +138,8 @@ def _detector(file: Path) -> Any:
     try:
         session = graphs.session(file, devices.providers())
     except Exception as error:  # onnxruntime has an exception class for each of its failures
-        raise ValueError(f"{file}: not a readable ONNX file: {' '.join(str(error).split())[:160]}") from error
-    if len(session.get_outputs()) not in (9, 15):
-        raise ValueError(
-            f"{file}: {len(session.get_outputs())} outputs; allowed: 9 or 15, an SCRFD detector with five points"
-        )
+        raise InputError(file, f"not a readable ONNX file: {bounded.short(error)}") from error
+    count = len(session.get_outputs())
+    if count not in (9, 15):
+        raise InputError(file, key="outputs", value=count, allowed="9 or 15, an SCRFD detector with five points")
     return scrfd.SCRFD(model_file=str(file), session=session)

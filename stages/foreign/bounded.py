@@ -1,6 +1,7 @@
-"""Look into a file of strangers in a process of its own, which cannot take more than its share of time and memory.
+"""Look into a file from outside in a process of its own, with limits of time and memory that grow with the file.
 
-Readers of networks and pickles do what the file says; some files say "for ever", or "a thousand times as much".
+Readers of networks and pickles do what the file tells them; a hostile one tells them to run for ever, or to take a
+thousand times its own size.
 """
 
 import json
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stages.common.errors import InputError
+
 ROOT = Path(__file__).parents[2]
 SECONDS, SECONDS_PER_BYTE = 1.0, 1 / 5e6  # of processor time: a large network is read and run once in a fraction of it
 BYTES, BYTES_PER_BYTE = 256 * 2**20, 6  # of memory: a network is held parsed, as constants and as packed ones
@@ -20,62 +23,67 @@ BYTES, BYTES_PER_BYTE = 256 * 2**20, 6  # of memory: a network is held parsed, a
 PAGES = Path("/proc/self/statm")  # of memory that this process has
 
 
-class Refused(Exception):  # noqa: N818 (it is no error: the answer is no)
-    """Why a file is refused, said on purpose."""
+class Refused(Exception):  # noqa: N818 (the reader works: the file is wrong)
+    """A file is not what it should be; `run` makes it an InputError in the process that called."""
+
+    def __init__(self, problem: str, allowed: str = "") -> None:
+        """Hold what is wrong, and what is allowed."""
+        super().__init__(problem)
+        self.problem, self.allowed = problem, allowed
 
 
-def ask(module: str, file: str | Path, *words: object) -> Any:
-    """Return what `python -m MODULE FILE WORDS`, which calls `answer`, finds out.
+def run(module: str, file: str | Path, *arguments: object) -> Any:
+    """Return the result of `python -m MODULE FILE ARGUMENTS`, a module that calls `main`.
 
-    Raises ValueError, naming the file, with what it refuses, or with the limit that it met.
+    Raises InputError when the module refuses the file, or when the process meets one of its limits.
     """
-    command = [sys.executable, "-P", "-m", module, str(file), *map(str, words)]
+    command = [sys.executable, "-P", "-m", module, str(file), *map(str, arguments)]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode == -signal.SIGPROF:
-        raise ValueError(f"{file}: takes more than its {SECONDS:g} s of processor time and .2 s a MB to look into")
+        raise InputError(file, f"takes more than its {SECONDS:g} s of processor time and .2 s a MB to look into")
     try:
-        found = json.loads(done.stdout.splitlines()[-1])
+        reply = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
         died = signal.Signals(-done.returncode).name if done.returncode < 0 else f"exit code {done.returncode}"
-        raise ValueError(f"{file}: broken, it ends the process that looks into it ({died})") from error
-    if "refused" in found:
-        raise ValueError(f"{file}: {found['refused']}")
-    return found["found"]
+        raise InputError(file, f"broken, it ends the process that looks into it ({died})") from error
+    if "problem" in reply:
+        raise InputError(file, reply["problem"], allowed=reply.get("allowed", ""))
+    return reply["result"]
 
 
-def answer(look: Callable[..., Any], kind: str) -> None:
-    """Print what `look(file, *words)` returns, or why a file of that kind is refused, for `ask`."""
-    file, *words = sys.argv[1:]
+def main(look: Callable[..., Any], kind: str) -> None:
+    """Print for `run` what `look(file, *arguments)` returns, or why a file of this kind is refused."""
+    file, *arguments = sys.argv[1:]
     if file in ("-h", "--help"):
         print((sys.modules["__main__"].__doc__ or "").strip())
         return
     try:
         limit(os.path.getsize(file))
-        found = {"found": look(Path(file), *words)}
+        reply = {"result": look(Path(file), *arguments)}
     except MemoryError:
-        found = {"refused": f"takes more than {BYTES // 2**20} MB and {BYTES_PER_BYTE} times its size to look into"}
-    except Refused as reason:
-        found = {"refused": str(reason)}
+        reply = {"problem": f"takes more than {BYTES // 2**20} MB and {BYTES_PER_BYTE} times its size to look into"}
+    except Refused as error:
+        reply = {"problem": error.problem, "allowed": error.allowed}
     except Exception as error:  # a broken file fails anywhere in its reader, by any kind of error
-        found = {"refused": f"not a readable {kind}: {short(error)}"}
-    print(json.dumps(found), flush=True)
-    os._exit(0)  # whatever was built is not taken apart: that, too, takes time
+        reply = {"problem": f"not a readable {kind}: {short(error)}"}
+    print(json.dumps(reply), flush=True)
+    os._exit(0)  # at once: to free what was built takes time, too
 
 
 def short(error: BaseException) -> str:
-    """Return an error as the end of one line."""
+    """Return the text of an error, or its class where it has none, in one line of at most 160 characters."""
     return " ".join(f"{error or type(error).__name__}".split())[:160]
 
 
 def limit(size: int) -> None:
-    """Let this process take as much time and memory from here as files of `size` bytes together may."""
+    """Limit the time and memory that this process takes from now on, for files of `size` bytes together."""
     signal.setitimer(signal.ITIMER_PROF, SECONDS + SECONDS_PER_BYTE * size)  # SIGPROF ends it
-    if PAGES.exists():  # where there is none, memory has no such limit either
-        now, hard = (
+    if PAGES.exists():  # a system without it has no such limit of memory either
+        used, hard = (
             int(PAGES.read_text().split()[0]) * resource.getpagesize(),
             resource.getrlimit(resource.RLIMIT_AS)[1],
         )
-        most = now + BYTES + BYTES_PER_BYTE * size
-        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        soft = used + BYTES + BYTES_PER_BYTE * size
+        resource.setrlimit(resource.RLIMIT_AS, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

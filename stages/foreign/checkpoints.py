@@ -1,7 +1,7 @@
 """Checkpoints of other people: what torch.save or safetensors wrote, read without running anything they name.
 
-A pickle may ask for more than it holds. So one is first unpickled in a process of its own, with nothing behind its
-names (`bounded`), and torch reads it after that.
+A hostile pickle may claim more than it holds. So it is first unpickled in a process of its own (`bounded`) where its
+names stand for nothing. torch reads it after that.
 """
 
 import codecs
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from stages.common.errors import InputError
 from stages.foreign import bounded
 from stages.foreign.bounded import Refused
 
@@ -45,15 +46,15 @@ LEGACY_PICKLES = 5  # a magic number, a version, the system, what was saved, the
 
 
 def read(file: str | Path) -> Any:
-    """Return what a .safetensors file or a checkpoint of torch.save holds, its tensors on the CPU.
+    """Return the content of a .safetensors file or a checkpoint of torch.save, its tensors on the CPU.
 
-    Raises ValueError with one line when it is empty, broken, a program, or names anything but tensors and plain values.
+    Raises InputError when it is empty, broken, a program, or names anything but tensors and plain values.
     """
     import torch
 
     file = Path(file)
     if not file.stat().st_size:
-        raise ValueError(f"{file}: an empty file; allowed: tensors, as torch.save or safetensors write")
+        raise InputError(file, "an empty file", allowed="tensors, as torch.save or safetensors write")
     if file.suffix != ".safetensors":
         shapes(file)
     try:
@@ -61,27 +62,28 @@ def read(file: str | Path) -> Any:
             from safetensors.torch import load_file
 
             return load_file(file)
-        with _nothing_behind_names():
+        with _harmless_names():
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no checkpoint fail anywhere in the readers, by any kind of error
-        raise ValueError(f"{file}: not a readable checkpoint: {bounded.short(error)}") from error
+        raise InputError(file, f"not a readable checkpoint: {bounded.short(error)}") from error
 
 
 def shapes(file: Path) -> dict[str, list[int]]:
-    """Return the shapes of the tensors in a file by their keys, without torch; raises ValueError as `read` does."""
+    """Return the shapes of the tensors in a file by their keys, without torch; raises InputError as `read` does."""
     if file.suffix != ".safetensors":
-        return bounded.ask("stages.foreign.checkpoints", file)
+        return bounded.run("stages.foreign.checkpoints", file)
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, "np") as stored:
-            return {key: stored.get_slice(key).get_shape() for key in stored.keys()}  # noqa: SIM118 (not a dict)
+        with safe_open(file, "np") as tensors:
+            return {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise ValueError(f"{file}: not a readable safetensors file: {bounded.short(error)}") from error
+        raise InputError(file, f"not a readable safetensors file: {bounded.short(error)}") from error
 
 
 @contextmanager
-def _nothing_behind_names() -> Iterator[None]:
+def _harmless_names() -> Iterator[None]:
+    """Let torch read what a checkpoint may hold beside its tensors: as nothing, or as a plain mapping."""
     import torch
 
     names: Any = [(_Nothing, name) for name in (*NUMPY, "argparse.Namespace")] + [(dict, name) for name in HYPER]
@@ -108,11 +110,11 @@ def _shape(_storage: Any, _offset: int, size: tuple[int, ...], *_: Any) -> _Shap
 
 
 class _Dry(pickle.Unpickler):
-    """Unpickles what torch would, without its tensors, and adds up the bytes that they would have."""
+    """Unpickles a checkpoint without its tensors, and adds up the bytes that they would take."""
 
-    def __init__(self, stream: IO[bytes], most: int) -> None:
+    def __init__(self, stream: IO[bytes], max_bytes: int) -> None:
         super().__init__(stream, encoding="bytes")
-        self.most, self.storages = most, dict[Any, int]()
+        self.max_bytes, self.storages = max_bytes, dict[Any, int]()
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}".removeprefix("__builtin__.").removeprefix("builtins.")
@@ -126,30 +128,30 @@ class _Dry(pickle.Unpickler):
             return _Nothing
         for part, kind in KINDS.items():
             if module == "torch._utils" and part in name:
-                raise Refused(f"holds {kind} tensors; allowed: tensors in full, model.float().state_dict()")
-        raise Refused(f"carries code ({full[:80]}) and was not opened; allowed: tensors, as torch.save writes them")
+                raise Refused(f"holds {kind} tensors", "tensors in full, model.float().state_dict()")
+        raise Refused(f"carries code ({full[:80]}) and was not opened", "tensors, as torch.save writes them")
 
     def persistent_load(self, pid: Any) -> Any:
         _, kind, key, _, number, *_ = pid
         self.storages[key] = BYTES.get(kind, 1) * number
-        if number < 0 or sum(self.storages.values()) > self.most:
-            raise Refused(f"names more tensors than its {self.most} bytes hold; allowed: whole files")
+        if number < 0 or sum(self.storages.values()) > self.max_bytes:
+            raise Refused(f"names more tensors than its {self.max_bytes} bytes hold", "whole files")
         return _Nothing()
 
 
 def _look(file: Path) -> dict[str, list[int]]:
-    return dict(_shapes(_held(file)))
+    return dict(_shapes(_content(file)))
 
 
-def _shapes(held: Any, depth: int = 4) -> Iterator[tuple[str, list[int]]]:
-    for key, value in held.items() if isinstance(held, dict) and depth else ():
+def _shapes(content: Any, depth: int = 4) -> Iterator[tuple[str, list[int]]]:
+    for key, value in content.items() if isinstance(content, dict) and depth else ():
         if isinstance(key, str) and isinstance(value, _Shape):
             yield key, value
         else:
             yield from _shapes(value, depth - 1)
 
 
-def _held(file: Path) -> Any:
+def _content(file: Path) -> Any:
     size = file.stat().st_size
     with file.open("rb") as stream:
         if stream.read(len(ZIP)) != ZIP:
@@ -159,15 +161,14 @@ def _held(file: Path) -> Any:
         members = archive.infolist()
         names = [member.filename.partition("/")[2] for member in members]
         if any(name.startswith(PROGRAM) for name in names):
-            raise Refused(
-                "a TorchScript program; allowed: its tensors, torch.save(torch.jit.load(FILE).state_dict(), NEW)"
-            )
-        stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        if names.count("data.pkl") != 1 or not stored or sum(member.file_size for member in members) > size:
+            allowed = "its tensors, torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+            raise Refused("a TorchScript program", allowed)
+        uncompressed = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        if names.count("data.pkl") != 1 or not uncompressed or sum(member.file_size for member in members) > size:
             raise Refused("not a zip of torch.save's: no data.pkl, or members that are compressed or overlap")
         with archive.open(members[names.index("data.pkl")]) as stream:
             return _Dry(stream, size).load()
 
 
 if __name__ == "__main__":
-    bounded.answer(_look, "checkpoint")
+    bounded.main(_look, "checkpoint")

@@ -1,6 +1,6 @@
-"""ONNX graphs of other people: what they take, give and need beside them, found out where they can do no harm.
+"""ONNX graphs of other people: their inputs, outputs and files of weights, looked up where they can do no harm.
 
-`examine` reads a graph and runs it once in a process of its own (`bounded`); what it returns is what stages rely on.
+`examine` reads a graph and runs it once in a process of its own (`bounded`). Stages rely on what it returns.
 """
 
 import re
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from stages.common.errors import InputError
 from stages.foreign import bounded
 from stages.foreign.bounded import Refused
 
-LOOPS = ("Loop", "Scan", "SequenceMap")  # what they cost is known only when a face is seen
+LOOPS = ("Loop", "Scan", "SequenceMap")  # how long they run may depend on the face
 ARITHMETIC = {"Sub", "Add", "Mul", "Div", "BatchNormalization"}
 PASSING = {
     "Cast", "Clip", "Concat", "Gather", "Identity", "Pad", "Reshape", "Resize", "Slice", "Split", "Squeeze",
@@ -26,9 +27,9 @@ KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 @dataclass(frozen=True)
 class Graph:
-    """A recogniser's graph: its input's and output's names, faces a call (None: free), size, and size of a row.
+    """A recogniser's graph: names of input and output, faces in a call (None: any number), their size, that of a row.
 
-    arithmetic: with constants, that it does on its image before anything else; beside: files that hold its weights.
+    arithmetic: what it does to its image first, with constants; beside: files beside it that hold its weights.
     """
 
     input: str
@@ -43,36 +44,36 @@ class Graph:
 
 
 def examine(file: Path, size: tuple[int, int] | None = None) -> Graph:
-    """Return what a recogniser's graph is; size: of its input where the graph leaves it free.
+    """Return the description of a recogniser's graph; size: height and width of its input where the graph has none.
 
-    Raises ValueError with one line when a library is missing, when the file is no graph or needs files that do not lie
-    beside it, when it loops, takes more time or memory than its size allows, or is not one of images to rows.
+    Raises InputError when a library is missing, when the file is no graph or needs files that do not lie beside it,
+    when it loops, takes more time or memory than its size allows, or does not map images to rows.
     """
     for name in ("onnx", "onnxruntime"):
         library(name)
-    return Graph(**bounded.ask("stages.foreign.graphs", file, "graph", *(size or ())))
+    return Graph(**bounded.run("stages.foreign.graphs", file, "graph", *(size or ())))
 
 
 def loaded(file: Path) -> None:
-    """Raise ValueError when any graph, such as a detector's, has weights elsewhere or a loop, or does not load."""
-    bounded.ask("stages.foreign.graphs", file, "load")
+    """Raise InputError when any graph, such as a detector's, has weights elsewhere or a loop, or does not load."""
+    bounded.run("stages.foreign.graphs", file, "load")
 
 
 def library(name: str) -> Any:
-    """Return a library of published networks; raises ValueError saying how to install it."""
+    """Return a library of published networks; raises InputError that says how to install it."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{name} is not installed; pip install -e '.[published]' brings it") from error
+        raise InputError(None, f"{name} is not installed; pip install -e '.[published]' brings it") from error
 
 
 def header(file: Path) -> dict[str, Any]:
-    """Return, without running a graph, `beside`, the files of its weights, and `embedding_size`, None where it is free.
+    """Return, without running a graph, `beside`, the files of its weights, and `embedding_size`, None if it is free.
 
-    Raises ValueError as `examine` does.
+    Raises InputError as `examine` does.
     """
     library("onnx")
-    return bounded.ask("stages.foreign.graphs", file, "header")
+    return bounded.run("stages.foreign.graphs", file, "header")
 
 
 def parsed(file: Path) -> Any:
@@ -92,12 +93,12 @@ def beside(file: Path, model: Any) -> list[str]:
     for name in sorted(names):
         part = file.with_name(name) if name and Path(name).name == name else None
         if part is None or part.is_symlink() or not part.is_file():
-            raise Refused(f"keeps weights in {name[:80]!r}; allowed: in itself, or in files that lie beside it")
+            raise Refused(f"keeps weights in {name[:80]!r}", "in itself, or in files that lie beside it")
     return sorted(names)
 
 
 def messages(message: Any) -> Iterator[Any]:
-    """Yield a protobuf message and all that it holds: graphs, nodes, attributes, functions, tensors."""
+    """Yield a protobuf message and all messages in it: graphs, nodes, attributes, functions, tensors."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
@@ -111,46 +112,46 @@ def session(file: Path, providers: Sequence[Any] = ("CPUExecutionProvider",)) ->
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
-    options.log_severity_level = 4  # what it would print is raised, too
+    options.log_severity_level = 4  # it raises what it would print
     return ort.InferenceSession(str(file), options, providers=list(providers))
 
 
 def rows(result: np.ndarray, faces: int) -> np.ndarray:
-    """Return a graph's output, (b, d) or (b, d, 1, 1), as rows (b, d) float32; raises ValueError for another shape."""
-    found = result[:, :, 0, 0] if result.ndim == 4 and result.shape[2:] == (1, 1) else result
-    if found.ndim != 2 or len(found) != faces:
-        raise ValueError(f"gives {result.shape} for {faces} faces; allowed: one row a face")
-    return found.astype(np.float32)
+    """Return a graph's output, (b, d) or (b, d, 1, 1), as rows (b, d) float32; raises InputError for another shape."""
+    x = result[:, :, 0, 0] if result.ndim == 4 and result.shape[2:] == (1, 1) else result
+    if x.ndim != 2 or len(x) != faces:
+        raise InputError(None, f"gives {result.shape} for {faces} faces", allowed="one row for each face")
+    return x.astype(np.float32)
 
 
 def reason(error: Exception) -> str:
-    """Return what onnxruntime means, without its code, the path and the place in its source that stand before."""
-    said = " ".join(str(error).split())
+    """Return the message of onnxruntime, without the code, the path and the place in its source that precede it."""
+    message = " ".join(str(error).split())
     before = r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?(\S+:\d+ .*?\) (?=[A-Z]))?"
-    return re.sub(before, "", said)[:200]
+    return re.sub(before, "", message)[:200]
 
 
 def arithmetic_first(graph: Any) -> list[str]:
     """Return the arithmetic with constants that a graph does on its image before anything else, in order.
 
-    Follows the image from the input through whatever only moves or casts it; the names of nodes do not matter.
+    Follows the image from the input through nodes that only move or cast it, whatever these are called.
     """
     onnx = library("onnx")
     constant = {tensor.name: tensor for tensor in graph.initializer}
-    reached = {value.name for value in graph.input} - set(constant)
-    found = []
+    image = {value.name for value in graph.input} - set(constant)  # values that are the image, moved or changed
+    arithmetic = []
     for node in graph.node:  # sorted: a node stands after those that it reads
         inputs = [name for name in node.input if name]
-        others = [name for name in inputs if name not in reached]
+        operands = [name for name in inputs if name not in image]
         if all(name in constant for name in inputs):  # a constant, also without inputs
             value = next((a.t for a in node.attribute if a.name == "value"), None)
             constant |= {name: value or constant.get(inputs[0] if inputs else "") for name in node.output}
-        elif node.op_type in PASSING and len(others) < len(inputs):
-            reached |= set(node.output)
-        elif node.op_type in ARITHMETIC and len(others) < len(inputs) and all(name in constant for name in others):
-            found.append(_described(onnx, node.op_type, [constant[name] for name in others]))
-            reached |= set(node.output)
-    return found
+        elif node.op_type in PASSING and len(operands) < len(inputs):
+            image |= set(node.output)
+        elif node.op_type in ARITHMETIC and len(operands) < len(inputs) and all(name in constant for name in operands):
+            arithmetic.append(_described(onnx, node.op_type, [constant[name] for name in operands]))
+            image |= set(node.output)
+    return arithmetic
 
 
 def _described(onnx: Any, op: str, tensors: list[Any]) -> str:
@@ -160,24 +161,25 @@ def _described(onnx: Any, op: str, tensors: list[Any]) -> str:
     return f"{op} {' '.join(f'{value:g}' for value in values.astype(float))}"
 
 
-def _look(file: Path, what: str, *size: str) -> dict[str, Any]:
+def _look(file: Path, task: str, *size: str) -> dict[str, Any]:
+    """Read the `header` of a graph, `load` it, or describe the whole `graph`."""
     model = parsed(file)
     names = beside(file, model)
     if names:
         bounded.limit(sum(file.with_name(name).stat().st_size for name in [file.name, *names]))
-    if what == "header":
+    if task == "header":
         return {"beside": names, "embedding_size": _declared(model.graph)}
     for message in messages(model):
         if message.DESCRIPTOR.name == "NodeProto" and message.op_type in LOOPS:
-            raise Refused(f"has a {message.op_type}; allowed: graphs that do as much for every face")
-    if what == "load":
+            raise Refused(f"has a {message.op_type}", "graphs that do as much for every face")
+    if task == "load":
         if names:
-            raise Refused(f"keeps weights in {names[0]}; allowed: one file (onnx.save(onnx.load(OLD), NEW))")
+            raise Refused(f"keeps weights in {names[0]}", "one file (onnx.save(onnx.load(OLD), NEW))")
         del model
-        _made(file)
+        _session(file)
         return {}
     arithmetic = arithmetic_first(model.graph)
-    del model  # it may be a large one
+    del model  # it may be large
     return {**_run(file, tuple(map(int, size))), "arithmetic": arithmetic, "beside": names}
 
 
@@ -187,7 +189,7 @@ def _declared(graph: Any) -> int | None:
     return sizes.pop() if len(sizes) == 1 else None
 
 
-def _made(file: Path) -> Any:
+def _session(file: Path) -> Any:
     try:
         return session(file)
     except Exception as error:  # onnxruntime's own kinds have no common base but this
@@ -195,18 +197,18 @@ def _made(file: Path) -> Any:
 
 
 def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
-    made = _made(file)
-    name, kind, batch, height, width = _input(made, size)
-    output = _output(made)
+    network = _session(file)
+    name, kind, batch, height, width = _input(network, size)
+    output = _output(network)
 
     def rows_of(x: np.ndarray) -> np.ndarray:
         try:
-            found = rows(made.run([output], {name: x.astype(KINDS[kind])})[0], len(x))
-        except Exception as error:  # as above, and ours
+            y = rows(network.run([output], {name: x.astype(KINDS[kind])})[0], len(x))
+        except Exception as error:  # as above, and that of `rows`
             raise _refused(f"does not run on faces {x.shape}", error) from error
-        if not np.isfinite(found).all():
-            raise Refused("gives NaN or infinity for a blank face; allowed: finite rows")
-        return found
+        if not np.isfinite(y).all():
+            raise Refused("gives NaN or infinity for a blank face", "finite rows")
+        return y
 
     x = np.random.default_rng(0).random((batch or 2, 3, height, width), np.float32)
     x[0] = 0
@@ -219,13 +221,15 @@ def _run(file: Path, size: tuple[int, ...]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refused(what: str, error: Exception) -> Exception:
+def _refused(problem: str, error: Exception) -> Exception:
+    if isinstance(error, InputError):
+        return Refused(f"{problem}: {error.problem}", error.allowed)
     no_memory = re.search(r"bad.?alloc|AllocateRaw|allocate memory", str(error))
-    return MemoryError() if no_memory else Refused(f"{what}: {reason(error)}")
+    return MemoryError() if no_memory else Refused(f"{problem}: {reason(error)}")
 
 
 def _same(rows_of: Callable[[np.ndarray], np.ndarray], x: np.ndarray, alone: np.ndarray) -> bool:
-    """Return whether the first of two faces has the row that it has alone: a batch that is called free may not be."""
+    """Return whether the first of two faces has the row that it has alone; graphs may wrongly declare a free batch."""
     try:
         together = rows_of(x)[:1]
     except Refused:
@@ -233,34 +237,35 @@ def _same(rows_of: Callable[[np.ndarray], np.ndarray], x: np.ndarray, alone: np.
     return together.shape == alone.shape and np.allclose(together, alone, rtol=1e-2, atol=1e-3 * np.abs(alone).max())
 
 
-def _input(made: Any, size: tuple[int, ...]) -> tuple[str, str, int | None, int, int]:
+def _input(network: Any, size: tuple[int, ...]) -> tuple[str, str, int | None, int, int]:
     """Return the input's name, kind, batch (None: free), height and width."""
-    inputs = made.get_inputs()
+    inputs = network.get_inputs()
     shape = [side if isinstance(side, int) and side > 0 else None for side in inputs[0].shape]  # None or a name: free
     if len(inputs) != 1 or len(shape) != 4 or shape[1] not in (3, None):
-        found = ", ".join(f"{i.name} {i.shape}" for i in inputs[:3])
-        raise Refused(f"inputs {found}; allowed: exactly one of shape (N, 3, h, w)")
-    height, width = (
-        side or other or (size[i] if size else None) for i, (side, other) in enumerate([shape[2:], shape[:1:-1]])
-    )
+        raise Refused(f"inputs {_shapes(inputs)}", "exactly one of shape (N, 3, h, w)")
+    by_card = size or (None, None)
+    height, width = shape[2] or shape[3] or by_card[0], shape[3] or shape[2] or by_card[1]
     if height is None or width is None:
-        raise Refused(f"the side of its input is free, {inputs[0].shape}; allowed: with size_px in its card")
+        raise Refused(f"the side of its input is free, {inputs[0].shape}", "with size_px in its card")
     if inputs[0].type not in KINDS:
-        raise Refused(f"the input is a {inputs[0].type}; allowed: {', '.join(KINDS)}")
+        raise Refused(f"the input is a {inputs[0].type}", ", ".join(KINDS))
     return inputs[0].name, inputs[0].type, shape[0], height, width
 
 
-def _output(made: Any) -> str:
-    """Return the name of the one output that can be rows of embeddings; a column of norms beside it is none."""
-    outputs = made.get_outputs()
-    found = [o.name for o in outputs if len(o.shape) in (2, 4) and o.shape[1] != 1 and o.shape[2:] in ([], [1, 1])]
-    if len(found) != 1:
-        said = ", ".join(f"{o.name} {o.shape}" for o in outputs[:3])
-        raise Refused(f"outputs {said}; allowed: exactly one of shape (N, d)")
-    return found[0]
+def _output(network: Any) -> str:
+    """Return the name of the one output that can be rows of embeddings; a column of norms beside it cannot."""
+    outputs = network.get_outputs()
+    names = [o.name for o in outputs if len(o.shape) in (2, 4) and o.shape[1] != 1 and o.shape[2:] in ([], [1, 1])]
+    if len(names) != 1:
+        raise Refused(f"outputs {_shapes(outputs)}", "exactly one of shape (N, d)")
+    return names[0]
+
+
+def _shapes(nodes: Sequence[Any]) -> str:
+    return ", ".join(f"{node.name} {node.shape}" for node in nodes[:3])
 
 
 if __name__ == "__main__":
-    for needed in ("onnx", "onnxruntime"):
-        library(needed)  # before the time is taken
-    bounded.answer(_look, "ONNX file")
+    for name in ("onnx", "onnxruntime"):
+        library(name)  # before the time is limited
+    bounded.main(_look, "ONNX file")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from stages.common import images
+from stages.common.errors import InputError
 
 PNG, PNG_BITS = b"\x89PNG", 24  # how a PNG begins, and the byte that says how many bits a channel has
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Warning, Image.DecompressionBombError)  # in Pillow
@@ -29,36 +30,37 @@ def square(photograph: np.ndarray, side_px: float, x_px: float, y_px: float) -> 
 def framed(face: np.ndarray, frame_px: float) -> np.ndarray:
     """Return the square of an aligned face (h, w, 3) that shows `frame_px` of ArcFace's 112 px template.
 
-    The longer side is taken for the side of the template, in which aligned faces come; the square keeps its centre.
+    Aligned faces come in the template's own square: the longer side counts as its side. The centre stays.
     """
     height, width = face.shape[:2]
     return square(face, max(height, width) * frame_px / TEMPLATE_PX, width / 2, height / 2)
 
 
-def stored(
+def square_bytes(
     encoded: bytes,
     source: str,
     cut: Callable[[np.ndarray], np.ndarray],
     size_px: int,
     declared: tuple[int, int] | None = None,
 ) -> bytes:
-    """Return a photograph as a face of size_px, lossless PNG; its own bytes where no pixel changes for any reader.
+    """Return the face in a photograph at size_px as lossless PNG, or the bytes as they are where no pixel changes.
 
-    cut: gives the square (s, s, 3) of a photograph (h, w, 3). Raises ValueError naming `source` when the image is
+    cut: returns the square (s, s, 3) of a photograph (h, w, 3). Raises InputError naming `source` when the image is
     broken or of another height and width than declared.
     """
     photograph = images.decode(encoded, source)
     if declared not in (None, photograph.shape[:2]):
         height, width = photograph.shape[:2]
-        raise ValueError(f"{source}: {height} x {width} pixels; allowed: {declared[0]} x {declared[1]}, as declared")
+        allowed = f"{declared[0]} x {declared[1]}, as declared"
+        raise InputError(source, f"{height} x {width} pixels", allowed=allowed)
     face = images.resize(cut(photograph)[None], size_px)[0]
     return encoded if np.array_equal(face, photograph) and plain(encoded) else lossless(face)
 
 
 def plain(encoded: bytes) -> bool:
-    """Return whether all readers see one picture: JPEG, PNG or WebP, grey or RGB of 8 bits, no EXIF to turn it.
+    """Return whether all readers see the same picture: JPEG, PNG or WebP, grey or RGB of 8 bits, not turned by EXIF.
 
-    Some obey EXIF and others do not; CMYK, alpha, palettes and 16 bits come out differently; some know no other format.
+    Readers differ in whether they obey EXIF, in CMYK, alpha, palettes and 16 bits, and in the other formats they know.
     """
     try:
         with (

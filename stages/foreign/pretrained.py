@@ -9,31 +9,33 @@ from typing import Any
 import torch
 
 from stages.common import devices
-from stages.foreign import checkpoints
+from stages.common.errors import InputError
+from stages.foreign import bounded, checkpoints
 
 
 def library(name: str, extra: str = "published") -> Any:
-    """Return a library that only published networks need; raises ValueError saying how to install it."""
+    """Return a library that only published networks need; raises InputError that says how to install it."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # read by the Hugging Face libraries when they are imported
     try:
-        found = import_module(name)
+        module = import_module(name)
     except ModuleNotFoundError as error:
-        raise ValueError(f"{error.name} is not installed; pip install -e '.[{extra}]' brings it") from error
+        raise InputError(None, f"{error.name} is not installed; pip install -e '.[{extra}]' brings it") from error
     if name in ("diffusers", "transformers"):
-        found.utils.logging.set_verbosity_error()  # what they warn of is refused here
-        found.utils.logging.disable_progress_bar()
-    return found
+        module.utils.logging.set_verbosity_error()  # `model` refuses what they only warn of
+        module.utils.logging.disable_progress_bar()
+    return module
 
 
 def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Return a network of diffusers or transformers, from the folder of its config.json and weights, on the device.
 
-    Pickled weights (.bin) are taken where there are no safetensors, and may hold tensors only. Raises ValueError when a
+    Pickled weights (.bin) are read where there are no safetensors, and may hold tensors only. Raises InputError when a
     file is missing or broken, and when the tensors are not exactly those of the network: these libraries only log that,
     and fill the rest with random numbers.
     """
     if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder}/config.json: no such file; allowed: the folder of a {cls.__name__}, as published")
+        allowed = f"the folder of a {cls.__name__}, as published"
+        raise InputError(folder / "config.json", "no such file", allowed=allowed)
     options = {"use_safetensors": any(folder.glob("*.safetensors")), "local_files_only": True}
     for file in [] if options["use_safetensors"] else sorted(folder.glob("*.bin")):
         checkpoints.shapes(file)
@@ -42,10 +44,9 @@ def model(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     try:
         net, info = cls.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, UnpicklingError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"{folder}: not a readable {cls.__name__}: {said}") from error
+        raise InputError(folder, f"not a readable {cls.__name__}: {bounded.short(error)}") from error
     wrong = {kind.removesuffix("_keys"): sorted(map(str, keys)) for kind, keys in info.items() if keys}
     if wrong:
-        said = "; ".join(f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items())
-        raise ValueError(f"{folder}: not the tensors of this {cls.__name__}: {said}")
+        counts = "; ".join(f"{len(keys)} {kind}, such as {keys[0]}" for kind, keys in wrong.items())
+        raise InputError(folder, f"not the tensors of this {cls.__name__}: {counts}")
     return net.eval().requires_grad_(False).to(devices.device(), dtype)

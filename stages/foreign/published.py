@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from stages.common import artifacts, digests, params
+from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.params import Count, Positive, settings
 
@@ -19,7 +20,7 @@ ThreePositive = Annotated[list[Positive], Field(min_length=3, max_length=3)]
 
 @settings
 class Card:
-    """How a network wants its faces: x = (pixel - mean) / std, in the order of its channels.
+    """How faces are prepared for a network: x = (pixel - mean) / std, in the order of its channels.
 
     mean and std are one number or one for each channel, in `colour`'s order, of pixels in 0 to 255. `frame_px`: what
     the faces show of ArcFace's template of 112 px from top to bottom. `size_px`, a side or height and width, and
@@ -41,7 +42,7 @@ class Card:
 
     @property
     def normalises(self) -> bool:
-        """Return whether the card changes what it is given."""
+        """Return whether the card's mean and std change pixels at all."""
         return bool(np.any(np.asarray(self.mean) != 0) or np.any(np.asarray(self.std) != 1))
 
     @property
@@ -56,24 +57,23 @@ class Card:
                 return height, width
 
     def check(self, weights: str | Path, size: tuple[int, int], embedding_size: int) -> None:
-        """Raise ValueError when the size or the embedding size of the network in `weights` is not the card's."""
+        """Raise InputError when the size or the embedding size of the network in `weights` is not the card's."""
         if self.size not in (None, size):
-            found = size[0] if size[0] == size[1] else list(size)
-            raise ValueError(f"{weights}: size_px = {found}; allowed by its card: {self.size_px}")
+            size_px = size[0] if size[0] == size[1] else list(size)
+            raise InputError(weights, key="size_px", value=size_px, allowed=f"{self.size_px}, as its card says")
         if self.embedding_size not in (None, embedding_size):
-            raise ValueError(
-                f"{weights}: embedding_size = {embedding_size}; allowed by its card: {self.embedding_size}"
-            )
+            allowed = f"{self.embedding_size}, as its card says"
+            raise InputError(weights, key="embedding_size", value=embedding_size, allowed=allowed)
 
     def verify(self, weights: str | Path, beside: Iterable[str] = ()) -> None:
-        """Raise ValueError when the card knows another digest of the weights, with the files beside them."""
+        """Raise InputError when the card has another digest of the weights, with the files beside them."""
         files = (Path(weights), *map(Path(weights).with_name, beside))
         if self.sha256 is not None and self.sha256 != digests.shared(*files):
-            raise ValueError(f"{weights}: sha256 differs from the one in its card; allowed: {self.sha256}")
+            raise InputError(weights, "sha256 differs from the one in its card", allowed=self.sha256)
 
 
 def read(network: str | Path) -> Card:
-    """Return the card of a network; raises ValueError when it is missing or broken."""
+    """Return the card of a network; raises InputError when it is missing or broken."""
     file = Path(network, artifacts.CARD)
     return params.check("card", artifacts.read_json(file), Card, file)
 
@@ -99,7 +99,7 @@ class Published:
         self._chunk, self._run = chunk, run
 
     def prepared(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
-        """Return faces uint8 (b, h, w, 3) RGB as the network wants them, (b, 3, height, width) float32."""
+        """Return faces uint8 (b, h, w, 3) RGB as inputs of the network, (b, 3, height, width) float32."""
         x = self.frame.of(faces, frame_px).astype(np.float32)
         x = x[..., ::-1] if self.card.colour == "bgr" else x
         return np.ascontiguousarray(((x - self.mean) / self.std).transpose(0, 3, 1, 2))

@@ -1,12 +1,12 @@
-"""Formats in which the field keeps its faces, one a file. Rows are read when asked for, never a whole set.
+"""Formats in which the field keeps its faces, one a file. An image is read when its row is wanted, never a whole set.
 
-They take files of strangers and return encoded images with whom they show: a training set as `Faces` with identity
-(n,), a benchmark as `paired.Benchmark` with identity (n,) and pairs (p,), lists of templates as names. Nothing that a
-file names is run, none takes much more memory than its size warrants, and a broken one is a ValueError that names it.
-Nothing is cropped or aligned here. A new format of training sets is a module, an entry of `READERS` in training.py and
-of `SETS` in layouts.py, and a name in `Sets.backend`. One of benchmarks is a module, a case of `layouts.benchmark`, and
-an entry of `READERS` in stages/protocols/external.py. Either goes into the `deps` of its stage, and a writer of it into
-the conformance test of its kind in tests/formats.
+They read files from outside and return encoded images and whom each shows: a training set as `Faces` with identity
+(n,), a benchmark as `benchmark_pairs.Benchmark` with identity (n,) and pairs (p,), lists of templates as names. Nothing
+that a file names is run, none takes much more memory than its size warrants, and a broken one is an InputError that
+names it. Nothing is cropped or aligned here. A new format of training sets is a module, an entry of `READERS` in
+training_sets.py and of `SETS` in layouts.py, and a name in `Sets.backend`. One of benchmarks is a module, a case of
+`layouts.benchmark`, and an entry of `READERS` in stages/protocols/external.py. Its tests are a writer in the
+conformance test of its kind in tests/formats.
 """
 
 import importlib
@@ -17,18 +17,20 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from tqdm import tqdm
 
+from stages.common.errors import InputError
+
 T = TypeVar("T")
 
 
 class Faces(Protocol):
     """A training set on disk.
 
-    identity (n,): whom each row shows, people numbered from 0 in the order of the format's own labels; passed: how many
-    files (or members of tars) lie there that are no part of it.
+    identity (n,): whom each row shows, people numbered from 0 in the order of the format's own labels. skipped: how
+    many files, or members of tars, lie there and are no part of it.
     """
 
     identity: np.ndarray
-    passed: int
+    skipped: int
 
     @property
     def size(self) -> tuple[int, int] | None:
@@ -57,21 +59,22 @@ def index_within(identity: np.ndarray) -> np.ndarray:
     return index
 
 
-def passed_over(count: int) -> str:
-    """Return what a closing line says of files that were not read; nothing where there were none."""
-    return f", files passed over: {count}" if count else ""
+def files_skipped(count: int) -> str:
+    """Return how a closing line counts the files that were not read; nothing where there were none."""
+    return f", files skipped: {count}" if count else ""
 
 
 def suffix(encoded: bytes, source: str) -> str:
-    """Return the file suffix of an encoded image, by its first bytes; raises ValueError for what is no image."""
+    """Return the file suffix of an encoded image, by its first bytes; raises InputError when it is no image."""
     signatures = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
     signatures |= {b"P2": ".pgm", b"P5": ".pgm", b"P3": ".ppm", b"P6": ".ppm"}
-    for signature, name in signatures.items():
+    for signature, ending in signatures.items():
         if encoded.startswith(signature):
-            return name
+            return ending
     if encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP":
         return ".webp"
-    raise ValueError(f"{source}: starts with {encoded[:4]!r}; allowed: JPEG, PNG, BMP, WebP, TIFF, PGM or PPM")
+    allowed = "JPEG, PNG, BMP, WebP, TIFF, PGM or PPM"
+    raise InputError(source, key="first bytes", value=encoded[:4], allowed=allowed)
 
 
 def progress(rows: Iterable[T], label: str) -> Iterable[T]:
@@ -80,8 +83,8 @@ def progress(rows: Iterable[T], label: str) -> Iterable[T]:
 
 
 def library(name: str) -> Any:
-    """Return an optional library; raises ValueError saying how to install it."""
+    """Return an optional library; raises InputError that says how to install it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ValueError(f"{name} is not installed; pip install -e '.[published]' brings it") from error
+        raise InputError(None, f"{name} is not installed; pip install -e '.[published]' brings it") from error

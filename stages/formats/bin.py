@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.formats import benchmark_pairs, pickles
 from stages.formats.benchmark_pairs import Benchmark
 
@@ -18,8 +19,8 @@ ALWAYS_UNPACKED = 2**20  # bytes, whatever the size of an .xz
 
 
 def read(file: Path) -> Benchmark:
-    """Return the benchmark in a .bin or .xz; raises ValueError when it is broken, carries code or is something else."""
-    images, same = _parts(pickles.load(_content(file), str(file)), file)
+    """Return the benchmark in a .bin or .xz; raises InputError when it is broken, carries code or is something else."""
+    images, same = _parts(pickles.load(_content(file), file), file)
     digests = {key: hashlib.sha256(image).digest() for key, image in _distinct(images).items()}
     return benchmark_pairs.by_content(
         file,
@@ -34,26 +35,26 @@ def read(file: Path) -> Benchmark:
 def _content(file: Path) -> bytes:
     if file.suffix.lower() != ".xz":
         return file.read_bytes()
-    most = max(ALWAYS_UNPACKED, MOST_UNPACKED * file.stat().st_size)
+    limit = max(ALWAYS_UNPACKED, MOST_UNPACKED * file.stat().st_size)
     try:
         with lzma.open(file) as stream:
-            content = stream.read(most + 1)
+            content = stream.read(limit + 1)
     except (lzma.LZMAError, EOFError, MemoryError) as error:
-        raise ValueError(f"{file}: not a readable .xz file: {artifacts.brief(error)}") from error
-    if len(content) > most:
-        raise ValueError(f"{file}: unpacks to more than {most} bytes; allowed: {MOST_UNPACKED} times its own size")
+        raise InputError(file, f"not a readable .xz file: {artifacts.brief(error)}") from error
+    if len(content) > limit:
+        raise InputError(file, f"unpacks to more than {limit} bytes", allowed=f"{MOST_UNPACKED} times its own size")
     return content
 
 
-def _parts(held: Any, file: Path) -> tuple[list[bytes], np.ndarray]:
-    match held:
+def _parts(content: Any, file: Path) -> tuple[list[bytes], np.ndarray]:
+    match content:
         case [list() | tuple() | np.ndarray() as first, list() | tuple() | np.ndarray() as second]:
             images, same = list(first), benchmark_pairs.labels(file, second)
         case _:
-            raise ValueError(f"{file}: holds {type(held).__name__}; allowed: (images, labels)")
-    wrong = [i for i, image in enumerate(images) if not isinstance(image, bytes | np.ndarray)]
-    if wrong:
-        raise ValueError(f"{file}: image {wrong[0]} is {type(images[wrong[0]]).__name__}; allowed: encoded bytes")
+            raise InputError(file, f"holds {type(content).__name__}", allowed="(images, labels)")
+    for i, image in enumerate(images):
+        if not isinstance(image, bytes | np.ndarray):
+            raise InputError(file, f"is {type(image).__name__}", key=f"image {i}", allowed="encoded bytes")
     plain = {
         key: bytes(image.tobytes() if isinstance(image, np.ndarray) else image)
         for key, image in _distinct(images).items()
@@ -62,7 +63,7 @@ def _parts(held: Any, file: Path) -> tuple[list[bytes], np.ndarray]:
 
 
 def _distinct(images: list[Any]) -> dict[int, Any]:
-    """Return each image that a pickle holds once, however often it refers to it, by its id."""
+    """Return the images by their ids, each once, however often the pickle refers to it."""
     return {id(image): image for image in images}
 
 

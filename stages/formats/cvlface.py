@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.formats import arrow, benchmark_pairs, columns, layouts, parquet
 from stages.formats.benchmark_pairs import Benchmark
 
@@ -16,13 +17,13 @@ COLUMNS = {"index": pa.int64(), "is_same": pa.bool_()}
 def read(path: Path) -> Benchmark:
     """Return the benchmark in Arrow or Parquet files, in the order of `index`.
 
-    Raises ValueError when a column is missing or the two rows of a pair disagree.
+    Raises InputError when a column is missing or the two rows of a pair disagree.
     """
     tables = arrow.Tables(path) if layouts.benchmark(path) == "arrow" else parquet.Tables(path)
     order = np.argsort(columns.numbers(path, tables, "index"), kind="stable")
     same = columns.numbers(path, tables, "is_same", truth=True)[order].astype(bool)
     if len(same) % 2 or (same[::2] != same[1::2]).any():
-        raise ValueError(f"{path}: is_same; allowed: equal on both rows of every pair")
+        raise InputError(path, key="is_same", allowed="equal on both rows of every pair")
 
     def encoded(row: int) -> bytes:
         return tables.encoded(int(order[row]))
@@ -41,5 +42,5 @@ def write(folder: Path, images: list[bytes], same: np.ndarray) -> None:
             writer.write_table(pa.table({"image": image, "index": index, "is_same": same[index // 2]}, schema))
     artifacts.write_json(folder / "dataset_info.json", {"features": columns.features(**COLUMNS)})
     state = {"_data_files": [{"filename": file.name}], "_fingerprint": artifacts.digest(file)[:16], "_split": None}
-    nothing = {"_format_columns": None, "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False}
-    artifacts.write_json(folder / "state.json", {**state, **nothing})
+    unset = {"_format_columns": None, "_format_kwargs": {}, "_format_type": None, "_output_all_columns": False}
+    artifacts.write_json(folder / "state.json", {**state, **unset})

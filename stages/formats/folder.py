@@ -3,29 +3,29 @@
 from pathlib import Path
 
 from stages import formats
+from stages.common.errors import InputError
 from stages.formats import Faces, layouts
 
 
 class Folder:
     """The faces of PATH/PERSON/FILE, or of folders below PERSON; people and files in the order of names.
 
-    Folders without an image are left out; images that lie in no folder are passed over.
+    Folders without an image are left out; images that lie in no folder are skipped.
     """
 
     size = None
 
     def __init__(self, path: str | Path) -> None:
-        """List the files; raises ValueError when there are none, or folders that may be people or parts of a set."""
+        """List the files; raises InputError when there are none, or when folders may be people or parts of a set."""
         layouts.check_set("folder", path)
-        found, self.passed = layouts.found(path, layouts.IMAGES)
-        self._files = [file for file in found if file.parent != Path(path)]
-        self.passed += len(found) - len(self._files)
+        images, self.skipped = layouts.walk(path, layouts.IMAGES)
+        self._files = [file for file in images if file.parent != Path(path)]
+        self.skipped += len(images) - len(self._files)
         if not self._files:
-            raise ValueError(f"{path}: no image in its folders; allowed: {', '.join(sorted(layouts.IMAGES))}")
-        if odd := layouts.unclear(path, self._files):
-            raise ValueError(
-                f"{odd}: is its person the first folder under {path}, or a later one? allowed: one folder per person"
-            )
+            raise InputError(path, "no image in its folders", allowed=", ".join(sorted(layouts.IMAGES)))
+        if unclear := layouts.unclear(path, self._files):
+            problem = f"is its person the first folder under {path}, or a later one?"
+            raise InputError(unclear, problem, allowed="one folder per person")
         self.identity = formats.people([file.relative_to(path).parts[0] for file in self._files])
 
     def encoded(self, row: int) -> bytes:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.formats import text
 
 LANDMARKS = 5
@@ -19,7 +20,7 @@ LANDMARKS = 5
 
 @dataclass(frozen=True)
 class Images:
-    """Image files by row (n,): names, template and media ids, five landmarks (n, 5, 2) in pixels, detector's score."""
+    """Image files (n,): name, template and media id, five landmarks (n, 5, 2) in pixels, score of the detector."""
 
     name: np.ndarray
     template: np.ndarray
@@ -29,25 +30,26 @@ class Images:
 
 
 def images(meta: Path, name: str) -> Images:
-    """Return what NAME_face_tid_mid.txt and NAME_name_5pts_score.txt say of every image.
+    """Return the images of NAME_face_tid_mid.txt, with the landmarks and scores of NAME_name_5pts_score.txt.
 
-    Raises ValueError when a line has other columns, or the two files do not list the same images in one order.
+    Raises InputError when a line has other columns, or the two files do not list the same images in one order.
     """
-    file, points = meta / f"{name}_face_tid_mid.txt", meta / f"{name}_name_5pts_score.txt"
-    who, template, media = _columns(file, [pa.string(), pa.int64(), pa.int64()])
-    named, *numbers = _columns(points, [pa.string(), *[pa.float64()] * (2 * LANDMARKS + 1)])
-    if len(who) != len(named) or (who != named).any():
-        raise ValueError(f"{points}: lists other images than {file}; allowed: the same, in one order")
-    return Images(who, template, media, np.stack(numbers[:-1], 1).reshape(-1, LANDMARKS, 2), numbers[-1])
+    ids_file, points_file = meta / f"{name}_face_tid_mid.txt", meta / f"{name}_name_5pts_score.txt"
+    names, template, media = _columns(ids_file, [pa.string(), pa.int64(), pa.int64()])
+    point_names, *points, score = _columns(points_file, [pa.string(), *[pa.float64()] * (2 * LANDMARKS + 1)])
+    if len(names) != len(point_names) or (names != point_names).any():
+        raise InputError(points_file, f"lists other images than {ids_file}", allowed="the same, in one order")
+    return Images(names, template, media, np.stack(points, 1).reshape(-1, LANDMARKS, 2), score)
 
 
 def pairs(meta: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the two templates and whether they show one person, (p,) each, of NAME_template_pair_label.txt."""
     file = meta / f"{name}_template_pair_label.txt"
-    one, other, label = _columns(file, [pa.int64()] * 3)
-    if not np.isin(label, (0, 1)).all():
-        raise ValueError(f"{file}: label {label[~np.isin(label, (0, 1))][0]}; allowed: 0 or 1")
-    return one, other, label == 1
+    a, b, label = _columns(file, [pa.int64()] * 3)
+    wrong = label[~np.isin(label, (0, 1))]
+    if len(wrong):
+        raise InputError(file, key="label", value=int(wrong[0]), allowed="0 or 1")
+    return a, b, label == 1
 
 
 def subjects(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -67,10 +69,10 @@ def _columns(file: Path, kinds: list[Any], delimiter: str = " ", skip: int = 0, 
             csv.ConvertOptions(column_types=dict(zip(names, kinds, strict=True))),
         )
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{file}: expected {len(kinds)} columns: {artifacts.brief(error)}") from error
+        raise InputError(file, artifacts.brief(error), allowed=f"{len(kinds)} columns") from error
     if table.num_columns < len(kinds) or (table.num_columns > len(kinds) and not more):
-        raise ValueError(f"{file}: {table.num_columns} columns; allowed: {len(kinds)}")
-    empty = [i for i, name in enumerate(names, 1) if table[name].null_count]
-    if empty:
-        raise ValueError(f"{file}: a missing value in column {empty[0]}; allowed: none")
+        raise InputError(file, key="columns", value=table.num_columns, allowed=f"{len(kinds)}")
+    for i, name in enumerate(names, 1):
+        if table[name].null_count:
+            raise InputError(file, "a missing value", key=f"column {i}", allowed="a value in every line")
     return [table[name].to_numpy() for name in names]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 
 SETS = {  # suffixes of the files that hold a training set; a folder holds one folder per person
     "folder": (),
@@ -29,65 +30,65 @@ SHOWN = 4  # names in a message
 
 
 class Listing(NamedTuple):
-    """Files to be read, in the order of names, and how many others lie among them, hidden ones and folders too."""
+    """Files to be read, in the order of names; how many files and folders lie among them that are not."""
 
     files: list[Path]
-    passed: int
+    skipped: int
 
 
 def hidden(name: str) -> bool:
-    """Return whether a file or folder is hidden or the system's own, so that nobody means it as data."""
+    """Return whether a file or folder is hidden or the system's own, and so is no data."""
     return name.startswith(".") or name.lower() in SYSTEM
 
 
-def found(root: str | Path, suffixes: Collection[str]) -> Listing:
-    """Return the files with these suffixes, in any case, anywhere under a folder, also behind links.
+def walk(root: str | Path, suffixes: Collection[str]) -> Listing:
+    """Return the files with these suffixes, in upper or lower case, anywhere under a folder, also behind links.
 
-    A folder to which several ways lead counts once, so that links may go in circles. Raises ValueError naming a link
-    that leads nowhere.
+    A folder that several paths lead to is read once, so links may go in circles. Raises InputError for a broken link.
     """
-    files, passed, seen = [], 0, set()
+    files, skipped, seen = [], 0, set()
     folders, links = [Path(root)], []
     while folders or links:
-        folder = folders.pop() if folders else links.pop(0)  # first what is really there
-        about = folder.stat()
-        if (about.st_dev, about.st_ino) in seen:
+        folder = folders.pop() if folders else links.pop(0)  # folders before links to them
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
             continue
-        seen.add((about.st_dev, about.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             path = folder / entry.name
             if hidden(entry.name):
-                passed += 1
-            elif existing(path, entry.is_symlink()) and entry.is_dir():
+                skipped += 1
+                continue
+            check_link(path)
+            if entry.is_dir():
                 (links if entry.is_symlink() else folders).append(path)
             elif path.suffix.lower() in suffixes and entry.is_file():
                 files.append(path)
             else:
-                passed += 1
-    return Listing(sorted(files), passed)
+                skipped += 1
+    return Listing(sorted(files), skipped)
 
 
-def existing(path: Path, link: bool) -> bool:
-    """Return True; raises ValueError when a path that is a link leads nowhere."""
-    if link and not path.exists():
-        raise ValueError(f"{path}: a link to {os.readlink(path)}, which is not there")
-    return True
+def check_link(path: Path) -> None:
+    """Raise InputError when a path is a broken link."""
+    if path.is_symlink() and not path.exists():
+        raise InputError(path, f"a link to {os.readlink(path)}, which is not there")
 
 
-def listed(path: str | Path, *suffixes: str) -> Listing:
+def _data_files(path: str | Path, *suffixes: str) -> Listing:
     """Return the data files of the set at `path`: itself, or those with a suffix anywhere in it.
 
-    Where `datasets` of Hugging Face left a list of them, state.json, it counts; its `cache-*.arrow` are no data. Raises
-    ValueError when there is no such file, or one that is listed is missing.
+    Where `datasets` of Hugging Face left a list of the files, state.json, only those on it are data. Its
+    `cache-*.arrow` never are. Raises InputError when there is no file, or one on the list is missing.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in suffixes:
         return Listing([path], 0)
-    files = found(path, suffixes).files if path.is_dir() else []
+    files = walk(path, suffixes).files if path.is_dir() else []
     states = {folder: _state(folder) for folder in {file.parent for file in files}}
     data = [file for file in files if _is_data(file.name, states[file.parent])]
     if not data:
-        raise ValueError(f"{path}: no such file, or no {' or '.join(suffixes)} file in it; allowed: one or more")
+        raise InputError(path, f"no such file, or no {' or '.join(suffixes)} file in it", allowed="one or more")
     return Listing(data, len(files) - len(data))
 
 
@@ -98,97 +99,99 @@ def _is_data(name: str, state: set[str]) -> bool:
 
 
 def _state(folder: Path) -> set[str]:
+    """Return the names of the files that state.json lists; none where there is no such file."""
     file = folder / "state.json"
     if not file.is_file():
         return set()
-    held = artifacts.read_json(file)
-    entries = held.get("_data_files") if isinstance(held, dict) else None
+    state = artifacts.read_json(file)
+    entries = state.get("_data_files") if isinstance(state, dict) else None
     entries = entries if isinstance(entries, list) and entries else [None]
-    names = [
-        entry["filename"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("filename"), str)
-    ]
-    if len(names) < len(entries):
-        raise ValueError(f"{file}: _data_files; allowed: a list of file names, as `datasets` writes it")
-    missing = [name for name in names if not os.path.isfile(folder / name)]  # nor is one too long for the disk
-    if missing:
-        raise ValueError(f"{file}: lists {missing[0]!r:.100}, which is not there")
-    return set(names)
+    names = set()
+    for entry in entries:
+        name = entry.get("filename") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise InputError(file, key="_data_files", allowed="a list of file names, as `datasets` writes it")
+        if not os.path.isfile(folder / name):  # nor is a name that is too long for the disk
+            raise InputError(file, "no such file", key="_data_files", value=name)
+        names.add(name)
+    return names
 
 
-def listing(path: str | Path, *suffixes: str) -> Listing:
-    """Return the data files of the set at `path`, as `listed` does, all of one set.
+def set_files(path: str | Path, *suffixes: str) -> Listing:
+    """Return the data files of the one set at `path`.
 
-    Those of one set are called alike but for their numbers. Raises ValueError when they are not: labels of several sets
-    or splits are not of the same people.
+    The names of its files differ only in their numbers. Raises InputError when they differ in more: sets and splits
+    number their people each from 0, so several cannot be read as one.
     """
-    given = listed(path, *suffixes)
-    named: dict[str, str] = {}
-    for file in given.files:
+    listing = _data_files(path, *suffixes)
+    example_of: dict[str, str] = {}
+    for file in listing.files:
         inside = file.relative_to(path) if file != Path(path) else Path(file.name)
-        named.setdefault("/".join(SHARD.sub("", part) for part in inside.with_suffix("").parts), str(inside))
-    if len(named) > 1:
-        raise ValueError(
-            f"{path}: several sets or splits: {_some(named.values())}; allowed: one, so let the path be its folder or "
-            "file, or move it into a folder of its own"
-        )
-    return given
+        stem = "/".join(SHARD.sub("", part) for part in inside.with_suffix("").parts)
+        example_of.setdefault(stem, str(inside))
+    if len(example_of) > 1:
+        allowed = "one; make the path its folder or file, or move it into a folder of its own"
+        raise InputError(path, f"several sets or splits: {_joined(example_of.values())}", allowed=allowed)
+    return listing
 
 
-def _some(names: Collection[str]) -> str:
+def _joined(names: Collection[str]) -> str:
     return ", ".join([*list(names)[:SHOWN], *["..."] * (len(names) > SHOWN)])
 
 
 def one_file(path: str | Path, *suffixes: str) -> Path:
-    """Return the one file at or in `path` with a suffix; raises ValueError when there are several or none."""
-    found = listed(path, *suffixes).files
-    if len(found) > 1:
-        names = _some([str(file.relative_to(path)) for file in found])
-        raise ValueError(f"{path}: {names}; allowed: one {suffixes[0]}, or the file itself")
-    return found[0]
+    """Return the one file at or in `path` with a suffix; raises InputError when there are several or none."""
+    files = _data_files(path, *suffixes).files
+    if len(files) > 1:
+        names = _joined([str(file.relative_to(path)) for file in files])
+        raise InputError(path, f"several files: {names}", allowed=f"one {suffixes[0]}, or the path of the file itself")
+    return files[0]
 
 
 def check_set(backend: str, path: str | Path) -> None:
-    """Raise ValueError when the files of a training set are not there, or are those of several."""
+    """Raise InputError when the files of a training set are not there, or are those of several sets."""
     if backend == "folder":
         if not any(child.is_dir() and not hidden(child.name) for child in Path(path).glob("*")):
-            raise ValueError(f"{path}: no folder of images in it; allowed: one folder per person")
+            raise InputError(path, "no folder of images in it", allowed="one folder per person")
     elif backend in SETS:
-        (one_file if backend in ("rec", "lmdb") else listing)(path, *SETS[backend])
+        (one_file if backend in ("rec", "lmdb") else set_files)(path, *SETS[backend])
 
 
 def unclear(root: str | Path, images: Collection[Path]) -> Path | None:
-    """Return an image of which it is open whether the first folder under `root` is a person; None without such.
+    """Return an image whose first folder under `root` may be a part of the set, not a person; None without such.
 
-    The images of a person may lie in folders of their own, which recur from person to person (CFP's frontal/ and
-    profile/). More kinds of them than people, or a person who is called like a split, are parts of a set.
+    A person's images may lie in subfolders that every person has (CFP's frontal/ and profile/). But if there are more
+    names of subfolders than people, or a person is called like a split, then the first folders are parts of the set.
     """
-    inside = {file: file.relative_to(root).parts[:-1] for file in images}
-    deep = {file: parts for file, parts in inside.items() if len(parts) > 1}
-    people, places = {parts[0] for parts in inside.values() if parts}, {parts[1:] for parts in deep.values()}
-    parted = len(places) > len(people)
-    return next((file for file, parts in deep.items() if parted or parts[0].lower() in SPLITS), None)
+    folders = {file: file.relative_to(root).parts[:-1] for file in images}
+    deep = {file: names for file, names in folders.items() if len(names) > 1}
+    people, subfolders = {names[0] for names in folders.values() if names}, {names[1:] for names in deep.values()}
+    parts = len(subfolders) > len(people)
+    return next((file for file, names in deep.items() if parts or names[0].lower() in SPLITS), None)
 
 
 def benchmarks(root: Path) -> dict[str, Path]:
     """Return the benchmarks that lie in a folder: files by their stem, folders by their name.
 
-    Raises ValueError when two share a name, or naming a link that leads nowhere.
+    Raises InputError when two share a name, or for a broken link.
     """
-    found: dict[str, Path] = {}
+    path_of: dict[str, Path] = {}
     for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if hidden(path.name) or not existing(path, path.is_symlink()):
+        if hidden(path.name):
             continue
+        check_link(path)
         if not (path.is_dir() or path.suffix.lower() in PICKLES):
             continue
         name = path.name if path.is_dir() else path.stem
-        if name in found:
-            raise ValueError(f"{root}: {found[name].name} and {path.name} are both called {name}; keep one of them")
-        found[name] = path
-    return found
+        if name in path_of:
+            both = f"{path_of[name].name} and {path.name} are both called {name}"
+            raise InputError(root, both, allowed="one of them")
+        path_of[name] = path
+    return path_of
 
 
 def benchmark(path: Path) -> str:
-    """Return the format of the benchmark at `path`; raises ValueError when it has none that is known."""
+    """Return the format of the benchmark at `path`; raises InputError when it is none of those that can be read."""
     if path.is_file() and path.suffix.lower() in PICKLES:
         return "bin"
     if pair_lists(path):
@@ -198,9 +201,9 @@ def benchmark(path: Path) -> str:
     if (path / "memfile").is_dir():
         return "memfile"
     for kind in ("arrow", "parquet"):
-        if path.is_dir() and found(path, {f".{kind}"}).files:
+        if path.is_dir() and walk(path, {f".{kind}"}).files:
             return kind
-    raise ValueError(f"{path}: no benchmark in it; allowed: {BENCHMARKS}")
+    raise InputError(path, "no benchmark in it", allowed=BENCHMARKS)
 
 
 def pair_lists(path: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """LMDB with msgpack, as SOTA-FR and Vec2Face keep training sets: key `b"0"` and so on, value (image, label).
 
-Vec2Face's values have a third member between the two, a face feature; it is passed over. `__keys__` lists the keys,
+Vec2Face's values have a third member between the two, a face feature; it is skipped. `__keys__` lists the keys,
 `__len__` and `__classnum__` count images and people.
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from stages import formats
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.formats import Faces, layouts
 
 EXACT = 1 << 63  # labels are below
@@ -21,12 +22,12 @@ PAGES = 1 << 14  # bytes that a value may take beside its own
 class Lmdb:
     """The faces of an LMDB file, or of a folder with data.mdb."""
 
-    size, passed = None, 0
+    size, skipped = None, 0
 
     def __init__(self, path: str | Path) -> None:
         """Read all labels, which takes going through the whole database once.
 
-        Raises ValueError when a library is missing, the file is no LMDB, or a value is not what it should be.
+        Raises InputError when a library is missing, the file is no LMDB, or a value is no image with a label.
         """
         self._lmdb, self._msgpack = formats.library("lmdb"), formats.library("msgpack")
         self.file = layouts.one_file(path, ".lmdb", ".mdb")
@@ -34,8 +35,8 @@ class Lmdb:
             self._env = self._lmdb.open(str(self.file), subdir=False, readonly=True, lock=False, readahead=False)
             last, page = self._env.info()["last_pgno"], self._env.stat()["psize"]
         if self.file.stat().st_size < (last + 1) * page:
-            raise ValueError(f"{self.file}: truncated")  # a page beyond the end of the map would kill the process
-        self._keys = self._listed()
+            raise InputError(self.file, "truncated")  # a page beyond the end of the map would kill the process
+        self._keys = self._image_keys()
         self.identity = formats.people([self._value(key)[1] for key in formats.progress(self._keys, "read labels")])
 
     def encoded(self, row: int) -> bytes:
@@ -51,35 +52,37 @@ class Lmdb:
         try:
             yield
         except self._lmdb.Error as error:
-            raise ValueError(f"{self.file}: not a readable LMDB: {error}") from error
+            raise InputError(self.file, f"not a readable LMDB: {error}") from error
 
-    def _listed(self) -> list[bytes]:
+    def _image_keys(self) -> list[bytes]:
         with self._readable(), self._env.begin() as view:
             packed = view.get(b"__keys__")
             keys = [key for key, _ in view.cursor()] if packed is None else self._unpacked_keys(packed)
         if not all(isinstance(key, bytes) for key in keys) or len(set(keys)) < len(keys):
-            raise ValueError(f"{self.file}: __keys__; allowed: msgpack of a list of keys, each once")
+            raise InputError(self.file, key="__keys__", allowed="msgpack of a list of keys, each once")
         keys = [key for key in keys if not key.startswith(b"__")]
         if not keys:
-            raise ValueError(f"{self.file}: no images; allowed: values (image, label)")
+            raise InputError(self.file, "no images", allowed="values (image, label)")
         return keys
 
     def _unpacked_keys(self, packed: bytes) -> list[Any]:
-        """Return the members of a packed list, [None] for anything else; lists within it are not even begun."""
-        head, flat = (self._unpacker(packed, most) for most in (len(packed), 0))
+        """Return the members of a packed list, [None] for anything else; a list within it is refused unread."""
+        outer, members = (self._unpacker(packed, max_length) for max_length in (len(packed), 0))
         try:
-            count = head.read_array_header()
-            flat.feed(packed[head.tell() :])
-            keys = list(flat)
+            count = outer.read_array_header()
+            members.feed(packed[outer.tell() :])
+            keys = list(members)
         except (ValueError, self._msgpack.UnpackException):
             return [None]
         return keys if len(keys) == count else [None]
 
-    def _unpacker(self, packed: bytes, most: int) -> Any:
-        made = self._msgpack.Unpacker(raw=True, max_buffer_size=len(packed), max_array_len=most, max_map_len=0)
-        if most:
-            made.feed(packed)
-        return made
+    def _unpacker(self, packed: bytes, max_length: int) -> Any:
+        unpacker = self._msgpack.Unpacker(
+            raw=True, max_buffer_size=len(packed), max_array_len=max_length, max_map_len=0
+        )
+        if max_length:
+            unpacker.feed(packed)
+        return unpacker
 
     def _value(self, key: bytes) -> tuple[bytes, int]:
         with self._readable(), self._env.begin() as view:
@@ -92,13 +95,13 @@ class Lmdb:
             image, label = value[0], value[-1]
             if isinstance(image, bytes) and type(label) is int and abs(label) < EXACT:
                 return image, label
-        raise ValueError(f"{self.file}: key {key.decode(errors='replace'):.50}: allowed: msgpack of (image, label)")
+        raise InputError(self.file, key=f"key {key.decode(errors='replace'):.50}", allowed="msgpack of (image, label)")
 
 
 def write(folder: Path, faces: Faces) -> None:
     """Write train.lmdb as SOTA-FR reads it, by the path of the file.
 
-    Raises ValueError when a library is missing.
+    Raises InputError when a library is missing.
     """
     lmdb, msgpack = formats.library("lmdb"), formats.library("msgpack")
     rows = len(faces.identity)
@@ -108,18 +111,18 @@ def write(folder: Path, faces: Faces) -> None:
         for start in formats.progress(range(0, rows, ROWS_PER_COMMIT), "write train.lmdb"):
             part = range(start, min(start + ROWS_PER_COMMIT, rows))
             packed = [msgpack.packb((faces.encoded(row), int(faces.identity[row]))) for row in part]
-            _room(env, packed)
+            _grow(env, packed)
             with env.begin(write=True) as view:
                 for row, value in zip(part, packed, strict=True):
                     view.put(keys[row], value)
-        about = {b"__keys__": keys, b"__len__": rows, b"__classnum__": int(faces.identity.max()) + 1}
-        packed = {key: msgpack.packb(value) for key, value in about.items()}
-        _room(env, packed.values())
+        totals = {b"__keys__": keys, b"__len__": rows, b"__classnum__": int(faces.identity.max()) + 1}
+        packed = {key: msgpack.packb(value) for key, value in totals.items()}
+        _grow(env, packed.values())
         with env.begin(write=True) as view:
             for key, value in packed.items():
                 view.put(key, value)
 
 
-def _room(env: Any, values: Collection[bytes]) -> None:
-    """Let a database grow by some values, each of which may lie on pages of its own."""
+def _grow(env: Any, values: Collection[bytes]) -> None:
+    """Let a database grow by these values, each of which may lie on pages of its own."""
     env.set_mapsize(env.info()["map_size"] + sum(map(len, values)) + PAGES * len(values))

@@ -9,26 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.foreign import photographs
 from stages.formats import benchmark_pairs
 from stages.formats.benchmark_pairs import Benchmark
 
 
 def read(folder: Path) -> Benchmark:
-    """Return the benchmark; raises ValueError when a file is missing, broken or of another shape."""
+    """Return the benchmark; raises InputError when a file is missing, broken or of another shape."""
     file = folder / "memfile" / "mem_file.dat"
-    card = artifacts.read_json(file.with_name("mem_file.dat.conf"))
-    card = card if isinstance(card, dict) else {}
-    shape, dtype = card.get("shape"), card.get("dtype")
-    sizes = shape if isinstance(shape, list) and all(type(n) is int and n > 0 for n in shape) else []
-    if len(sizes) != 4 or sizes[1] != 3 or dtype != "float32":
-        said = artifacts.brief(f"dtype {dtype}, shape {shape}")
-        raise ValueError(f"{file}.conf: {said}; allowed: dtype float32, shape (images, 3, height, width)")
-    if not file.is_file() or file.stat().st_size != 4 * math.prod(sizes):
-        raise ValueError(
-            f"{file}: missing, or not of the size that its .conf says, {artifacts.brief(f'float32 {sizes}')}"
-        )
-    pixels = np.memmap(file, np.float32, "r", shape=tuple(sizes))
+    shape = _shape(file.with_name("mem_file.dat.conf"))
+    if not file.is_file():
+        raise InputError(file, "no such file", allowed="the pixels that its .conf describes")
+    if file.stat().st_size != 4 * math.prod(shape):
+        allowed = f"float32 {artifacts.brief(shape)}, as its .conf says"
+        raise InputError(file, key="bytes", value=file.stat().st_size, allowed=allowed)
+    pixels = np.memmap(file, np.float32, "r", shape=tuple(shape))
     lists = [parent / f"{folder.name}_list.npy" for parent in (folder, folder.parent)]
     list_file = next((file for file in lists if file.is_file()), lists[0])
     same = benchmark_pairs.labels(list_file, artifacts.read_array(list_file))
@@ -37,9 +33,22 @@ def read(folder: Path) -> Benchmark:
         with np.errstate(over="ignore"):
             grey = np.rint((pixels[row].transpose(1, 2, 0) * 0.5 + 0.5) * 255)[..., ::-1]
         if not ((grey >= 0) & (grey <= 255)).all():
-            raise ValueError(f"{file}: image {row}: values outside -1 to 1")
+            raise InputError(file, "a value outside its range", key=f"image {row}", allowed="-1 to 1")
         return photographs.lossless(np.ascontiguousarray(grey.astype(np.uint8)))
 
     return benchmark_pairs.by_content(
         file, len(pixels), encoded, lambda row: f"{file}: image {row}", same, lambda row: pixels[row].tobytes()
     )
+
+
+def _shape(conf: Path) -> list[int]:
+    """Return the shape that a .conf gives; raises InputError when it is none of float32 images."""
+    card = artifacts.read_json(conf)
+    card = card if isinstance(card, dict) else {}
+    shape, dtype = card.get("shape"), card.get("dtype")
+    if dtype != "float32":
+        raise InputError(conf, key="dtype", value=dtype, allowed="float32")
+    sizes = shape if isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape) else []
+    if len(sizes) != 4 or sizes[1] != 3:
+        raise InputError(conf, key="shape", value=shape, allowed="[images, 3, height, width]")
+    return sizes

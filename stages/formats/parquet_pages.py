@@ -1,19 +1,21 @@
-"""What the pages of a Parquet column take in memory: each says so in its header, whatever the footer says."""
+"""How much memory the pages of a Parquet column take: read from the pages' own headers, for the footer may lie."""
 
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from stages.common.errors import InputError
+
 SIZE, COMPRESSED_SIZE, DATA, DATA_V2 = 2, 3, 5, 8  # fields of parquet.thrift's PageHeader
 VALUES, ENCODING, ENCODING_V2 = 1, 2, 4  # of its DataPageHeader and DataPageHeaderV2
-DELTA_BYTE_ARRAY = 7  # each value keeps a part of the one before: any number of long ones in a few bytes
+DELTA_BYTE_ARRAY = 7  # each value keeps a part of the value before: a few bytes may hold any number of long ones
 DEPTH = 4  # of structs within a header
 
 
 def expanded(data: memoryview, chunk: pq.ColumnChunkMetaData) -> int:
     """Return how many bytes the pages of a column chunk of `data`, a Parquet file, take when they are decompressed.
 
-    Raises ValueError when there is no page where one should be, or one whose values are not bounded by its bytes.
+    Raises InputError, without the file, when a page is missing, or when its size does not bound that of its values.
     """
     at = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset is not None)
     end, values, size = at + chunk.total_compressed_size, 0, 0
@@ -22,12 +24,12 @@ def expanded(data: memoryview, chunk: pq.ColumnChunkMetaData) -> int:
             page, start = _struct(data, at)
             at = start + abs(page[COMPRESSED_SIZE])
             size += abs(page[SIZE])
-            held = page.get(DATA, page.get(DATA_V2, {}))
-            values += abs(held.get(VALUES, 0))
+            header = page.get(DATA, page.get(DATA_V2, {}))
+            values += abs(header.get(VALUES, 0))
         except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"no page at byte {at}") from error
-        if held.get(ENCODING_V2 if DATA_V2 in page else ENCODING) == DELTA_BYTE_ARRAY:
-            raise ValueError("encoding DELTA_BYTE_ARRAY; allowed: plain, dictionary, DELTA_LENGTH_BYTE_ARRAY")
+            raise InputError(None, f"no page at byte {at}") from error
+        if header.get(ENCODING_V2 if DATA_V2 in page else ENCODING) == DELTA_BYTE_ARRAY:
+            raise InputError(None, "encoding DELTA_BYTE_ARRAY", allowed="plain, dictionary, DELTA_LENGTH_BYTE_ARRAY")
     return size
 
 

@@ -1,8 +1,8 @@
 """Read pickles that hold nothing but lists, numbers, bytes and NumPy arrays, without running anything they name.
 
-NumPy's own classes take states that a hostile file could bend, so what a pickle calls an array only fills a record
-here, from which a plain array is made once all is read. Nothing takes more memory than the pickle's own size warrants:
-what it refers to more than once is made once.
+A hostile file could misuse NumPy's own classes. So an array in a pickle only fills a record here, and a plain array is
+made of the record once all is read. Nothing takes more memory than the pickle's own size warrants: what the pickle
+refers to more than once is made once.
 """
 
 import io
@@ -11,17 +11,15 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
 from stages.common import artifacts
+from stages.common.errors import InputError
 
 KINDS = "biufS"  # of dtypes: truth values, whole numbers, floats, bytes
-
-
-class RefusedError(ValueError):
-    """What a pickle names is not allowed."""
 
 
 class _Dtype:
@@ -33,7 +31,7 @@ class _Dtype:
 
     def plain(self) -> np.dtype:
         if not re.fullmatch(rf"[{KINDS}]\d{{1,9}}", self.name) or self.order not in ("<", ">", "|", "="):
-            _refuse(f"holds an array of {self.name}; allowed: numbers and bytes")
+            _refuse(f"holds an array of {self.name}", "numbers and bytes")
         return np.dtype(self.order + self.name)
 
 
@@ -57,25 +55,26 @@ def _filled(*state: Any) -> _Array:
     return array
 
 
-NAMES = {  # what stands for the names by which Python and NumPy pickle bytes and arrays
+NAMES = {  # our own makers for the names that Python and NumPy give to bytes and arrays
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "scalar"): lambda dtype, data: _filled((), dtype, False, data),
     ("numpy._core.numeric", "_frombuffer"): lambda data, dtype, shape, order: _filled(shape, dtype, order == "F", data),
 }
-REFUSED = (  # what builds objects in other ways, or hashes tuples, which takes for ever where they hold one another
+REFUSED = (  # opcodes that build other objects, or hash tuples: for ever, where tuples hold one another
     pickle.EMPTY_DICT, pickle.DICT, pickle.SETITEM, pickle.SETITEMS, pickle.EMPTY_SET, pickle.ADDITEMS,
     pickle.FROZENSET, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX,
 )  # fmt: skip
 
 
-def _refuse(said: str) -> NoReturn:
-    raise RefusedError(said)
+def _refuse(problem: str, allowed: str = "") -> NoReturn:
+    """Raise InputError without the file, which `load` adds."""
+    raise InputError(None, f"a pickle that {problem}", allowed=allowed)
 
 
 def _refuse_more(_: Any) -> NoReturn:
-    _refuse("holds more than lists, numbers, bytes and NumPy arrays")
+    _refuse("holds other things", "lists, numbers, bytes and NumPy arrays")
 
 
 def _load_bytes(unpickler: Any) -> None:
@@ -89,46 +88,46 @@ class _Unpickler(pickle._Unpickler):  # Python's own: C's takes gigabytes where 
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="bytes")
-        self._encoded = cache(lambda words: words.encode("latin1"))
+        self._encoded = cache(lambda text: text.encode("latin1"))
 
     def find_class(self, module: str, name: str) -> Any:
         home = module.replace("numpy.core.", "numpy._core.")  # NumPy 1's name for it
         if (module, name) == ("_codecs", "encode"):  # bytes, by protocols 0 to 2 of Python 3
             return self._latin1
         if (home, name) not in NAMES:
-            _refuse(f"names {artifacts.brief(f'{module}.{name}')}; allowed: bytes and NumPy arrays")
+            _refuse(f"names {artifacts.brief(f'{module}.{name}')}", "bytes and NumPy arrays")
         return NAMES[home, name]
 
-    def _latin1(self, words: Any, encoding: Any) -> bytes:
-        if not isinstance(words, str) or encoding != "latin1":
-            _refuse(f"encodes text as {_word(encoding)}; allowed: latin1")
-        return self._encoded(words)
+    def _latin1(self, text: Any, encoding: Any) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            _refuse(f"encodes text as {_word(encoding)}", "latin1")
+        return self._encoded(text)
 
 
-def load(content: bytes, source: str) -> Any:
-    """Return what a pickle of any protocol holds, text of Python 2 as bytes.
+def load(content: bytes, file: str | Path) -> Any:
+    """Return the content of a pickle of any protocol, text of Python 2 as bytes.
 
-    Raises ValueError, naming `source`, when it is broken or names anything that is not bytes or an array.
+    Raises InputError when it is broken or names anything that is not bytes or an array.
     """
     try:
         return _plain(_Unpickler(content).load(), {})
-    except RefusedError as error:
-        raise ValueError(f"{source}: a pickle that {error}") from error
+    except InputError as error:
+        raise InputError(file, error.problem, allowed=error.allowed) from error
     except Exception as error:  # a broken pickle fails in any way, and none of them is a defect of ours
-        said = artifacts.brief(f"{type(error).__name__}: {error}")
-        raise ValueError(f"{source}: not a readable pickle: {said}") from error
+        reason = artifacts.brief(f"{type(error).__name__}: {error}")
+        raise InputError(file, f"not a readable pickle: {reason}") from error
 
 
-def _plain(held: Any, made: dict[int, Any]) -> Any:
-    """Return what is held with arrays in place of records; what was `made` already, by its id, is not made again."""
-    if not isinstance(held, list | tuple | _Array):
-        return held
-    if id(held) not in made:
-        if isinstance(held, _Array):
-            made[id(held)] = held.plain(lambda data: _plain(data, made))
+def _plain(value: Any, plain_of: dict[int, Any]) -> Any:
+    """Return a value with arrays in place of records; `plain_of` keeps what is made, by the id of what it was."""
+    if not isinstance(value, list | tuple | _Array):
+        return value
+    if id(value) not in plain_of:
+        if isinstance(value, _Array):
+            plain_of[id(value)] = value.plain(lambda data: _plain(data, plain_of))
         else:
-            made[id(held)] = type(held)(_plain(item, made) for item in held)
-    return made[id(held)]
+            plain_of[id(value)] = type(value)(_plain(item, plain_of) for item in value)
+    return plain_of[id(value)]
 
 
 def _word(name: Any) -> str:

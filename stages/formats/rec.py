@@ -16,6 +16,7 @@ import numpy as np
 
 from stages import formats
 from stages.common import images
+from stages.common.errors import InputError
 from stages.formats import Faces, layouts, recordio
 
 HEADER = struct.Struct("<IfQQ")
@@ -27,32 +28,35 @@ CHUNK = 65536
 class Rec:
     """The faces of a .rec file, by its index or, without one, by going through it once."""
 
-    passed = 0
+    skipped = 0
 
     def __init__(self, path: str | Path) -> None:
         """Read keys and labels of the .rec file at `path` or in it.
 
-        Raises ValueError when the file is truncated, disagrees with its index or record 0, or a label is no number of a
+        Raises InputError when the file is truncated, disagrees with its index or record 0, or a label is no number of a
         person.
         """
         self.file = layouts.one_file(path, ".rec")
         self._records = recordio.Records(self.file)
         keys, offsets = self._index()
-        several, label, length = self._heads(offsets)
-        faces = length > HEADER.size + 4 * several
-        self._check_count(keys, several, label, faces)
+        label_count, label, length = self._heads(offsets)
+        faces = length > HEADER.size + 4 * label_count
+        self._check_count(keys, label_count, label, faces)
         self._key, self._offset = keys[faces], offsets[faces]
         label = label[faces]
-        if not len(label) or not (np.isfinite(label) & (label >= 0) & (label == np.floor(label))).all():
-            raise ValueError(f"{self.file}: no images, or a label that is no whole number from 0 on")
+        if not len(label):
+            raise InputError(self.file, "no images", allowed="one or more")
+        wrong = label[~(np.isfinite(label) & (label >= 0) & (label == np.floor(label)))]
+        if len(wrong):
+            raise InputError(self.file, key="label", value=float(wrong[0]), allowed="a whole number from 0 on")
         self.identity = formats.people(label)
         self.size = self._declared()
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
         payload = self._records.read(int(self._offset[row]))
-        (several,) = struct.unpack_from("<I", payload)
-        return payload[HEADER.size + 4 * several :]
+        (label_count,) = struct.unpack_from("<I", payload)
+        return payload[HEADER.size + 4 * label_count :]
 
     def source(self, row: int) -> str:
         """Return the file and the key of a row."""
@@ -67,44 +71,45 @@ class Rec:
             with warnings.catch_warnings(action="error"):  # of an empty file
                 keys, offsets = np.loadtxt(file, np.int64, comments=None, ndmin=2).T
         except (ValueError, UserWarning) as error:
-            raise ValueError(f"{file}: expected a key and a byte per line: {error!s:.100}") from error
+            raise InputError(file, f"{error!s:.100}", allowed="a key and a byte in each line") from error
         if len(np.unique(offsets)) < len(offsets):
-            raise ValueError(f"{file}: two keys of one record; allowed: each once")
+            raise InputError(file, "two keys of one record", allowed="one key for each record")
         return keys, offsets
 
     def _heads(self, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return of the record at each byte: how many labels follow, the (first) label, the length of the payload."""
+        """Return of each record: how many labels follow its header, the (first) label, the length of the payload."""
         data = np.frombuffer(self._records.bytes, np.uint8)
-        wrong = (offsets < 0) | (offsets > len(data) - 8 - HEADER.size)
-        if wrong.any():
-            self._records.read(int(offsets[wrong.argmax()]))
-            raise ValueError(f"{self.file}: a record shorter than the {HEADER.size} bytes of a header")
+        outside = (offsets < 0) | (offsets > len(data) - 8 - HEADER.size)
+        if outside.any():
+            offset = int(offsets[outside.argmax()])
+            size = len(self._records.read(offset))
+            raise InputError(self.file, f"{size} bytes", key=f"byte {offset}", allowed=f"a header of {HEADER.size}")
         parts = []
         for start in range(0, len(offsets), CHUNK):
             at = offsets[start : start + CHUNK, None] + np.arange(HEAD)
             parts.append(data[np.minimum(at, len(data) - 1)])
-        words = np.concatenate(parts).view("<u4")  # magic, flag and length, several, label, id, id2, labels
+        words = np.concatenate(parts).view("<u4")  # magic, flag and length, label count, label, id, id2, labels
         floats = words.view("<f4")
-        bad = np.flatnonzero((words[:, 0] != np.frombuffer(recordio.MAGIC, "<u4")) | (words[:, 1] >> 29 > 1))
-        if len(bad):
-            raise ValueError(f"{self.file}: byte {offsets[bad[0]]}: no RecordIO record begins here; another index?")
-        several = words[:, 2].astype(np.int64)
-        return several, np.where(several > 0, floats[:, 8], floats[:, 3]), self._lengths(offsets, words[:, 1])
+        no_record = np.flatnonzero((words[:, 0] != np.frombuffer(recordio.MAGIC, "<u4")) | (words[:, 1] >> 29 > 1))
+        if len(no_record):
+            raise InputError(self.file, recordio.NO_RECORD, key=f"byte {offsets[no_record[0]]}")
+        label_count = words[:, 2].astype(np.int64)
+        return label_count, np.where(label_count > 0, floats[:, 8], floats[:, 3]), self._lengths(offsets, words[:, 1])
 
     def _lengths(self, offsets: np.ndarray, word: np.ndarray) -> np.ndarray:
         length = (word % recordio.LIMIT).astype(np.int64)
         beyond = np.flatnonzero(offsets + 8 + length > len(self._records.bytes))
         if len(beyond):
-            raise ValueError(f"{self.file}: the record at byte {offsets[beyond[0]]} is truncated")
+            raise InputError(self.file, recordio.TRUNCATED, key=f"byte {offsets[beyond[0]]}")
         for i in np.flatnonzero(word >> 29):  # split: rare, and the first part may end before the image begins
             length[i] = len(self._records.read(int(offsets[i])))
         return length
 
-    def _check_count(self, keys: np.ndarray, several: np.ndarray, label: np.ndarray, faces: np.ndarray) -> None:
-        first = np.flatnonzero((keys == 0) & (several == 2) & ~faces)
+    def _check_count(self, keys: np.ndarray, label_count: np.ndarray, label: np.ndarray, faces: np.ndarray) -> None:
+        first = np.flatnonzero((keys == 0) & (label_count == 2) & ~faces)
         if len(first) and 0 < label[first[0]] < EXACT and label[first[0]] != faces.sum() + 1:
-            said = int(label[first[0]]) - 1
-            raise ValueError(f"{self.file}: record 0 says {said} images, the index lists {faces.sum()}; truncated?")
+            allowed = f"{int(label[first[0]]) - 1}, as record 0 says; is the file or its index truncated?"
+            raise InputError(self.file, key="images", value=int(faces.sum()), allowed=allowed)
 
     def _declared(self) -> tuple[int, int] | None:
         file = self.file.with_name("property")
@@ -112,7 +117,7 @@ class Rec:
             return None
         line = file.read_text(errors="replace").partition("\n")[0]
         if not re.fullmatch(r"\s*\d+\s*,\s*\d{1,5}\s*,\s*\d{1,5}\s*", line, re.ASCII):
-            raise ValueError(f"{file}: {line!r:.100}; allowed: people,height,width")
+            raise InputError(file, key="line 1", value=line, allowed="people,height,width")
         _, height, width = line.split(",")
         return int(height), int(width)
 
@@ -120,7 +125,7 @@ class Rec:
 def write(folder: Path, faces: Faces) -> None:
     """Write train.rec, train.idx and property as insightface lays them out, people one after the other.
 
-    Raises ValueError when the faces differ in size.
+    Raises InputError when the faces differ in size.
     """
     order = np.argsort(faces.identity, kind="stable")
     first = np.searchsorted(faces.identity[order], np.arange(int(faces.identity.max()) + 2)) + 1  # key of each person
@@ -129,17 +134,18 @@ def write(folder: Path, faces: Faces) -> None:
     offsets = []
     with (folder / "train.rec").open("wb") as stream:
 
-        def record(label: float, several: list[int], encoded: bytes) -> None:
-            head = HEADER.pack(len(several), label, len(offsets), 0)
+        def record(label: float, labels: list[int], encoded: bytes) -> None:
+            head = HEADER.pack(len(labels), label, len(offsets), 0)
             offsets.append(stream.tell())
-            recordio.write(stream, head + struct.pack(f"<{len(several)}f", *several) + encoded)
+            recordio.write(stream, head + struct.pack(f"<{len(labels)}f", *labels) + encoded)
 
         record(0, [n + 1, n + 1 + people], b"")
         for row in formats.progress(order, "write train.rec"):
             encoded, source = faces.encoded(int(row)), faces.source(int(row))
             shape = images.decode(encoded, source).shape[:2]
             if shape != size:
-                raise ValueError(f"{source}: {shape[0]} x {shape[1]} pixels; allowed: {size[0]} x {size[1]}, as others")
+                pixels = f"{shape[0]} x {shape[1]} pixels"
+                raise InputError(source, pixels, allowed=f"{size[0]} x {size[1]}, as the first")
             record(float(faces.identity[row]), [], encoded)
         for i in range(people):
             record(0, [int(first[i]), int(first[i + 1])], b"")

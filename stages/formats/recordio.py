@@ -10,14 +10,18 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from stages.common.errors import InputError
+
 MAGIC = struct.pack("<I", 0xCED7230A)
 LIMIT = 1 << 29  # bytes of a payload
+NO_RECORD = "no RecordIO record begins here: the file is truncated, or the index is that of another"
+TRUNCATED = "the record that begins here is truncated"
 
 
 def write(stream: BinaryIO, payload: bytes) -> None:
-    """Append one record; raises ValueError when the payload is too long for the format."""
+    """Append one record; raises InputError when the payload is too long for the format."""
     if len(payload) >= LIMIT:
-        raise ValueError(f"a record of {len(payload)} bytes; allowed: fewer than {LIMIT}")
+        raise InputError(None, f"a record of {len(payload)} bytes", allowed=f"fewer than {LIMIT}")
     parts = _split(payload)
     for i, part in enumerate(parts):
         flag = 0 if len(parts) == 1 else 1 if i == 0 else 3 if i == len(parts) - 1 else 2
@@ -38,15 +42,15 @@ class Records:
     """The records of a file, memory-mapped, addressed by the byte at which they begin."""
 
     def __init__(self, file: Path) -> None:
-        """Map `file`; raises ValueError when it is empty."""
+        """Map `file`; raises InputError when it is empty."""
         self.file = file
         with file.open("rb") as stream:
             if not file.stat().st_size:
-                raise ValueError(f"{file}: empty; allowed: RecordIO")
+                raise InputError(file, "an empty file", allowed="RecordIO")
             self.bytes = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
     def read(self, offset: int) -> bytes:
-        """Return the payload of the record at a byte; raises ValueError when there is none or it is truncated."""
+        """Return the payload of the record at a byte; raises InputError when there is none or it is truncated."""
         return self.read_until(offset)[0]
 
     def read_until(self, offset: int) -> tuple[bytes, int]:
@@ -54,23 +58,23 @@ class Records:
         parts, at = [], offset
         while True:
             if not 0 <= at <= len(self.bytes) - 8 or self.bytes[at : at + 4] != MAGIC:
-                raise ValueError(f"{self.file}: byte {at}: no RecordIO record begins here; truncated, or another index")
+                raise InputError(self.file, NO_RECORD, key=f"byte {at}")
             (word,) = struct.unpack_from("<I", self.bytes, at + 4)
             flag, length = word >> 29, word % LIMIT
             part = self.bytes[at + 8 : at + 8 + length]
             if len(part) < length:
-                raise ValueError(f"{self.file}: the record at byte {offset} is truncated")
+                raise InputError(self.file, TRUNCATED, key=f"byte {offset}")
             if flag not in ((2, 3) if parts else (0, 1)):
-                raise ValueError(f"{self.file}: byte {at}: part {flag} of a split record out of turn")
+                raise InputError(self.file, f"part {flag} of a split record out of turn", key=f"byte {at}")
             parts.append(part)
             at += 8 + length + -length % 4
             if flag in (0, 3):
                 return MAGIC.join(parts), at
 
     def offsets(self) -> list[int]:
-        """Return where every record begins, by going through the file; raises ValueError when one is truncated."""
-        found, at = [], 0
+        """Return where every record begins, by going through the file; raises InputError when one is truncated."""
+        starts, at = [], 0
         while at < len(self.bytes):
-            found.append(at)
+            starts.append(at)
             at = self.read_until(at)[1]
-        return found
+        return starts

@@ -1,8 +1,8 @@
 """WebDataset tars: of each sample an image and its label, a `.cls` with a number or a `.json` with a `label`.
 
 A member's key ends at the first dot of its name (WebDataset's rule), so KEY.face.jpg and KEY.cls are one sample.
-SOTA-FR names samples by their file alone, which recurs from person to person: where a suffix comes again under a key,
-another sample has begun, whose members follow each other.
+SOTA-FR names samples by their file alone, so every person has a 000.jpg. Where a suffix comes again under a key, the
+members under it are taken in their order, and the suffix begins another sample.
 """
 
 import io
@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from stages import formats
 from stages.common import artifacts
+from stages.common.errors import InputError
 from stages.formats import Faces, columns, layouts
 
 ROWS_PER_FILE = 10_000
 END = bytes(2 * tarfile.BLOCKSIZE)  # how a tar ends
-SOMETHING = re.compile(rb"[^\0]")
+NOT_ZERO = re.compile(rb"[^\0]")
 LABEL_BYTES = 1 << 16  # at most
 DIGITS = 18  # of a label, so that it fits an int64
 ALLOWED = "a whole number in a .cls of the same key, or a number or name in a .json as its label"
@@ -39,13 +40,13 @@ Sample = dict[str, Member]  # by suffix in lower case: jpg, face.jpg, cls
 
 
 class _Mapped(mmap.mmap):
-    """A mapped file that raises EOFError at its end, where tarfile may wait for more for ever."""
+    """A mapped file that raises EOFError at its end, where tarfile would ask for more for ever."""
 
     def read(self, n: int | None = None) -> bytes:
-        read = super().read(n)
-        if n and not read:
+        content = super().read(n)
+        if n and not content:
             raise EOFError("it ends too early")
-        return read
+        return content
 
 
 class WebDataset:
@@ -56,102 +57,106 @@ class WebDataset:
     def __init__(self, path: str | Path) -> None:
         """Go through the tars once for places and labels.
 
-        Raises ValueError when one is broken, or an image has no label of its own.
+        Raises InputError when one is broken, or an image has no label of its own.
         """
-        files, self.passed = layouts.listing(path, ".tar")
-        self._at: list[tuple[Path, Member]] = []
+        files, self.skipped = layouts.set_files(path, ".tar")
+        self._images: list[tuple[Path, Member]] = []
         labels: list[int | str] = []
         for file in formats.progress(files, "read tars"):
             _check_end(file)
             with file.open("rb") as stream, _Mapped(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                members, passed = _members(file, view)
+                members, skipped = _members(file, view)
                 used = set()
                 for image, label in (pair for sample in _samples(members) for pair in _pairs(file, sample)):
-                    self._at.append((file, image))
+                    self._images.append((file, image))
                     labels.append(_label(file, image, label, view))
                     used |= {image, label}
-                self.passed += passed + len(members) - len(used)
+                self.skipped += skipped + len(members) - len(used)
         if not labels:
-            raise ValueError(f"{path}: no image in its tars; allowed: {', '.join(sorted(layouts.IMAGES))}")
+            raise InputError(path, "no image in its tars", allowed=", ".join(sorted(layouts.IMAGES)))
         if len({type(label) for label in labels}) > 1:
-            raise ValueError(f"{path}: some labels are numbers, some names; allowed: one kind")
+            raise InputError(path, "some are numbers, some names", key="labels", allowed="one kind")
         self.identity = formats.people(labels)
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
-        file, member = self._at[row]
+        file, member = self._images[row]
         with file.open("rb") as stream:
             stream.seek(member.start)
             return stream.read(member.size)
 
     def source(self, row: int) -> str:
         """Return the tar and the member of a row."""
-        return f"{self._at[row][0]}: {artifacts.brief(self._at[row][1].name)}"
+        file, member = self._images[row]
+        return f"{file}: {artifacts.brief(member.name)}"
 
 
 def _check_end(file: Path) -> None:
     with file.open("rb") as stream:
         stream.seek(max(0, file.stat().st_size - len(END)))
         if stream.read() != END:
-            raise ValueError(f"{file}: truncated, or not a plain tar")
+            raise InputError(file, "truncated, or not a plain tar")
 
 
 def _members(file: Path, view: mmap.mmap) -> tuple[list[Member], int]:
     """Return the files in a tar that may be part of a sample, and how many others there are."""
-    members, passed = [], 0
+    members, skipped = [], 0
     try:
         with tarfile.open(fileobj=view, mode="r:") as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
                 if member.size < 0:  # tarfile would go back, and in circles
-                    raise ValueError("a size below 0")
+                    raise InputError(file, key="size of a member", value=member.size, allowed="0 or more")
                 if member.isdir():
                     continue
                 if any(map(layouts.hidden, path.parts)) or not path.suffix:
-                    passed += 1
+                    skipped += 1
                 elif member.isreg() and not member.issparse():
                     members.append(Member(str(path), member.offset_data, member.size))
                 elif path.suffix.lower() in layouts.IMAGES:
-                    raise ValueError(f"{member.name!r:.100} is a link, a device or sparse; allowed: plain files")
+                    key = f"{member.name!r:.100}"
+                    raise InputError(file, "a link, a device or a sparse file", key=key, allowed="plain files")
                 else:
-                    passed += 1
-            if SOMETHING.search(view, tar.offset):
-                raise ValueError("more lies behind its end; allowed: one tar a file")
+                    skipped += 1
+            if NOT_ZERO.search(view, tar.offset):
+                raise InputError(file, "bytes behind the end of the tar", allowed="one tar in each file")
+    except InputError:
+        raise
     except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
-        raise ValueError(f"{file}: not a readable tar: {error}") from error
-    return members, passed
+        raise InputError(file, f"not a readable tar: {error}") from error
+    return members, skipped
 
 
 def _samples(members: list[Member]) -> Iterator[Sample]:
-    """Yield the members by sample: those of one key, unless a suffix of it comes twice, then those in a row."""
-    runs: dict[str, list[Sample]] = defaultdict(list)
+    """Yield the members by sample: all of one key, or, where a suffix comes twice under it, those in a row."""
+    parts_of: dict[str, list[Sample]] = defaultdict(list)  # by key; a part ends where another key or a suffix comes
     last = None
     for member in members:
         folder, _, name = member.name.rpartition("/")
         key, _, suffix = name.partition(".")
-        parts, suffix = runs[f"{folder}/{key}"], suffix.lower()
+        parts, suffix = parts_of[f"{folder}/{key}"], suffix.lower()
         if parts is not last or suffix in parts[-1]:
             parts.append({})
         parts[-1][suffix] = member
         last = parts
-    for parts in runs.values():
+    for parts in parts_of.values():
         together = {suffix: member for part in parts for suffix, member in part.items()}
         yield from [together] if len(together) == sum(map(len, parts)) else parts
 
 
 def _pairs(file: Path, sample: Sample) -> Iterator[tuple[Member, Member]]:
-    """Yield every image of a sample with the member that holds its label, `STEM.cls` of a `STEM.jpg` before `cls`."""
-    taken = set()
+    """Yield every image of a sample with the member that holds its label: for STEM.jpg STEM.cls, or else cls."""
+    used = set()
     for suffix, image in sample.items():
         stem, _, kind = suffix.rpartition(".")
         if f".{kind}" not in layouts.IMAGES:
             continue
-        found = [name for name in (f"{stem}.cls", f"{stem}.json", "cls", "json") if name in sample]
-        if not found or found[0] in taken:
-            label = repr(f"{sample[found[0]].name:.50}, another image's") if found else "''"
-            raise ValueError(f"{file}: {image.name!r:.100}: label {label}; allowed: {ALLOWED}, one an image")
-        taken.add(found[0])
-        yield image, sample[found[0]]
+        label = next((name for name in (f"{stem}.cls", f"{stem}.json", "cls", "json") if name in sample), None)
+        if label is None or label in used:
+            problem = f"{sample[label].name:.50} is another image's" if label else "missing"
+            raise InputError(file, problem, key=f"label of {image.name!r:.100}", allowed=f"{ALLOWED}, one an image")
+        used.add(label)
+        yield image, sample[label]
 
 
 def _label(file: Path, image: Member, label: Member, view: mmap.mmap) -> int | str:
@@ -161,19 +166,19 @@ def _label(file: Path, image: Member, label: Member, view: mmap.mmap) -> int | s
     if number and str(value).isdecimal() and len(str(value)) <= DIGITS:
         return int(str(value))
     if number or value is None:
-        raise ValueError(f"{file}: {image.name!r:.100}: label {value!r:.50}; allowed: {ALLOWED}")
+        raise InputError(file, key=f"label of {image.name!r:.100}", value=value, allowed=ALLOWED)
     return value
 
 
 def _from_json(content: bytes) -> int | str | None:
     try:
-        held = json.loads(content)
+        sample = json.loads(content)
     except (ValueError, RecursionError):
         return None
     for name in columns.LABELS:
-        value = held.get(name) if isinstance(held, dict) else None
-        if isinstance(value, str) or (type(value) is int and abs(value) < 10**DIGITS):
-            return value
+        label = sample.get(name) if isinstance(sample, dict) else None
+        if isinstance(label, str) or (type(label) is int and abs(label) < 10**DIGITS):
+            return label
     return None
 
 

@@ -15,13 +15,13 @@ from stages.settings.world import World
 
 
 class Initial(Protocol):
-    """Faces of n identities, one image each.
+    """Faces of n identities, one image of each.
 
-    rows: who is on which, said beforehand; passed: how many files lie there that are no image.
+    rows: who is on which, known before any is drawn; skipped: how many files lie there that are no image.
     """
 
     rows: Provenance
-    passed: int
+    skipped: int
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces uint8 (b, size_px, size_px, 3) RGB of a slice of rows; face i depends on row i alone."""
@@ -29,5 +29,5 @@ class Initial(Protocol):
 
 
 def load(cfg: Gallery, world: World) -> Initial:
-    """Load `stages/galleries/BACKEND.py`; raises ValueError when what it reads is missing or wrong."""
+    """Load `stages/galleries/BACKEND.py`; raises InputError when a file that it reads is missing or wrong."""
     return import_module(f"stages.galleries.{cfg.backend}").load(cfg, world)

@@ -1,7 +1,7 @@
 """Faces of an unconditional diffusion model: `gallery.path` is a folder in the layout of diffusers.
 
-Such as CompVis/ldm-celebahq-256 (latent diffusion, Rombach et al., CVPR 2022; HyperFace's initial faces) or a DDPM. Its
-pictures are full-size, and aligned with the world's detector or a fixed crop.
+For example CompVis/ldm-celebahq-256 (latent diffusion, Rombach et al., CVPR 2022; HyperFace's initial faces) or a DDPM.
+Its pictures are full-size; the world's detector aligns them, or they get a fixed crop.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,10 @@ import torch
 from tqdm import tqdm
 
 from stages.common import artifacts, devices, ranks, shards
+from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.common.shards import Drawn, Provenance
-from stages.foreign import alignment, pretrained
+from stages.foreign import alignment, bounded, pretrained
 from stages.foreign.alignment import Aligner
 from stages.settings.gallery import Denoising, Gallery
 from stages.settings.world import World
@@ -24,21 +25,22 @@ from stages.settings.world import World
 
 @dataclass(frozen=True)
 class Unconditional:
-    """Draws pictures in batches of one size, padded, so that a picture does not depend on the others of its batch."""
+    """Draws pictures in batches of one size, padded, so that no picture depends on the others of its batch."""
 
     pipeline: Any
     rows: Provenance
     aligner: Aligner
     cfg: Denoising
-    passed: int = 0
+    skipped: int = 0
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces of a slice of rows, and the domain of each, which says whether a detector found it."""
         seeds, faces, domains = self.rows.seed[part], [], []
         for start in tqdm(range(0, len(seeds), self.cfg.batch), "batches", leave=False, disable=ranks.rank() != 0):
-            aligned = self.aligner.align(self.pictures(seeds[start : start + self.cfg.batch]), self.rows.domain)
-            faces.append(aligned[0])
-            domains += aligned[1]
+            pictures = self.pictures(seeds[start : start + self.cfg.batch])
+            aligned, names = self.aligner.align(pictures, self.rows.domain)
+            faces.append(aligned)
+            domains += names
         return np.concatenate(faces), domains
 
     @torch.inference_mode()
@@ -52,15 +54,15 @@ class Unconditional:
 
 
 def load(cfg: Gallery, world: World) -> Unconditional:
-    """Return the gallery of a folder of weights; raises ValueError when a file is missing or does not fit."""
-    who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    seeds = shards.image_seeds("gallery-diffusers", cfg.seed, who, first)
-    rows = Provenance("diffusers", who, first, seeds, frame_px=world.photo_frame_px)
+    """Return the gallery of a folder of weights; raises InputError when a file is missing or does not fit."""
+    identity, index = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
+    seeds = shards.image_seeds("gallery-diffusers", cfg.seed, identity, index)
+    rows = Provenance("diffusers", identity, index, seeds, frame_px=world.photo_frame_px)
     return Unconditional(_pipeline(below_data(cfg.path)), rows, alignment.load(world), cfg.diffusion)
 
 
 def _pipeline(folder: Path) -> Any:
-    """Return the pipeline that model_index.json names, its networks loaded strictly, in float32 (it makes such noise).
+    """Return the pipeline that model_index.json names, its networks loaded strictly, in float32, as is its noise.
 
     Its parts may be networks and schedules of diffusers and nothing else: a pipeline as a part would run code that came
     with the weights.
@@ -68,32 +70,33 @@ def _pipeline(folder: Path) -> Any:
     diffusers = pretrained.library("diffusers")
     file = folder / "model_index.json"
     if not file.is_file():
-        raise ValueError(f"{file}: no such file; gallery.path = '{folder}'; allowed: a pipeline as diffusers saves it")
+        raise InputError(file, "no such file", key="gallery.path", allowed="a pipeline as diffusers saves it")
     index = artifacts.read_json(file)
     if not isinstance(index, dict):
-        raise ValueError(f"{file}: expected a mapping of parts; allowed: a pipeline as diffusers saves it")
-    parts = {name: given for name, given in index.items() if not name.startswith("_")}
-    made = {name: _part(diffusers, file, name, given) for name, given in parts.items()}
-    cls = getattr(diffusers, str(index.get("_class_name")), None)
+        raise InputError(file, f"holds a {type(index).__name__}", allowed="a mapping of parts, as diffusers saves it")
+    entries = {name: entry for name, entry in index.items() if not name.startswith("_")}
+    parts = {name: _part(diffusers, file, name, entry) for name, entry in entries.items()}
+    class_name = index.get("_class_name")
+    cls = getattr(diffusers, str(class_name), None)
     if cls is None or not {"batch_size", "generator", "num_inference_steps"} <= set(signature(cls.__call__).parameters):
-        named = str(index.get("_class_name"))[:80]
-        raise ValueError(f"{file}: _class_name = {named!r}; allowed: an unconditional one such as LDMPipeline")
+        allowed = "an unconditional one such as LDMPipeline"
+        raise InputError(file, key="_class_name", value=class_name, allowed=allowed)
     try:
-        pipeline = cls(**made).to(devices.device())
+        pipeline = cls(**parts).to(devices.device())
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{file}: not the parts of a {cls.__name__}: {' '.join(str(error).split())}") from error
+        raise InputError(file, f"not the parts of a {cls.__name__}: {bounded.short(error)}") from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _part(diffusers: Any, file: Path, name: str, given: Any) -> Any:
-    cls = getattr(diffusers, str(given[-1]), None) if isinstance(given, list) and given[:1] == ["diffusers"] else None
+def _part(diffusers: Any, file: Path, name: str, entry: Any) -> Any:
+    cls = getattr(diffusers, str(entry[-1]), None) if isinstance(entry, list) and entry[:1] == ["diffusers"] else None
     if not (isinstance(cls, type) and issubclass(cls, diffusers.ModelMixin | diffusers.SchedulerMixin)):
-        raise ValueError(f"{file}: {name[:80]} = {str(given)[:80]}; allowed: a network or a schedule of diffusers")
+        raise InputError(file, key=name[:80], value=entry, allowed="a network or a schedule of diffusers")
     folder = file.parent / name
     if issubclass(cls, diffusers.ModelMixin):
         return pretrained.model(cls, folder, torch.float32)
     try:
         return cls.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder}: not a readable {cls.__name__}: {' '.join(str(error).split())[:200]}") from error
+        raise InputError(folder, f"not a readable {cls.__name__}: {bounded.short(error)}") from error

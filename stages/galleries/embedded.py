@@ -19,7 +19,7 @@ class Portraits:
 
     album: Album
     size_px: int
-    passed: int = 0
+    skipped: int = 0
 
     @property
     def rows(self) -> Provenance:

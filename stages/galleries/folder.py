@@ -27,10 +27,10 @@ class Folder:
     rows: Provenance
     world: World
     aligner: Aligner | None
-    passed: int
+    skipped: int
 
     def faces(self, part: slice) -> Drawn:
-        """Return the faces of a slice of rows; raises ValueError naming a file that is no image."""
+        """Return the faces of a slice of rows; raises ValueError that names a file that is no image."""
         pictures = [images.decode(file.read_bytes(), str(file)) for file in self.files[part]]
         if self.aligner:
             return self.aligner.align(pictures, DOMAIN)
@@ -39,34 +39,33 @@ class Folder:
 
 
 def in_turns(root: Path, files: list[Path]) -> list[Path]:
-    """Return images under a folder in another order: the first of every person, then the second of every person, ...
+    """Return images under a folder in turns: the first of every person, then the second of every person, ...
 
-    A person is a folder under `root`, or where that is not clear any folder, so that as many images as there are people
-    show different ones.
+    So the first images show different people. A person is a folder right under `root`, or any folder if it is unclear
+    which folders are people.
     """
-    whole = layouts.unclear(root, files) is None
-    people = [file.relative_to(root).parts[:-1][: 1 if whole else None] for file in files]
-    seen, turns = Counter(), []
+    clear = layouts.unclear(root, files) is None
+    people = [file.relative_to(root).parts[:-1][: 1 if clear else None] for file in files]
+    count, turns = Counter(), []
     for file, person in zip(files, people, strict=True):
-        turns.append((seen[person], file))
-        seen[person] += 1
+        turns.append((count[person], file))
+        count[person] += 1
     return [file for _, file in sorted(turns)]
 
 
 def load(cfg: Gallery, world: World) -> Folder:
-    """Return the first `identities` images; raises ValueError when there are fewer."""
+    """Return the first `identities` images; raises InputError when there are fewer."""
     root = below_data(cfg.path)
     if not root.is_dir():
         raise InputError(
             params.FILE, "no such folder", key="gallery.path", value=cfg.path, allowed="a folder of images"
         )
-    found = layouts.found(root, layouts.IMAGES)
-    files = in_turns(root, found.files)
+    images_below, skipped = layouts.walk(root, layouts.IMAGES)
+    files = in_turns(root, images_below)
     if len(files) < cfg.identities:
-        raise ValueError(
-            f"params.yaml: gallery.identities = {cfg.identities}; allowed: at most the {len(files)} images in {root}"
-        )
-    who, first = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    seeds = shards.image_seeds("gallery-folder", cfg.seed, who, first)
-    rows = Provenance(DOMAIN, who, first, seeds, frame_px=world.photo_frame_px)
-    return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), found.passed)
+        allowed = f"at most the {len(files)} images in {root}"
+        raise InputError(params.FILE, key="gallery.identities", value=cfg.identities, allowed=allowed)
+    identity, index = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
+    seeds = shards.image_seeds("gallery-folder", cfg.seed, identity, index)
+    rows = Provenance(DOMAIN, identity, index, seeds, frame_px=world.photo_frame_px)
+    return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), skipped)

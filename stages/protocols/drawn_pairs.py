@@ -6,10 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from stages.common import tables
+from stages.common.errors import InputError
 from stages.common.streams import stream
 
 FOLDS, PER_FOLD = 10, 600  # half of each fold genuine, half impostor, as in LFW
-NEAREST = 3  # matched impostors come from this many nearest people of the fold
+NEAREST = 3  # an impostor who is matched is one of so many nearest people of the fold
 
 Combos = list[tuple[int, int]]
 
@@ -20,16 +21,16 @@ def any_two(depth: int) -> Combos:
 
 
 def across(half: int) -> Combos:
-    """Return all pairs of one of the first `half` images with one of the next `half`."""
+    """Return all pairs of one of the first `half` images and one of the next `half`."""
     return list(product(range(half), range(half, 2 * half)))
 
 
 def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: np.ndarray | None = None) -> pa.Table:
     """Return 6,000 pairs in ten folds; image j of person i is row i * depth + j.
 
-    combos: which images of one person, or of two, may meet. attributes (people, 3): sex, skin and age, standardised;
-    when given, an impostor is one of the people of the fold nearest to the person. Raises ValueError when there are
-    too few people for 300 genuine pairs a fold.
+    combos: which images of one person, or of two, make pairs. attributes (people, 3): sex, skin and age, standardised;
+    with them, impostor pairs show two people of the fold who are alike. Raises InputError when there are too few people
+    for 300 genuine pairs a fold.
     """
     rng = stream("benchmark", *seed)
     fold_of = rng.permutation(people) % FOLDS
@@ -45,22 +46,24 @@ def _fold(
     half = PER_FOLD // 2
     genuine = [(i * depth + j, i * depth + k) for i in people for j, k in combos]
     if len(genuine) < half:
-        raise ValueError(f"{len(genuine)} genuine pairs a fold; allowed: at least {half}: take more identities")
-    picked = [genuine[g] for g in rng.choice(len(genuine), half, replace=False)]
-    others = {i: _others(i, people, attributes) for i in people}
-    impostor: dict[tuple[int, int], None] = {}  # keeps the order of the draws
+        allowed = f"at least {half}; take more identities"
+        raise InputError(None, key="genuine pairs a fold", value=len(genuine), allowed=allowed)
+    drawn = [genuine[g] for g in rng.choice(len(genuine), half, replace=False)]
+    impostors_of = {i: _impostors(i, people, attributes) for i in people}
+    impostor: dict[tuple[int, int], None] = {}  # a set in the order of the draws
     while len(impostor) < half:
         i = rng.choice(people)
-        other = rng.choice(others[i])
+        i_impostor = rng.choice(impostors_of[i])
         j, k = combos[rng.integers(len(combos))]
-        impostor[i * depth + j, other * depth + k] = None
-    a, b = zip(*picked, *impostor, strict=True)
+        impostor[i * depth + j, i_impostor * depth + k] = None
+    a, b = zip(*drawn, *impostor, strict=True)
     return np.array(a), np.array(b)
 
 
-def _others(person: int, people: np.ndarray, attributes: np.ndarray | None) -> np.ndarray:
-    rest = people[people != person]
+def _impostors(person: int, people: np.ndarray, attributes: np.ndarray | None) -> np.ndarray:
+    """Return whom impostor pairs of a person may show: everybody else of the fold, or the nearest three."""
+    everybody_else = people[people != person]
     if attributes is None:
-        return rest
-    distance = np.square(attributes[rest] - attributes[person]).sum(1)
-    return rest[np.argsort(distance, kind="stable")[:NEAREST]]
+        return everybody_else
+    distance = np.square(attributes[everybody_else] - attributes[person]).sum(1)
+    return everybody_else[np.argsort(distance, kind="stable")[:NEAREST]]

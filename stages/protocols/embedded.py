@@ -15,15 +15,19 @@ from stages.settings.world import World
 from stages.world import identity, style
 from stages.world.album import Album, portraits
 
-FRONTAL_DEG, PROFILE_DEG, TURNED_DEG = (0, 10), (52, 72), (25, 55)  # CFP-FP asks for more than 50 degrees of yaw
+FRONTAL_DEG, PROFILE_DEG, TURNED_DEG = (0, 10), (52, 72), (25, 55)  # in CFP-FP profiles are beyond 50 degrees of yaw
 AGE_GAP_YEARS = 30
-YOUNGEST_YEARS = 12  # AgeDB holds few children; the younger image is not taken below this age
-HALF = 4  # cross protocols compare each of the first four images of a person with each of the last four
+YOUNGEST_YEARS = 12  # nobody is made younger: AgeDB holds few children
+HALF = 4  # where two conditions meet, each of a person's first four images is compared with each of the last four
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a protocol compares: images per person, which may meet, how their styles are set, matched impostors."""
+    """What a protocol compares.
+
+    depth: images of each person; combos: which of them make pairs; restyle: sets their styles; matched: whether
+    impostors are alike in sex, skin and age.
+    """
 
     depth: int
     combos: drawn_pairs.Combos
@@ -31,22 +35,21 @@ class Protocol:
     matched: bool = False
 
 
-def turned(far_deg: tuple[int, int]) -> Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor]:
-    """Return a restyling that makes the first half of a person's images frontal and turns the others by `far_deg`."""
+def turned(yaw_deg: tuple[int, int]) -> Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor]:
+    """Return a restyling that leaves a person's first four images frontal and turns the last four by `yaw_deg`."""
 
     def restyle(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
-        size = np.where(index < HALF, rng.uniform(*FRONTAL_DEG, len(index)), rng.uniform(*far_deg, len(index)))
-        yaw = size * rng.choice([-1, 1], len(index))
-        return _set(styles, "yaw_deg", yaw)
+        size = np.where(index < HALF, rng.uniform(*FRONTAL_DEG, len(index)), rng.uniform(*yaw_deg, len(index)))
+        return _with_column(styles, "yaw_deg", size * rng.choice([-1, 1], len(index)))
 
     return restyle
 
 
 def aged(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Make the last half of a person's images exactly 30 years older than the first half."""
+    """Make a person's last four images exactly 30 years older than the first four."""
     base = identity.attributes(z)["age_years"].numpy()
     young = np.maximum(base - AGE_GAP_YEARS / 2, YOUNGEST_YEARS)
-    return _set(styles, "age_offset_years", young - base + AGE_GAP_YEARS * (index >= HALF))
+    return _with_column(styles, "age_offset_years", young - base + AGE_GAP_YEARS * (index >= HALF))
 
 
 PROTOCOLS = {
@@ -83,14 +86,15 @@ def in_studio(album: Album, world: World) -> Album:
     return Album(album.z, styles, replace(album.rows, domain="studio"))
 
 
-def _set(styles: Tensor, column: str, value: np.ndarray) -> Tensor:
+def _with_column(styles: Tensor, name: str, values: np.ndarray) -> Tensor:
     styles = styles.clone()
-    styles[:, style.column(column)] = torch.from_numpy(value.astype(np.float32))
+    styles[:, style.column(name)] = torch.from_numpy(values.astype(np.float32))
     return styles
 
 
 def _standardised(z: Tensor) -> np.ndarray:
-    columns = np.stack([value.numpy() for value in identity.attributes(z).values()], 1)  # (people, 3)
-    scaled = (columns - columns.mean(0)) / columns.std(0)
-    scaled[:, 0] *= 3  # sex first: a match of another sex is no match
-    return scaled
+    """Return sex, skin and age (people, 3) in standard deviations, sex threefold, so that matches share it."""
+    traits = np.stack([value.numpy() for value in identity.attributes(z).values()], 1)
+    standardised = (traits - traits.mean(0)) / traits.std(0)
+    standardised[:, 0] *= 3
+    return standardised

@@ -24,34 +24,34 @@ READERS: dict[str, Callable[[Path], Benchmark]] = {
 }
 
 
-def found() -> dict[str, Path]:
-    """Return the benchmarks that lie under data/external/benchmarks; raises ValueError when two share a name."""
+def benchmarks() -> dict[str, Path]:
+    """Return the benchmarks under data/external/benchmarks by name; raises InputError when two share a name."""
     return layouts.benchmarks(ROOT)
 
 
 def read(path: Path) -> Benchmark:
-    """Return the benchmark at `path`; raises ValueError in one line when it is in no known format, or broken."""
+    """Return the benchmark at `path`; raises InputError when it is broken or in no format that can be read."""
     return READERS[layouts.benchmark(path)](path)
 
 
 def faces(benchmark: Benchmark, rows: slice, crop: Crop | None, frame_px: int, size_px: int) -> list[bytes]:
-    """Return the encoded faces of a slice of rows at size_px; where nothing changes, an image keeps its bytes."""
+    """Return the encoded faces of a slice of rows at size_px; an image whose pixels stay keeps its bytes."""
 
     def square(photograph: np.ndarray) -> np.ndarray:
         return cut(photograph, crop, frame_px)
 
     numbers = range(*rows.indices(len(benchmark.identity)))
-    return [photographs.stored(benchmark.encoded(i), benchmark.source(i), square, size_px) for i in numbers]
+    return [photographs.square_bytes(benchmark.encoded(i), benchmark.source(i), square, size_px) for i in numbers]
 
 
 def aligned(benchmark: Benchmark, rows: slice, aligner: Aligner) -> tuple[list[bytes], list[str]]:
     """Return the encoded faces of a slice of rows of full-size pictures, and each one's domain."""
     numbers = range(*rows.indices(len(benchmark.identity)))
-    return aligner.stored((images.decode(benchmark.encoded(i), benchmark.source(i)) for i in numbers), DOMAIN)
+    return aligner.encoded((images.decode(benchmark.encoded(i), benchmark.source(i)) for i in numbers), DOMAIN)
 
 
 def cut(photograph: np.ndarray, crop: Crop | None, frame_px: int) -> np.ndarray:
-    """Return a square of a photograph (h, w, 3): the crop, or without one the frame about an aligned face."""
+    """Return a square of a photograph (h, w, 3): the crop, or, where it is None, the frame about an aligned face."""
     if crop is None:
         return photographs.framed(photograph, frame_px)
     return photographs.square(photograph, crop.side_px, crop.x_px, crop.y_px)

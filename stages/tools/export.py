@@ -47,7 +47,7 @@ BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin":
 class Chosen:
     """Rows of image shards: file, row and person of each (n,), at `size_px` or, where that is None, as they are."""
 
-    size, passed = None, 0
+    size, skipped = None, 0
 
     def __init__(self, files: Sequence[str], rows: np.ndarray, identity: np.ndarray, size_px: int | None) -> None:
         """Open the shards; raises ValueError when one is missing or broken."""
@@ -68,7 +68,7 @@ class Chosen:
 def reencoded(encoded: bytes, source: str, size_px: int | None) -> bytes:
     """Return an image at `size_px`, or as it is: its own bytes where all readers see the same in them, else PNG."""
     if size_px is not None:
-        return photographs.stored(encoded, source, lambda photograph: photograph, size_px)
+        return photographs.square_bytes(encoded, source, lambda photograph: photograph, size_px)
     return encoded if photographs.plain(encoded) else photographs.lossless(images.decode(encoded, source))
 
 

@@ -39,7 +39,9 @@ def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:
     faces = training_sets.READERS[kind](path)
     with artifacts.output_folder(out) as fresh:
         {"shards": write_shards, "folder": folder.write}[to](fresh, faces)
-    return f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{formats.passed_over(faces.passed)}"
+    return (
+        f"{len(faces.identity)} faces of {int(faces.identity.max()) + 1} people{formats.files_skipped(faces.skipped)}"
+    )
 
 
 def ingest_benchmark(kind: str, path: Path, out: Path) -> str:

@@ -8,6 +8,7 @@ import nets
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 from tiny import ROOT, run, working_in, write_params
 
 from stages import embed
@@ -114,7 +115,7 @@ def test_a_network_takes_its_card_s_frame_and_its_own_height_and_width(tmp_path:
     np.testing.assert_array_equal(x, net.embed(faces[:, 12:124, 12:124]))
     np.testing.assert_array_equal(wide.embed(faces, FRAME_PX), wide.embed(faces))
     assert np.abs(x - wide.embed(faces, FRAME_PX)).max() > 1e-3
-    with pytest.raises(ValueError, match="allowed by its card"):
+    with refused(key="size_px", allowed="[48, 64], as its card says"):
         load(backend, tmp_path, size_px=[48, 64])
 
 

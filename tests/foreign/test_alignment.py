@@ -7,6 +7,7 @@ import cv2
 import detector
 import numpy as np
 import pytest
+from refusal import refused
 from tiny import ROOT, data_at
 
 from stages.common import images, params
@@ -30,15 +31,15 @@ def test_a_similarity_is_recovered_and_applied_from_points_that_have_one():
     a, b, x, y = 0.3, -0.2, 11, -7
     matrix = np.array([[a, -b, x], [b, a, y]])
     assert np.allclose(alignment.similarity(ARCFACE, ARCFACE @ matrix[:, :2].T + matrix[:, 2]), matrix)
-    with pytest.raises(ValueError, match="all in one place"):
+    with refused(key="landmarks", problem="all in one place"):
         alignment.similarity(np.ones((5, 2)), ARCFACE)
 
 
 def test_a_similarity_is_that_of_linear_least_squares():
     for points in landmarks(20):
         x, y = points.T
-        one, zero = np.ones(5), np.zeros(5)
-        system = np.concatenate([np.stack([x, -y, one, zero], 1), np.stack([y, x, zero, one], 1)])
+        ones, zeros = np.ones(5), np.zeros(5)
+        system = np.concatenate([np.stack([x, -y, ones, zeros], 1), np.stack([y, x, zeros, ones], 1)])
         a, b, dx, dy = np.linalg.lstsq(system, ARCFACE.T.ravel())[0]
         assert np.allclose(alignment.similarity(points, ARCFACE), [[a, -b, dx], [b, a, dy]], atol=1e-8)
 
@@ -52,7 +53,7 @@ def test_a_similarity_is_that_of_insightface():
     assert np.array_equal(ARCFACE.astype(np.float32), face_align.arcface_dst)
 
 
-def test_the_template_shows_as_much_as_it_is_told():
+def test_the_template_shows_as_much_as_the_frame():
     assert np.allclose(alignment.template(112, 112), ARCFACE)
     face = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (112, 112, 3), np.uint8), (0, 0), 4)
     half = alignment.warp(face, alignment.similarity(ARCFACE, alignment.template(56, 112)), 56)
@@ -89,7 +90,7 @@ def test_without_a_detector_the_middle_of_the_picture_gets_a_fixed_crop():
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
+def aligner(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
     pytest.importorskip("insightface")
     file = detector.write(tmp_path_factory.mktemp("scrfd") / "scrfd.onnx")
     with data_at(file.parent):
@@ -97,13 +98,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Aligner:
 
 
 @pytest.mark.parametrize("side_px", [128, 256, 512])
-def test_a_detected_face_is_brought_to_the_template(found: Aligner, side_px: int):
+def test_a_detected_face_is_brought_to_the_template(aligner: Aligner, side_px: int):
     picture = detector.picture(side_px, column=2)
     scale = side_px / detector.SIDE_PX
     expected = (detector.POINTS + [64, 32]) * scale
-    points = found.landmarks(picture)
+    points = aligner.landmarks(picture)
     assert points is not None and np.allclose(points, expected, atol=1e-3)
-    faces, domains = found.align([picture, detector.picture(side_px, None)], "x")
+    faces, domains = aligner.align([picture, detector.picture(side_px, None)], "x")
     assert domains == ["x", "x-fixed-crop"]
     assert np.array_equal(faces[0], alignment.warp(picture, alignment.similarity(expected, ARCFACE), 112))
 
@@ -123,9 +124,9 @@ def test_the_detector_is_shown_blue_first():
     assert points is not None and np.allclose(points, detector.POINTS + [30, 20])
 
 
-def test_of_two_faces_the_larger_one_is_taken(found: Aligner):
+def test_of_two_faces_the_larger_one_is_taken(aligner: Aligner):
     both = np.maximum(detector.picture(128, 0, grey=230), detector.picture(128, 3, row=2))
-    points = found.landmarks(both)
+    points = aligner.landmarks(both)
     assert points is not None and np.allclose(points, detector.POINTS + [96, 64], atol=1e-3)
 
 
@@ -133,11 +134,10 @@ def test_a_detector_that_cannot_be_used_is_refused(tmp_path: Path):
     pytest.importorskip("insightface")
     (tmp_path / "text.onnx").write_text("no network")
     detector.write(tmp_path / "boxes.onnx", outputs=6)
-    for name, said in (
-        ("nothing", "no such file"),
-        ("text", "not a readable ONNX"),
-        ("boxes", "6 outputs; allowed: 9 or 15"),
+    for name, fields in (
+        ("nothing", {"problem": "no such file", "key": "world.detector"}),
+        ("text", {"problem": "not a readable ONNX"}),
+        ("boxes", {"key": "outputs", "value": 6, "allowed": "9 or 15"}),
     ):
-        with data_at(tmp_path), pytest.raises(ValueError, match=said) as error:
+        with data_at(tmp_path), refused(f"data/{name}.onnx", **fields):
             alignment.load(replace(WORLD, detector=f"{name}.onnx"))
-        assert f"{name}.onnx" in str(error.value) and "\n" not in str(error.value)

@@ -62,7 +62,7 @@ OTHERS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("name", [*PLAIN, *OTHERS])
 def test_bytes_are_kept_of_plain_images_only_and_all_readers_see_the_same(name: str):
     encoded = (PLAIN | OTHERS)[name]()
-    stored = photographs.stored(encoded, name, lambda photograph: photograph, 32)
+    stored = photographs.square_bytes(encoded, name, lambda photograph: photograph, 32)
     assert (stored == encoded) == (name in PLAIN)
     ours = images.decode(encoded)
     np.testing.assert_array_equal(images.decode(stored), ours)

@@ -17,7 +17,7 @@ def encoded(seed: int, suffix: str = ".jpg", size_px: int = 32) -> bytes:
 class Some:
     """A training set in memory: people 0, 1 and 2 with 3, 1 and 2 images, out of order, JPEG and PNG."""
 
-    size, passed = None, 0
+    size, skipped = None, 0
     identity = np.array([1, 0, 2, 0, 2, 0])
     images = tuple(encoded(i, ".png" if i % 2 else ".jpg") for i in range(6))
 

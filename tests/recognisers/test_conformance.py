@@ -179,8 +179,8 @@ def test_a_network_is_one_file_of_weights_and_a_card(name: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"embedding_size": 512}, "embedding_size = 24; allowed by its card: 512"),
-        ({"size_px": 112}, "size_px = 32; allowed by its card: 112"),
+        ({"embedding_size": 512}, "embedding_size = 24; allowed: 512, as its card says"),
+        ({"size_px": 112}, "size_px = 32; allowed: 112, as its card says"),
         ({"colour": "grey"}, "card.colour = 'grey'"),
         ({"std": 0}, "card.std"),
         ({"mean": [1, 2]}, "card.mean"),
