@@ -22,8 +22,8 @@ from stages.common import artifacts, params, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import Network
+from stages.common.world import World
 from stages.settings.audit import Audit
-from stages.settings.world import World
 
 GENERATED = Path("data/generate")
 

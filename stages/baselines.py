@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from stages.common import artifacts, images, networks, params, recognisers, stage, tables
+from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
 from stages.metrics import scoring
 from stages.settings.baselines import Baselines
-from stages.settings.evaluate import Evaluate
 
 BLANK = 1e-4  # added to every row, so that the row of a blank face has a direction
 STATISTICS = 512  # faces from which an untrained network takes its batch statistics
@@ -76,7 +76,7 @@ def main() -> str:
     card = artifacts.read_weights(UNTRAINED)[1]
     baselines: dict[str, tuple[Sequence[Recogniser], Sequence[int]]] = {
         "pixels": ([Pixels(cfg.side_px)], [0]),
-        "untrained": ([untrained(card, seed, faces) for seed in cfg.seeds], cfg.seeds),
+        "untrained": ([untrained(card, seed, faces) for seed in cfg.untrained.seeds], cfg.untrained.seeds),
         **{name: ([recognisers.load(network)], [0]) for name, network in cfg.networks.items()},
     }
     with artifacts.output_folder("data/baselines") as folder:

@@ -15,12 +15,12 @@ import pyarrow as pa
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Provenance
+from stages.common.world import World
 from stages.foreign import alignment
 from stages.foreign.alignment import Aligner
 from stages.formats.benchmark_pairs import Benchmark
 from stages.protocols import embedded, external
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.world import World
 
 
 def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict[str, object]]:

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from stages.common import artifacts, networks, params, stage, tables
 from stages.common.errors import InputError
+from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
 from stages.metrics import bootstrap, scoring
 from stages.metrics.scoring import Measured, Protocol
-from stages.settings.evaluate import Evaluate
 
 TRAINED = Path("data/train")
 SCORES = Path("data/evaluate")

@@ -6,9 +6,9 @@ writes  data/gallery/faces-*.arrow   n image shards rows, one face of each ident
 
 from stages import formats, galleries
 from stages.common import params, ranks, shards, stage
+from stages.common.world import World
 from stages.foreign import alignment
 from stages.settings.gallery import Gallery
-from stages.settings.world import World
 
 
 def main() -> str:

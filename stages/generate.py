@@ -28,27 +28,27 @@ from stages.common.errors import InputError
 from stages.common.params import Network
 from stages.common.shards import Drawn, Provenance
 from stages.common.streams import stream
+from stages.common.world import World
 from stages.foreign import alignment
 from stages.generators import Generator
 from stages.settings.generate import Generate, Noise
-from stages.settings.world import World
 
 Rows = tuple[np.ndarray, np.ndarray]  # unit rows (m, d) and their native norms (m,)
 CHUNK = 20  # identities conditioned together, padded; a rank takes one chunk at a time
 RATIOS = np.arange(21) / 20  # SynFace's grid of mixup ratios
 
 
-def sigmas(depth: int, mixture: list[Noise]) -> np.ndarray:
+def sigmas(depth: int, noise: Noise) -> np.ndarray:
     """Return the sigma of each of an identity's images (depth,), so that the first k images have the shares for any k.
 
     Vec2Face shuffles over the whole set, so that a single identity may miss the shares; here each identity has them.
     """
-    share = np.array([noise.share for noise in mixture])
-    counts, noises = np.zeros(len(mixture)), []
+    share = np.array(noise.share)
+    counts, places = np.zeros(len(share)), []
     for image in range(depth):
-        noises.append(int(np.argmax(share * (image + 1) - counts)))
-        counts[noises[-1]] += 1
-    return np.array([mixture[noise].sigma for noise in noises])
+        places.append(int(np.argmax(share * (image + 1) - counts)))
+        counts[places[-1]] += 1
+    return np.array(noise.sigma)[places]
 
 
 def perturb(x: np.ndarray, seeds: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -67,9 +67,9 @@ def noise_scale(cfg: Generate, index: np.ndarray, d: int) -> np.ndarray:
         case "none":
             return np.zeros(len(index))
         case "beta":
-            return np.full(len(index), cfg.beta)
+            return np.full(len(index), cfg.noise.beta)
         case "sigma":
-            return sigmas(int(index.max()) + 1, cfg.sigma)[index] / np.sqrt(d)
+            return sigmas(int(index.max()) + 1, cfg.noise)[index] / np.sqrt(d)
 
 
 def partners(identities: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

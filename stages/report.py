@@ -14,10 +14,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
+from stages.common.evaluate import Evaluate
 from stages.reporting import figures, frame, page, results, sections
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
-from stages.settings.evaluate import Evaluate
 from stages.settings.report import Report
 from stages.settings.variants import Variants
 

@@ -13,16 +13,16 @@ from stages import formats
 from stages.common import images, params, ranks, shards, stage
 from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Provenance
+from stages.common.world import World
 from stages.foreign import alignment, photographs
 from stages.formats import training_sets
 from stages.settings.sets import Sets
-from stages.settings.world import World
 from stages.world import album
 
 
 def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
     """Render people of this set's own population in the `wild` domain; returns an empty note."""
-    faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.wild_spread)
+    faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.spread.wild)
     faces.write("faces", folder, world.size_px)
     return ""
 

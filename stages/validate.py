@@ -11,12 +11,13 @@ from typing import Any
 
 from stages.common import artifacts, params, stage
 from stages.common.errors import InputError, shown
+from stages.common.evaluate import Evaluate
 from stages.common.params import NONE, Network
+from stages.common.world import World
 from stages.formats import layouts
 from stages.settings.audit import Audit
 from stages.settings.baselines import Baselines
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.evaluate import Evaluate
 from stages.settings.gallery import Gallery
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
@@ -25,7 +26,6 @@ from stages.settings.report import Report
 from stages.settings.sets import Sets
 from stages.settings.train import Train
 from stages.settings.variants import Variants
-from stages.settings.world import World
 from stages.validation import networks
 
 SECTIONS = {
@@ -120,7 +120,7 @@ def _check_gradients(file: Path, generate: Generate, embed: Network) -> None:
     asked = [
         ("generate.backend", generate.backend, DIFFERENTIABLE),
         ("embed.recogniser", embed.recogniser, WITH_GRADIENTS),
-        ("generate.attributes.quality.recogniser", generate.attributes.quality.recogniser, WITH_GRADIENTS),
+        ("generate.quality.recogniser", generate.quality.recogniser, WITH_GRADIENTS),
     ]
     for key, backend, able in asked:
         if backend not in able:
@@ -134,12 +134,14 @@ def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets
         people, images = generate.identities(), generate.images_of(variant.width - 1)
     else:
         people, images = _size(sets, variant.source)
-    _check_taken(file, f"{key}.", variant.source, (variant.width, people), (variant.depth, images))
+    asked = {"width": (variant.width, people), "depth": (variant.depth, images)}
+    _check_taken(file, key, variant.source, asked)
     if variant.mix != NONE:
         _check_source(file, f"{key}.mix", variant.mix, [f"sets/{name}" for name in sets])
         people, images = _size(sets, variant.mix)
-        _check_taken(file, f"{key}.mix_", variant.mix, (variant.mix_width, people), (variant.mix_depth, images))
-    if variant.identity_mixup:
+        asked = {"mixed": (variant.mixed, people), "mix_depth": (variant.depth_of_mix, images)}
+        _check_taken(file, key, variant.mix, asked)
+    if variant.mixup:
         _check_mixed(file, key, variant, generate)
 
 
@@ -150,14 +152,14 @@ def _size(sets: dict[str, Sets], source: str) -> tuple[int, int]:
 
 def _check_mixed(file: Path, key: str, variant: Variants, generate: Generate) -> None:
     if variant.source != "audit":
-        raise InputError(file, "identity_mixup", key=f"{key}.source", value=variant.source, allowed="audit")
+        raise InputError(file, "mixup", key=f"{key}.source", value=variant.source, allowed="audit")
     if variant.fewer == "skip":
-        problem = "identity_mixup, whose partners must stay"
+        problem = "mixup, whose partners must stay"
         raise InputError(file, problem, key=f"{key}.fewer", value="skip", allowed="refuse")
     widths = generate.mixup.widths()
     if variant.width not in widths:  # of each identity some partners may lie beyond another width
         problem, allowed = (
-            f"identity_mixup, of which there are {shown(widths)} people",
+            f"mixup, of which there are {shown(widths)} people",
             "one of generate.mixup.identities",
         )
         raise InputError(file, problem, key=f"{key}.width", value=variant.width, allowed=allowed)
@@ -166,11 +168,11 @@ def _check_mixed(file: Path, key: str, variant: Variants, generate: Generate) ->
         raise InputError(file, key=f"{key}.depth", value=variant.depth, allowed=allowed)
 
 
-def _check_taken(file: Path, key: str, source: str, width: tuple[int, int], depth: tuple[int, int]) -> None:
-    """Refuse more people, or images of each, than the source has; width, depth: what is asked for, and what it has."""
-    for name, (asked, most) in (("width", width), ("depth", depth)):
+def _check_taken(file: Path, key: str, source: str, taken: dict[str, tuple[int, int]]) -> None:
+    """Refuse more people, or images of each, than the source has; taken: what is asked for, and what it has."""
+    for name, (asked, most) in taken.items():
         if not 1 <= asked <= most:
-            raise InputError(file, key=f"{key}{name}", value=asked, allowed=f"1 to {most}, what {source} has")
+            raise InputError(file, key=f"{key}.{name}", value=asked, allowed=f"1 to {most}, what {source} has")
 
 
 def _check_source(file: Path, key: str, source: str, known: list[str]) -> None:

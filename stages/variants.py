@@ -63,14 +63,14 @@ def skip(rows: pd.DataFrame, width: int, depth: int, key: str) -> tuple[pd.DataF
 
 def manifest(cfg: Variants, name: str) -> pa.Table:
     """Return the manifest of a variant; classes of `mix` follow those of `source`."""
-    source = rows_of(cfg.source, cfg.width if cfg.identity_mixup else 0)
+    source = rows_of(cfg.source, cfg.width if cfg.mixup else 0)
     main, skipped = _taken(source, cfg.width, cfg.depth, cfg, f"variants.{name}")
     parts, classes, digests = [_samples(main, 0, "main")], cfg.width, _digests(main)
-    if cfg.mix_width:
+    if cfg.mixed:
         source = rows_of(cfg.mix)
-        mix, more = _taken(source, cfg.mix_width, cfg.mix_depth, cfg, f"variants.{name}.mix")
+        mix, more = _taken(source, cfg.mixed, cfg.depth_of_mix, cfg, f"variants.{name}.mix")
         parts.append(_samples(mix, classes, "mix"))
-        classes, digests, skipped = classes + cfg.mix_width, digests | _digests(mix), skipped + more
+        classes, digests, skipped = classes + cfg.mixed, digests | _digests(mix), skipped + more
     about = {"classes": classes, "augment": cfg.augment, "digests": digests}
     about |= {"skipped": skipped} if cfg.fewer == "skip" else {}
     return pa.concat_tables(parts).replace_schema_metadata({"variant": json.dumps(about, sort_keys=True)})
@@ -106,7 +106,7 @@ def main() -> str:
     with artifacts.output_folder(f"data/variants/{name}") as folder:
         tables.write(folder / "manifest.arrow", table)
     skipped = json.loads(table.schema.metadata[b"variant"]).get("skipped", 0)
-    said = f"{len(table)} images of {cfg.width} + {cfg.mix_width} identities{f', {skipped} skipped' if skipped else ''}"
+    said = f"{len(table)} images of {cfg.width} + {cfg.mixed} identities{f', {skipped} skipped' if skipped else ''}"
     return f"variants {name}: {said} -> data/variants/{name}"
 
 

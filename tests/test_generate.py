@@ -10,19 +10,20 @@ from tiny import ROOT, TINY, run, write_params
 from stages import generate
 from stages.common import artifacts, images, params, shards, sphere, tables
 from stages.common.images import Shards
+from stages.common.params import Spreads
+from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate, Noise
-from stages.settings.world import World
 from stages.world.album import portraits
 
-MIXTURE = [Noise(sigma=0.3, share=0.4), Noise(sigma=0.5, share=0.4), Noise(sigma=0.7, share=0.2)]
+NOISE = Noise(beta=0, sigma=[0.3, 0.5, 0.7], share=[0.4, 0.4, 0.2])
 
 
 def test_the_mixture_is_shared_out_within_every_prefix():
-    sigma = generate.sigmas(50, MIXTURE)
+    sigma = generate.sigmas(50, NOISE)
     for depth in (5, 14, 42, 50):
-        for noise in MIXTURE:
-            assert abs((sigma[:depth] == noise.sigma).sum() - noise.share * depth) <= 1
+        for level, share in zip(NOISE.sigma, NOISE.share, strict=True):
+            assert abs((sigma[:depth] == level).sum() - share * depth) <= 1
 
 
 @pytest.mark.parametrize(("d", "sigma", "expected"), [(512, 0.3, 0.958), (128, 0.3, 0.958), (128, 0.7, 0.819)])
@@ -106,7 +107,11 @@ def test_images_of_a_packed_identity_stay_when_others_are_added(copy: Path):
     before = Shards(copy / "data/generate", "control-gallery-*.arrow").faces()
     write_params(
         copy,
-        {**TINY, "generate.depths": [{"identities": 3, "images": 2}], "generate.mixup": {"identities": 0, "images": 1}},
+        {
+            **TINY,
+            "generate.depths": {"identities": [3], "images": [2]},
+            "generate.mixup": {"identities": 0, "images": 1},
+        },
     )
     run("generate")
     assert not list((copy / "data/generate").glob("mixup-*"))
@@ -117,7 +122,7 @@ def test_images_of_a_packed_identity_stay_when_others_are_added(copy: Path):
 def test_refinement_brings_the_faces_nearer_to_their_rows(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)  # the committed networks: the chain's tiny ones hardly tell people apart
     fit, cfg = [], params.load("generate", Generate)
-    world = replace(params.load("world", World), studio_spread=0.2)
+    world = replace(params.load("world", World), spread=Spreads(studio=0.2, wild=0))
     for steps in (0, 12):
         generator = embedded.load(replace(cfg, refine_steps=steps), world)
         gallery = portraits("test-refine", 0, 6, 1, "studio", 0.2).faces(slice(None), 64)
@@ -129,7 +134,6 @@ def test_refinement_brings_the_faces_nearer_to_their_rows(monkeypatch: pytest.Mo
 
 
 def test_the_settings_know_how_many_images_an_identity_has():
-    depths = [{"identities": 2, "images": 5}, {"identities": 4, "images": 3}]
-    values = params.read()["generate"] | {"depths": depths}
+    values = params.read()["generate"] | {"depths": {"identities": [2, 4], "images": [5, 3]}}
     cfg = params.check("generate", values, Generate)
     assert [cfg.images_of(i) for i in range(5)] == [5, 5, 3, 3, 0] and cfg.identities() == 4

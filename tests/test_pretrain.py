@@ -13,13 +13,13 @@ from torch import nn
 from stages import generators
 from stages.attributes import pose as reader
 from stages.common import artifacts, networks, params, sphere
+from stages.common.world import World
 from stages.generators.embedded import EmbeddedGenerator
 from stages.metrics import verification
 from stages.pretrain import RECIPES
 from stages.pretraining import inversion, pose, recognition
 from stages.settings.generate import Generate
 from stages.settings.pretrain import Pretrain
-from stages.settings.world import World
 from stages.training import heads, transform
 from stages.world import identity
 from stages.world.album import Album, portraits

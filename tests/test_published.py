@@ -17,9 +17,9 @@ from torch import nn
 from stages import benchmarks
 from stages.common import artifacts, params
 from stages.common.errors import InputError
+from stages.common.world import World
 from stages.protocols import external
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.world import World
 from stages.tools import score as score_tool
 from stages.world.album import portraits
 

@@ -22,14 +22,15 @@ from stages import train
 from stages.common import artifacts, images, networks, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.settings.train import Train
+from stages.settings.train import Levels, Train
 from stages.training import fit, heads, transform
 from stages.training.batches import batches
 from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
+LEVELS = Levels(widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1])
 CFG = Train(
-    backbone="compact", fold_stem=True, widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1], squeeze_excitation=False,
+    backbone="compact", fold_stem=True, levels=LEVELS, squeeze_excitation=False,
     embedding_size=16, size_px=32, colour="rgb", head="cosface", scale=16.0, margin=0.1, decorrelation=0.0,
     samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
 )  # fmt: skip
@@ -124,9 +125,8 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
 
 @pytest.mark.parametrize("squeeze_excitation", [False, True])
 def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_excitation):
-    cfg = replace(
-        CFG, backbone="iresnet", blocks=[1, 2, 1, 1], squeeze_excitation=squeeze_excitation, size_px=16, seeds=[0]
-    )
+    levels = replace(LEVELS, blocks=[1, 2, 1, 1])
+    cfg = replace(CFG, backbone="iresnet", levels=levels, squeeze_excitation=squeeze_excitation, size_px=16, seeds=[0])
     samples = replace(toy(), faces=images.resize(toy().faces, 16))
     train.train(samples, cfg, "base", workplace)
     model = networks.load(workplace / "seed-0")

@@ -61,7 +61,7 @@ def test_classes_of_the_mix_follow_those_of_the_source(augment: bool, tmp_path: 
     monkeypatch.chdir(tmp_path)
     write_set("sets/a", [0, 0, 1, 1, 2, 2])
     write_set("sets/b", [0, 1, 0, 1, 2, 2])
-    found = variants.manifest(replace(PLAIN, mix="sets/b", mix_width=2, mix_depth=1, augment=augment), "x")
+    found = variants.manifest(replace(PLAIN, mix="sets/b", mixed=2, mix_depth=1, augment=augment), "x")
     assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and labels(found, "mix").tolist() == [3, 4]
     assert found["label_b"].equals(found["label_a"])
     about = json.loads(found.schema.metadata[b"variant"])
@@ -99,7 +99,7 @@ def test_mixed_identities_come_from_the_mixed_images_and_keep_their_share(tmp_pa
     write_set("generate", who, prefix="mixup", partner=np.array([1, 2, 0, 2, 0, 1, 1]), ratio=ratio)
     audited.write({"mixup": 3})
     audited.revise(lambda images: images.assign(kept=(images["identity"] != 2) | (images["index"] != 0)))
-    found = variants.manifest(replace(PLAIN, source="audit", identity_mixup=True), "x")
+    found = variants.manifest(replace(PLAIN, source="audit", mixup=True), "x")
     assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and found["label_b"].to_pylist() == [1, 2, 0, 2, 1, 1]
     assert found["weight"].to_pylist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.5, 0.6])
     assert set(found["set"].to_pylist()) == {"generate"}
@@ -204,7 +204,7 @@ def test_people_with_too_few_images_are_skipped_where_one_asks_for_it(tmp_path: 
         assert shown(tmp_path) == {0: [1, 1], 1: [3, 3], 2: [4, 4]}
         table = manifest(tmp_path, "tail")
         assert table["label_a"].equals(table["label_b"])
-    with working_in(long_tail(tmp_path, depth=3, width=2, mix="sets/tail", mix_width=3, mix_depth=2)):
+    with working_in(long_tail(tmp_path, depth=3, width=2, mix="sets/tail", mixed=3, mix_depth=2)):
         assert "2 + 3 identities, 5 skipped" in run("variants tail")
         assert shown(tmp_path) == {0: [1] * 3, 1: [4] * 3}
         assert shown(tmp_path, "mix") == {2: [1, 1], 3: [3, 3], 4: [4, 4]}

@@ -76,4 +76,4 @@ class AttrOP:
 def load(generator: Generator, cfg: Generate, rows_by: Network, folder: Path) -> AttrOP:
     """Return AttrOP on a generator of rows by the recogniser `rows_by`; raises InputError when a network is missing."""
     assert isinstance(generator, Differentiable)  # `validate` refuses other backends
-    return AttrOP(generator, critic.load(cfg.attributes, rows_by), cfg, folder)
+    return AttrOP(generator, critic.load(cfg.quality, rows_by), cfg, folder)

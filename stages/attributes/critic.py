@@ -10,7 +10,6 @@ from stages.attributes import pose
 from stages.attributes.pose import PoseNetwork
 from stages.common import recognisers
 from stages.common.params import Network
-from stages.settings.generate import Attributes
 
 IDENTITY_WEIGHT = 100.0  # of 1 - cosine, beside 1 for the feature norm and 1 for a degree, as in the official loop
 NORM_AHEAD = 1.0  # the descent aims this far above the least norm: the official loop aims at 27 and accepts 26
@@ -62,10 +61,10 @@ def loss(seen: Seen, asked_deg: Tensor | None, min_norm: float) -> Tensor:
     return total if asked_deg is None else total + (seen.pose_deg - asked_deg).abs().sum(1)
 
 
-def load(cfg: Attributes, rows: Network) -> Critic:
+def load(quality: Network, rows: Network) -> Critic:
     """Return the critic of rows by the recogniser of section `embed`; raises InputError when a network is missing."""
     recogniser = _features(rows)
-    return Critic(recogniser, recogniser if cfg.quality == rows else _features(cfg.quality), pose.load())
+    return Critic(recogniser, recogniser if quality == rows else _features(quality), pose.load())
 
 
 def _features(network: Network) -> Features:

@@ -47,7 +47,7 @@ def descend(
     independent: Adam keeps its state for each number, and the generator always draws the same `rows_at_once` of them.
     """
     moving = torch.from_numpy(condition.astype(np.float32)).clone().requires_grad_()
-    optimiser = torch.optim.Adam([moving], cfg.rate, BETAS)
+    optimiser = torch.optim.Adam([moving], cfg.lr, BETAS)
     recent = deque(maxlen=1 if target.pose_deg is not None else min(WINDOW, cfg.steps + 1))
     active, moved = np.arange(len(x)), condition.astype(np.float32)
     reached = np.zeros((len(x), 6), np.float32)

@@ -12,8 +12,8 @@ from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import below_data
+from stages.common.world import World
 from stages.settings.audit import Audit
-from stages.settings.world import World
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
@@ -70,7 +70,7 @@ def unrelated_people(cfg: Audit, world: World) -> People:
     """
     count = cfg.calibration_identities
     if cfg.unrelated.backend == "embedded":
-        album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.studio_spread)
+        album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.spread.studio)
         rows = album.rows
         return People(rows.identity, rows.index, lambda part: album.faces(part, world.size_px), rows.frame_px)
     shards = Shards(below_data(cfg.unrelated.path))

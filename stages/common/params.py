@@ -80,6 +80,14 @@ def settings(cls: type[T]) -> type[T]:
 
 
 @settings
+class Spreads:
+    """Width of the style in either domain: 0 is one portrait, 1 anything goes."""
+
+    studio: Spread
+    wild: Spread
+
+
+@settings
 class Network:
     """A recogniser: its backend, and the folder below data with its weights and its card.
 

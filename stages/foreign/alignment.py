@@ -16,9 +16,9 @@ from stages.common import devices
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import NONE, below_data
+from stages.common.world import World
 from stages.foreign import bounded, graphs, photographs, pretrained
 from stages.foreign.photographs import TEMPLATE_PX
-from stages.settings.world import World
 
 FIXED = "-fixed-crop"
 # pixels of 112, by the centres of pixels (insightface, utils/face_align.py)

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Protocol
 
 from stages.common.shards import Drawn, Provenance
+from stages.common.world import World
 from stages.settings.gallery import Gallery
-from stages.settings.world import World
 
 
 class Initial(Protocol):

@@ -17,10 +17,10 @@ from stages.common import artifacts, devices, ranks, shards
 from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.common.shards import Drawn, Provenance
+from stages.common.world import World
 from stages.foreign import alignment, bounded, pretrained
 from stages.foreign.alignment import Aligner
 from stages.settings.gallery import Denoising, Gallery
-from stages.settings.world import World
 
 
 @dataclass(frozen=True)

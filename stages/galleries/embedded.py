@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.common.shards import Provenance
+from stages.common.world import World
 from stages.settings.gallery import Gallery
-from stages.settings.world import World
 from stages.world import album
 from stages.world.album import Album
 
@@ -33,4 +33,4 @@ class Portraits:
 
 def load(cfg: Gallery, world: World) -> Portraits:
     """Return the gallery's people."""
-    return Portraits(album.portraits(SPLIT, cfg.seed, cfg.identities, 1, "studio", world.studio_spread), world.size_px)
+    return Portraits(album.portraits(SPLIT, cfg.seed, cfg.identities, 1, "studio", world.spread.studio), world.size_px)

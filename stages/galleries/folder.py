@@ -10,11 +10,11 @@ from stages.common import images, params, shards
 from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.common.shards import Drawn, Provenance
+from stages.common.world import World
 from stages.foreign import alignment, photographs
 from stages.foreign.alignment import Aligner
 from stages.formats import layouts
 from stages.settings.gallery import Gallery
-from stages.settings.world import World
 
 DOMAIN = "external"
 

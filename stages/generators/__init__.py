@@ -16,8 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from stages.common.shards import Drawn
+from stages.common.world import World
 from stages.settings.generate import Generate
-from stages.settings.world import World
 
 
 class Generator(Protocol):

@@ -20,10 +20,10 @@ from tqdm import tqdm
 from stages.common import artifacts, devices, ranks, sphere
 from stages.common.errors import InputError
 from stages.common.params import below_data
+from stages.common.world import World
 from stages.foreign import alignment, pretrained
 from stages.foreign.alignment import Aligner
 from stages.settings.generate import Diffusion, Generate
-from stages.settings.world import World
 
 ROW = 512  # size of the embeddings of Arc2Face's own ArcFace network
 PROMPT, PLACE = "photo of a id person", "id"

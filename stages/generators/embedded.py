@@ -13,8 +13,8 @@ from stages.backbones.inverter import Inverter
 from stages.common import artifacts, images, networks
 from stages.common.errors import InputError
 from stages.common.params import below_data
+from stages.common.world import World
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.world import identity, render, style
 
 REFINE_RATE = 0.25  # Adam's step, in standard deviations of an identity parameter
@@ -123,4 +123,4 @@ def load(cfg: Generate, world: World) -> EmbeddedGenerator:
         inverter.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         raise InputError(network, f"not the inverter of this face world: {artifacts.brief(error, 160)}") from error
-    return EmbeddedGenerator(recogniser, inverter, world.size_px, world.studio_spread, cfg.refine_steps)
+    return EmbeddedGenerator(recogniser, inverter, world.size_px, world.spread.studio, cfg.refine_steps)

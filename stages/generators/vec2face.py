@@ -17,9 +17,9 @@ from stages.common import artifacts, devices, images
 from stages.common.errors import InputError
 from stages.common.params import below_data
 from stages.common.streams import stream
+from stages.common.world import World
 from stages.foreign import checkpoints
 from stages.settings.generate import Generate
-from stages.settings.world import World
 
 FILE, KEY = "vec2face_generator.pth", "model_vec2face"
 # Share of masked tokens: normal, cut off at both ends, as in the official script for generation, not for training.

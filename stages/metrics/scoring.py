@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from stages.common import artifacts, networks, sphere, tables
 from stages.common.errors import InputError
+from stages.common.evaluate import Evaluate
 from stages.common.images import Shards
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
-from stages.settings.evaluate import Evaluate
 
 BENCHMARKS = Path("data/benchmarks")
 FACES = 512  # faces decoded at a time

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from stages.common.streams import stream
+from stages.common.world import World
 from stages.protocols import drawn_pairs
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.world import World
 from stages.world import identity, style
 from stages.world.album import Album, portraits
 
@@ -65,7 +65,7 @@ def make(name: str, cfg: Benchmarks, world: World) -> tuple[Album, pa.Table]:
     """Return the album and the pairs of one protocol of the `wild` domain; its people are in no other."""
     protocol = PROTOCOLS[name]
     split = f"benchmarks-{name}"
-    album = portraits(split, cfg.seed, cfg.identities, protocol.depth, "wild", world.wild_spread)
+    album = portraits(split, cfg.seed, cfg.identities, protocol.depth, "wild", world.spread.wild)
     rng = stream("benchmark", cfg.seed, len(name), *name.encode())
     if protocol.restyle:
         album = replace(album, style=protocol.restyle(album.style, album.z, album.rows.index, rng))
@@ -80,7 +80,7 @@ def in_studio(album: Album, world: World) -> Album:
     Camera and background are the studio's; hair, beard, glasses and age stay, image for image.
     """
     styles = album.style.clone()
-    studio = style.sample(album.rows.seed, "studio", world.studio_spread)
+    studio = style.sample(album.rows.seed, "studio", world.spread.studio)
     for group in ("camera", "background"):
         styles[:, style.GROUPS[group]] = studio[:, style.GROUPS[group]]
     return Album(album.z, styles, replace(album.rows, domain="studio"))

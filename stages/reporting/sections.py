@@ -105,7 +105,7 @@ def _accuracy_facts(inputs: Inputs) -> list[tuple[str, Cell]]:
             continue
         if question.minus:
             facts.setdefault(say("fact accuracy gap", protocol=results.title(question.minus)), tables.difference(c, 1))
-        elif of.mix_width and not against.mix_width and of.source == against.source:
+        elif of.mixed and not against.mixed and of.source == against.source:
             facts.setdefault(say("fact domain mixup"), tables.difference(c, 1))
     return list(facts.items())
 
@@ -274,10 +274,10 @@ def gap(inputs: Inputs) -> list[Block]:
 
 def sheet(inputs: Inputs) -> list[Block]:
     """Show faces of every training set."""
-    pictures = []
+    pictures, size = [], inputs.cfg.figures.sheet
     for v in inputs.variants:
         table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
-        rows = faces.rows(table, DATA, inputs.cfg.sheet.identities, inputs.cfg.sheet.images, v.training.augment)
+        rows = faces.rows(table, DATA, size.identities, size.images, v.training.augment)
         file = inputs.folder / f"faces-{v.name}.jpg"
         pictures.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
     return [Heading("Faces"), Text(say("faces")), Figures(pictures, photos=True)]
@@ -285,13 +285,13 @@ def sheet(inputs: Inputs) -> list[Block]:
 
 def _size(t: Variants) -> str:
     main = f"{t.width} people × {t.depth} images, {tables.domain_of(t.source)}"
-    return f"{main}; {t.mix_width} × {t.mix_depth}, {tables.domain_of(t.mix)}" if t.mix_width else main
+    return f"{main}; {t.mixed} × {t.depth_of_mix}, {tables.domain_of(t.mix)}" if t.mixed else main
 
 
 def _remark(t: Variants) -> str:
-    if t.identity_mixup:
+    if t.mixup:
         return say("faces identity mixup")
-    if t.mix_width:
+    if t.mixed:
         return say("faces domain mixup", domain=tables.domain_of(t.mix))
     return say("faces augmented") if t.augment else ""
 
@@ -344,7 +344,8 @@ def embedding_map(inputs: Inputs) -> list[Block]:
     if "wild" in inputs.values.get("sets", {}):
         shards["wild"] = Shards(DATA / "sets" / "wild")
     recogniser = recognisers.load(params.load("embed", Network))
-    domains = spread.embed_map(shards, recogniser, inputs.cfg.map.identities, inputs.cfg.map.images)
+    size = inputs.cfg.figures.map
+    domains = spread.embed_map(shards, recogniser, size.identities, size.images)
     file = figures.embedding_map(domains, inputs.folder / "map.png")
     people = {name: images.people for name, images in domains.items()}
     text = widths({name: images.distance for name, images in domains.items()}, people)

@@ -83,7 +83,7 @@ def _clear_winner(scored: pd.DataFrame) -> str | None:
 def width_depth(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[str, str]) -> Table:
     """Return the unmixed variants by width and depth, as SynFace's rows (a) to (i)."""
     table = Table(["training set", "domain", "width", "depth", "images", "LFW", title(WILD), "Syn-LFW"], labels=2)
-    plain = [v for v in variants if not (v.training.identity_mixup or v.training.augment or v.training.mix_width)]
+    plain = [v for v in variants if not (v.training.mixup or v.training.augment or v.training.mixed)]
     for v in sorted(plain, key=lambda v: (domain_of(v.training.source), v.training.width)):
         width, depth = v.training.width, v.training.depth
         table.rows.append(

@@ -8,9 +8,16 @@ from stages.common.params import Name, Network, Seed, settings
 
 
 @settings
+class Untrained:
+    """The recogniser's network with random weights, once per seed."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
+
+
+@settings
 class Baselines:
     """What trained recognisers are compared with on the user's own sets."""
 
     side_px: Annotated[int, Field(ge=1, le=1024)]
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
+    untrained: Untrained
     networks: dict[Name, Network]

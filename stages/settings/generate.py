@@ -1,7 +1,8 @@
 """The `generate` section of params.yaml."""
 
 import math
-from typing import Annotated, Literal
+from operator import mul
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -9,22 +10,43 @@ from stages.common.errors import InputError
 from stages.common.params import MAX_IMAGES, Count, DataPath, Fraction, Network, NonNegative, Seed, settings
 
 Width = Annotated[int, Field(ge=0, le=10_000_000)]
+Several = Field(min_length=1, max_length=100)
+Deviation = Annotated[float, Field(ge=0, le=10)]
 
 
 @settings
-class Depth:
-    """The first `identities` identities have at least `images` images each."""
+class Depths:
+    """The first `identities` have at least `images` images each, entry by entry."""
 
-    identities: Count
-    images: Count
+    identities: Annotated[list[Count], Several]
+    images: Annotated[list[Count], Several]
+
+    def __post_init__(self) -> None:
+        """Refuse an entry by halves."""
+        _check_lengths("images", self.images, "identities", self.identities)
 
 
 @settings
 class Noise:
-    """A `share` of each identity's images is perturbed with `sigma`."""
+    """Standard deviations of a coordinate: `beta` on the unit row; `sigma`, in those of a row at native norm.
 
-    sigma: Annotated[float, Field(ge=0, le=10)]
-    share: Fraction
+    A `share` of each identity's images is perturbed with each `sigma`.
+    """
+
+    beta: Deviation
+    sigma: Annotated[list[Deviation], Several]
+    share: Annotated[list[Fraction], Several]
+
+    def __post_init__(self) -> None:
+        """Refuse images without a sigma."""
+        _check_lengths("share", self.share, "sigma", self.sigma)
+        if not math.isclose(sum(self.share), 1, abs_tol=1e-9):
+            raise InputError(None, f"comes to {sum(self.share):g}", key="share", value=self.share, allowed="a sum of 1")
+
+
+def _check_lengths(key: str, given: list[Any], other: str, expected: list[Any]) -> None:
+    if len(given) != len(expected):
+        raise InputError(None, key=key, value=given, allowed=f"as many as {other}, {len(expected)}")
 
 
 @settings
@@ -72,16 +94,16 @@ class Diffusion:
 class Attributes:
     """AttrOP: at most `steps` steps of Adam on a condition, until its face is the row's and a good picture.
 
-    `centres` moves the identities before their images are drawn; those that fail are left out. `quality` is the network
-    whose feature norm says how good a picture is.
+    A step is `lr` standard deviations of the condition's coordinates. The face has at least `min_cosine` to its row, by
+    the network of `embed`, and features of at least `min_norm` by `quality` (0: any). `centres` moves the identities
+    before their images are drawn; those that fail are left out.
     """
 
     centres: bool
     steps: Annotated[int, Field(ge=1, le=1000)]
-    rate: Annotated[float, Field(ge=1e-9, le=10)]
+    lr: Annotated[float, Field(ge=1e-9, le=10)]
     min_cosine: Annotated[float, Field(ge=-1, le=1)]
     min_norm: NonNegative
-    quality: Network
 
 
 @settings
@@ -96,34 +118,29 @@ class Poses:
 
 @settings
 class Generate:
-    """How images are drawn of the packed identities; `weights` is the folder below data that the backend reads."""
+    """How images are drawn of the packed identities.
+
+    `weights` is the folder below data that the backend reads, `quality` the network whose feature norm says how good a
+    picture is.
+    """
 
     backend: Literal["embedded", "arc2face", "vec2face"]
     weights: DataPath
-    depths: Annotated[list[Depth], Field(max_length=100)]
+    depths: Depths
     perturbation: Literal["none", "beta", "sigma"]
-    beta: Annotated[float, Field(ge=0, le=10)]
-    sigma: Annotated[list[Noise], Field(max_length=100)]
+    noise: Noise
     mixup: Mixup
     refine_steps: Annotated[int, Field(ge=0, le=1000)]
     diffusion: Diffusion
     control: Control
     attributes: Attributes
+    quality: Network
     poses: Poses
     seed: Seed
 
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
-        if not self.depths:
-            raise InputError(None, key="depths", value=[], allowed="at least one entry of identities and images")
-        if self.sigma and not math.isclose(sum(noise.share for noise in self.sigma), 1, abs_tol=1e-9):
-            raise InputError(None, f"shares sum to {sum(n.share for n in self.sigma):g}", key="sigma", allowed="1")
-        if self.perturbation == "sigma" and not self.sigma:
-            raise InputError(
-                None, "perturbation is sigma", key="sigma", value=[], allowed="at least one sigma and share"
-            )
-
-        drawn = sum(depth.identities * depth.images for depth in self.depths)  # more than there are where they overlap
+        drawn = sum(map(mul, self.depths.identities, self.depths.images))  # more than there are where they overlap
         for key, images in (("depths", drawn), ("mixup", sum(self.mixup.widths()) * self.mixup.images)):
             if images > MAX_IMAGES:
                 raise InputError(None, f"comes to {images} images", key=key, allowed=f"at most {MAX_IMAGES}")
@@ -134,8 +151,9 @@ class Generate:
 
     def images_of(self, identity: int) -> int:
         """Return how many images identity number `identity` has; 0 beyond the last."""
-        return max((depth.images for depth in self.depths if identity < depth.identities), default=0)
+        entries = zip(self.depths.identities, self.depths.images, strict=True)
+        return max((images for identities, images in entries if identity < identities), default=0)
 
     def identities(self) -> int:
         """Return how many identities have images."""
-        return max(depth.identities for depth in self.depths)
+        return max(self.depths.identities)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import LearningRate, Seed, Spread, settings
+from stages.common.params import LearningRate, Seed, Spreads, settings
 
 People = Annotated[int, Field(ge=1, le=1_000_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
@@ -31,14 +31,6 @@ class Passes:
 
 
 @settings
-class Widths:
-    """Width of the style in either domain."""
-
-    studio: Spread
-    wild: Spread
-
-
-@settings
 class Pretrain:
     """How the embedded recogniser, the judge, the inverter and the pose network are trained.
 
@@ -48,6 +40,6 @@ class Pretrain:
     people: Populations
     images: Annotated[int, Field(ge=1, le=1000)]
     epochs: Passes
-    spread: Widths
+    spread: Spreads
     learning_rate: LearningRate
     seed: Seed

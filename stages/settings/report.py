@@ -42,11 +42,18 @@ class Pictures:
 
 
 @settings
-class Report:
-    """What the report shows: rows and columns of the face sheet, identities of the map, and what it asks."""
+class Figures:
+    """Rows and columns of each variant's face sheet; people on the map of embeddings and images of each."""
 
     sheet: Pictures
     map: Pictures
+
+
+@settings
+class Report:
+    """What the report shows, and what it asks."""
+
+    figures: Figures
     contrasts: Annotated[dict[Name, Question], Field(max_length=100)]
 
     def gap(self) -> set[str]:

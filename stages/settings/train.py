@@ -11,13 +11,20 @@ Channels = Annotated[int, Field(ge=1, le=8192)]
 
 
 @settings
+class Levels:
+    """Channels of the four levels, and for `iresnet` their blocks."""
+
+    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]
+    blocks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=4, max_length=4)]
+
+
+@settings
 class Train:
     """How a recogniser is trained, once per seed."""
 
     backbone: Literal["compact", "iresnet"]
     fold_stem: bool
-    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]
-    blocks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=4, max_length=4)]
+    levels: Levels
     squeeze_excitation: bool
     embedding_size: Channels
     size_px: SizePx
@@ -36,7 +43,7 @@ class Train:
         """Return what rebuilds the network, for its model card."""
         card: dict[str, object] = {
             "architecture": self.backbone,
-            "widths": list(self.widths),
+            "widths": list(self.levels.widths),
             "embedding_size": self.embedding_size,
             "size_px": self.size_px,
             "colour": self.colour,
@@ -44,7 +51,7 @@ class Train:
         if self.backbone == "compact":
             card |= {"fold_stem": self.fold_stem}
         else:
-            card |= {"blocks": list(self.blocks), "squeeze_excitation": self.squeeze_excitation}
+            card |= {"blocks": list(self.levels.blocks), "squeeze_excitation": self.squeeze_excitation}
         return card
 
     def __post_init__(self) -> None:

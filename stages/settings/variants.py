@@ -19,24 +19,32 @@ class Variants:
     `fewer` says what becomes of an identity with fewer than `depth` images (`mix_depth` of `mix`): the variant is
     refused, or the identity skipped and a later one taken.
     `source` is a folder below data: `audit` (the generator's audited images) or `sets/NAME`. With `mix`, another
-    `sets/NAME`, `mix_width` identities x `mix_depth` images of it join by domain mixup; else it is `none`.
+    `sets/NAME`, `mixed` identities of it join by domain mixup, with `mix_depth` images each (0: as `depth`); else it is
+    `none`. With `mixup`, every image mixes two identities.
     """
 
     source: Source
     width: Count
     depth: Count
     mix: Mix
-    mix_width: Few = 0
+    mixed: Few = 0
     mix_depth: Few = 0
-    identity_mixup: bool = False
+    mixup: bool = False
     augment: bool = False
     fewer: Literal["refuse", "skip"] = "refuse"
 
     def __post_init__(self) -> None:
         """Refuse a mix by halves, and more rows than a manifest can number."""
-        if len({self.mix == NONE, self.mix_width == 0, self.mix_depth == 0}) > 1:
-            problem = f"mix_width is {self.mix_width}, mix_depth {self.mix_depth}"
-            raise InputError(None, problem, key="mix", value=self.mix, allowed="none, or a set with both of these")
-        images = self.width * self.depth + self.mix_width * self.mix_depth
+        if (self.mix == NONE) != (self.mixed == 0) or self.mix_depth and not self.mixed:
+            problem = f"mixed is {self.mixed}, mix_depth {self.mix_depth}"
+            raise InputError(
+                None, problem, key="mix", value=self.mix, allowed="none without these, or a set with mixed"
+            )
+        images = self.width * self.depth + self.mixed * self.depth_of_mix
         if images > MAX_IMAGES:
             raise InputError(None, f"width x depth come to {images} images", allowed=f"at most {MAX_IMAGES}")
+
+    @property
+    def depth_of_mix(self) -> int:
+        """Return how many images of each mixed identity join."""
+        return self.mix_depth or self.depth

@@ -26,13 +26,13 @@ from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
 from stages.common.errors import InputError
+from stages.common.evaluate import Evaluate
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import figures, frame, page
 from stages.reporting.page import Block, Figures, Folded, Heading, Text
 from stages.reporting.results import WILD, Contrast
 from stages.reporting.tables import Cell, Table
-from stages.settings.evaluate import Evaluate
 from stages.tools.revisions import WORKSPACE, Revision, resolve
 
 PAGE, REPORT, PLOT = (Path(f"reports/compare.{kind}") for kind in ("html", "md", "png"))

@@ -97,7 +97,7 @@ def _files(file: Path, manifest: pa.Table) -> list[str]:
 
 def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     if not (manifest["weight"].to_numpy() == 1).all():
-        raise InputError(source, "faces of two people each", allowed="variants without identity_mixup")
+        raise InputError(source, "faces of two people each", allowed="variants without mixup")
     return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
 
 

@@ -17,7 +17,7 @@ import torch
 from stages.common import params
 from stages.common.errors import InputError
 from stages.common.shards import Provenance
-from stages.settings.world import World
+from stages.common.world import World
 from stages.tools import command
 from stages.world import identity, render, style
 from stages.world.album import Album, portraits

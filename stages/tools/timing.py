@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 
 from stages.common import devices, params, sphere
+from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.tools import command, generator_timing, packing_timing, standin
 from stages.world import identity, render, style
 from stages.world.album import portraits
@@ -97,7 +97,7 @@ def generator() -> None:
     torch.set_num_threads(1)
     world_cfg, cfg = params.load("world", World), params.load("generate", Generate)
     drawer = embedded.load(cfg, world_cfg)
-    album = portraits("timing", 0, ROWS, 1, "studio", world_cfg.studio_spread)
+    album = portraits("timing", 0, ROWS, 1, "studio", world_cfg.spread.studio)
     x = sphere.unit_rows(drawer.recogniser.embed(album.faces(slice(None), drawer.recogniser.size_px)))
     seeds = np.arange(ROWS)
     norms = np.ones(ROWS)

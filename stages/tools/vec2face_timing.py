@@ -15,9 +15,9 @@ import torch
 
 from stages import generators
 from stages.common import devices, params, sphere
+from stages.common.world import World
 from stages.generators.vec2face import CHUNK, Vec2FaceGenerator
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.tools import standin
 from stages.tools.generator_timing import Contest
 

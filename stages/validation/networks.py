@@ -18,7 +18,7 @@ def check(file: Path, values: dict[str, Any]) -> None:
     What `pretrain` has not made yet, or a header does not say, is found out later.
     """
     embed, generate, others = values["embed"], values["generate"], values["baselines"]["networks"]
-    for network in (embed, values["audit"]["judge"], generate["attributes"]["quality"], *others.values()):
+    for network in (embed, values["audit"]["judge"], generate["quality"], *others.values()):
         if network["recogniser"] != "embedded":
             _weights(network)
     given = _given(embed)

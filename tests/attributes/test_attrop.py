@@ -18,11 +18,11 @@ from stages.attributes.descent import ACCEPTED, COSINE, NORM, PITCH, STEPS, YAW,
 from stages.common import artifacts, params, recognisers, sphere
 from stages.common.images import Shards
 from stages.common.params import Network
+from stages.common.world import World
 from stages.generators import Differentiable
 from stages.generators.embedded import POSE_DEG, EmbeddedGenerator
 from stages.recognisers import iresnet
 from stages.settings.generate import Attributes, Generate
-from stages.settings.world import World
 from stages.world import identity
 from stages.world.album import portraits
 
@@ -35,11 +35,11 @@ class Scene:
 
     def __init__(self) -> None:
         cfg = replace(params.load("generate", Generate), refine_steps=0)
-        self.cfg: Attributes = replace(cfg.attributes, steps=16, rate=0.2, min_cosine=1.0)
+        self.cfg: Attributes = replace(cfg.attributes, steps=16, lr=0.2, min_cosine=1.0)
         self.generator = generators.load(cfg, params.load("world", World))
         assert isinstance(self.generator, EmbeddedGenerator)
         self.generator.rows_at_once = 2  # fewer than 10 are asked for here
-        self.critic: Critic = critic.load(cfg.attributes, params.load("embed", Network))
+        self.critic: Critic = critic.load(cfg.quality, params.load("embed", Network))
         faces = portraits("test-attrop", 0, 2, 1, "studio", 0.2).faces(slice(None), 64)
         noise = 0.08 * np.random.default_rng(0).standard_normal((2, 128))  # rows that no face has, as packed ones
         self.x = sphere.unit_rows(sphere.unit_rows(self.generator.recogniser.embed(faces)) + noise)
@@ -151,7 +151,7 @@ def test_the_pose_network_knows_people_it_has_not_seen():
 def test_quality_may_be_judged_by_another_network(scene: Scene, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT)
     judge = Network(recogniser="embedded", network="pretrain/judge")
-    other = critic.load(replace(scene.cfg, quality=judge), params.load("embed", Network))
+    other = critic.load(judge, params.load("embed", Network))
     assert isinstance(scene.generator, Differentiable)
     faces, x = scene.generator.draw(torch.from_numpy(scene.z), SEEDS), torch.from_numpy(scene.x)
     scored_by_other, same = other.look(faces, x), scene.critic.look(faces, x)

@@ -17,10 +17,10 @@ from tiny import ROOT
 
 from stages import pack
 from stages.common import devices, params
+from stages.common.world import World
 from stages.foreign import alignment
 from stages.recognisers import iresnet, onnx
 from stages.recognisers.iresnet import Checkpoint
-from stages.settings.world import World
 
 FACES = np.zeros((2, 32, 32, 3), np.uint8)
 

@@ -11,9 +11,9 @@ from refusal import refused
 from tiny import ROOT, data_at
 
 from stages.common import images, params
+from stages.common.world import World
 from stages.foreign import alignment
 from stages.foreign.alignment import ARCFACE, Aligner
-from stages.settings.world import World
 
 WORLD = replace(params.load("world", World, ROOT / "params.yaml"), size_px=112, photo_frame_px=112)
 

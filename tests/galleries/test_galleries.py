@@ -19,11 +19,11 @@ from tiny import ROOT, TINY, data_at, run, working_in, write_params
 from stages import galleries
 from stages.common import artifacts, images, params
 from stages.common.images import Shards
+from stages.common.world import World
 from stages.foreign import photographs, pretrained
 from stages.formats import layouts
 from stages.galleries import folder
 from stages.settings.gallery import Denoising, Gallery
-from stages.settings.world import World
 from stages.tools import standin
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers with numpy 2

@@ -20,9 +20,9 @@ from stages import generators
 from stages.common import artifacts, devices, params, sphere
 from stages.common.errors import InputError
 from stages.common.images import Shards
+from stages.common.world import World
 from stages.generators.arc2face import Arc2Face
 from stages.settings.generate import Diffusion, Generate
-from stages.settings.world import World
 from stages.tools import standin
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # diffusers with numpy 2
@@ -252,7 +252,7 @@ def project(weights: Path, tmp_path: Path) -> Iterator[Path]:
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         artifacts.write_rows(tmp_path / folder, name, sphere.unit_rows(rng.standard_normal((12, 512))), np.full(12, 20))
     settings = {"generate.backend": "arc2face", "generate.weights": "arc2face", "world.size_px": 32,
-                "generate.depths": [{"identities": 2, "images": 3}], "generate.mixup": {"identities": 3, "images": 2},
+                "generate.depths": {"identities": [2], "images": [3]}, "generate.mixup": {"identities": 3, "images": 2},
                 "generate.control": {"identities": 2, "images": 2},
                 "generate.diffusion": {"steps": 1, "guidance": 3, "lcm": False, "batch": 4},
                 "generate.poses.identities": 0}  # fmt: skip

@@ -10,9 +10,9 @@ from tiny import ROOT, data_at, working_in
 
 from stages import generators
 from stages.common import params, sphere
+from stages.common.world import World
 from stages.generators import Generator
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.tools import standin
 
 WORLD = replace(params.load("world", World, ROOT / "params.yaml"), size_px=48)

@@ -10,9 +10,9 @@ from tiny import ROOT, working_in
 from stages import generators
 from stages.common import params, sphere
 from stages.common.errors import InputError
+from stages.common.world import World
 from stages.generators.embedded import EmbeddedGenerator
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.world import identity, style
 
 PEOPLE = 4

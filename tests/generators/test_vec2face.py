@@ -19,10 +19,10 @@ from stages.common import artifacts, params, sphere
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import Network
+from stages.common.world import World
 from stages.foreign.photographs import framed
 from stages.generators import vec2face
 from stages.settings.generate import Generate
-from stages.settings.world import World
 from stages.tools import standin
 
 D = 16
@@ -234,7 +234,7 @@ def test_the_stages_run_on_it_and_leave_out_who_fails(copy: Path, tmp_path: Path
         "world.photo_frame_px": 112,
         "generate.backend": "vec2face",
         "generate.weights": "external/weights/vec2face",
-        "generate.depths": [{"identities": 6, "images": 2}],
+        "generate.depths": {"identities": [6], "images": [2]},
         "generate.mixup": {"identities": 4, "images": 1},
         "generate.control": {"identities": 3, "images": 2},
         "generate.attributes.centres": True,

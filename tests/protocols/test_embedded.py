@@ -6,9 +6,9 @@ from refusal import refused
 from tiny import TINY, params
 
 from stages.common import params as border
+from stages.common.world import World
 from stages.protocols import drawn_pairs, embedded
 from stages.settings.benchmarks import Benchmarks
-from stages.settings.world import World
 from stages.world import identity, style
 
 VALUES = params(TINY)
@@ -66,7 +66,7 @@ def test_in_the_studio_people_pose_expression_and_light_stay():
     assert studio.z is album.z and studio.rows.domain == "studio"
     for group in ("pose", "expression", "illumination", "age", "hair", "glasses", "beard"):
         assert (studio.style[:, style.GROUPS[group]] == album.style[:, style.GROUPS[group]]).all(), group
-    sampled = style.sample(album.rows.seed, "studio", WORLD.studio_spread)
+    sampled = style.sample(album.rows.seed, "studio", WORLD.spread.studio)
     for group in ("camera", "background"):
         assert (studio.style[:, style.GROUPS[group]] == sampled[:, style.GROUPS[group]]).all(), group
         assert (studio.style[:, style.GROUPS[group]] != album.style[:, style.GROUPS[group]]).any(1).all(), group

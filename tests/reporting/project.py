@@ -25,8 +25,8 @@ PROTOCOLS = {"lfw": "wild", "cfp-fp": "wild", "syn-lfw": "studio"}
 PLAIN = {"source": "audit", "mix": "none", "width": 6, "depth": 4}
 VARIANTS = {
     "base": PLAIN,
-    "identity-mixup": {**PLAIN, "identity_mixup": True},
-    "domain-mixup": {**PLAIN, "mix": "sets/wild", "mix_width": 2, "mix_depth": 4},
+    "identity-mixup": {**PLAIN, "mixup": True},
+    "domain-mixup": {**PLAIN, "mix": "sets/wild", "mixed": 2, "mix_depth": 4},
     "augmented": {**PLAIN, "augment": True},
     "wild": {**PLAIN, "source": "sets/wild"},
 }
@@ -80,8 +80,9 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
             "iterations": 5, "tolerance": 0.0, "max_cosine": 0.4, "crowded_cosine": 0.5, "seed": 0,
         },
         "generate": {
-            **committed["generate"], "depths": [{"identities": 6, "images": 4}],
-            "perturbation": "beta", "beta": 0.1, "sigma": [], "mixup": {"identities": 6, "images": 4},
+            **committed["generate"], "depths": {"identities": [6], "images": [4]},
+            "perturbation": "beta", "noise": {"beta": 0.1, "sigma": [0.3], "share": [1]},
+            "mixup": {"identities": 6, "images": 4},
             "control": {"identities": 2, "images": 2}, "poses": POSES,
         },
         "sets": {"wild": {"backend": "embedded", "path": "none", "identities": 6, "images": 4, "seed": 0}},
@@ -89,16 +90,16 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
         "train": {"seeds": list(seeds), "samples": 64},
         "evaluate": {"fars": FARS, "confidence": 0.95, "replicates": replicates, "seed": 0},
         "report": {
-            "sheet": {"identities": 2, "images": 3}, "map": {"identities": 3, "images": 4}, "contrasts": CONTRASTS,
+            "figures": {"sheet": {"identities": 2, "images": 3}, "map": {"identities": 3, "images": 4}},
+            "contrasts": CONTRASTS,
         },
     }  # fmt: skip
 
 
 def _write_images(data: Path, values: dict, photograph: Photographer) -> None:
     depths = values["generate"]["depths"]
-    depth = [
-        max(e["images"] for e in depths if i < e["identities"]) for i in range(max(e["identities"] for e in depths))
-    ]
+    entries = list(zip(depths["identities"], depths["images"], strict=True))
+    depth = [max(images for people, images in entries if i < people) for i in range(max(depths["identities"]))]
     mixup, wild = values["generate"]["mixup"], values["sets"]["wild"]
     _write_shard(data / "generate" / "plain-00000.arrow", depth, "studio", photograph)
     _write_shard(data / "generate" / "mixup-00000.arrow", [mixup["images"]] * mixup["identities"], "studio", photograph)
@@ -200,12 +201,12 @@ def audit_report() -> dict:
 
 
 def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) -> None:
-    kind, domain = ("mixup", "generate") if cfg.get("identity_mixup") else ("plain", "generate")
+    kind, domain = ("mixup", "generate") if cfg.get("mixup") else ("plain", "generate")
     parts = [(domain, kind, cfg["width"], cfg["depth"], 0, "main")]
     if cfg["source"] == "sets/wild":
         parts = [("sets/wild", "wild", cfg["width"], cfg["depth"], 0, "main")]
     if cfg["mix"] != "none":
-        parts.append(("sets/wild", "wild", cfg["mix_width"], cfg["mix_depth"], cfg["width"], "mix"))
+        parts.append(("sets/wild", "wild", cfg["mixed"], cfg["mix_depth"], cfg["width"], "mix"))
     chosen = []
     for folder, prefix, width, depth, first, part in parts:
         shards = images.Shards(data / folder, f"{prefix}-*.arrow")

@@ -12,7 +12,7 @@ from reporting import project
 from stages.reporting import figures, frame, page, prose, sections
 from stages.reporting.page import Facts, Folded, Text
 from stages.reporting.tables import Cell, Table
-from stages.settings.report import Pictures, Report
+from stages.settings.report import Figures, Pictures, Report
 
 
 def of(value: float, half: float = 0.01) -> dict[str, float]:
@@ -23,7 +23,7 @@ def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = No
     """Return inputs for the opening and the audit, without training sets."""
     values = {"pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {}}
     one = Pictures(identities=1, images=1)
-    report = Report(sheet=one, map=one, contrasts={})
+    report = Report(figures=Figures(sheet=one, map=one), contrasts={})
     pack, audit = {**project.pack_report(), **(pack or {})}, {**project.audit_report(), **(audit or {})}
     return sections.Inputs([], [], pack, audit, frame.of({}), values, report, {}, Path())
 

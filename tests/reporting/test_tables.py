@@ -41,7 +41,7 @@ def test_bold_needs_an_interval_above_all_others_and_five_seeds(low: float, seed
 
 
 def test_width_and_depth_leaves_out_what_is_mixed():
-    mixed = {"mix": "sets/wild", "mix_width": 1, "mix_depth": 1}
+    mixed = {"mix": "sets/wild", "mixed": 1, "mix_depth": 1}
     variants = [scored("a", 0.6, 0.8, width=9), scored("b", 0.6, 0.8), scored("c", 0.6, 0.8, **mixed)]
     rows = tables.width_depth(variants, measured(variants), dict.fromkeys("abc", "#000")).rows
     assert [[cell.text for cell in row[:5]] for row in rows] == [

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from stages.common import artifacts
 from stages.common.errors import InputError
+from stages.common.evaluate import Evaluate
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.page import Text
 from stages.reporting.tables import Cell, Table
-from stages.settings.evaluate import Evaluate
 from stages.tools import compare, revisions
 from stages.tools.compare import Revision, Sheet
 

@@ -1,4 +1,4 @@
-"""The `evaluate` section of params.yaml."""
+"""The section `evaluate` of params.yaml, which `baselines` reads, too."""
 
 from typing import Annotated
 

@@ -1,10 +1,10 @@
-"""The `world` section of params.yaml."""
+"""The section `world` of params.yaml, which several stages share."""
 
 from typing import Annotated
 
 from pydantic import Field
 
-from stages.common.params import PathOrNone, SizePx, Spread, settings
+from stages.common.params import PathOrNone, SizePx, Spreads, settings
 
 
 @settings
@@ -19,5 +19,4 @@ class World:
     size_px: SizePx
     photo_frame_px: Annotated[int, Field(ge=64, le=224)]
     detector: PathOrNone
-    studio_spread: Spread
-    wild_spread: Spread
+    spread: Spreads
