@@ -84,9 +84,10 @@ def test_the_network_sees_half_of_the_faces_mirrored_and_all_moved_by_less_than_
 
 
 def test_unseen_accuracy_is_high_for_a_network_that_knows_faces_and_a_guess_for_one_that_does_not():
-    cfg = replace(params.load("pretrain", Pretrain, ROOT / "params.yaml"), unseen_identities=12, seed=1)
+    whole = params.load("pretrain", Pretrain, ROOT / "params.yaml")
+    cfg = replace(whole, people=replace(whole.people, unseen=12), seed=1)
     recipe = RECIPES["recogniser"]
-    net = networks.load(PRETRAINED / "recogniser.safetensors").net
+    net = networks.load(PRETRAINED / "recogniser").net
     assert recognition.unseen_accuracy(net, recipe, cfg) > 0.95
     nn.init.zeros_(net.get_parameter("project.weight"))  # now all faces are one
     assert recognition.unseen_accuracy(net, recipe, cfg) == pytest.approx(0.5, abs=0.02)

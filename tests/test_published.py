@@ -173,7 +173,7 @@ def test_its_known_accuracy_comes_out_of_baselines_and_of_score():
 def test_the_audit_takes_rows_of_its_size_another_judge_and_people_of_a_set():
     for stage in ("embed", "pack"):
         run(stage)
-    with pytest.raises(ValueError, match="embedding size 20; allowed by generate.backend = 'embedded': 128"):
+    with pytest.raises(ValueError, match="embedding size = 20; allowed: 128 with generate.backend"):
         run("generate")
     assert run("audit").startswith("audit: fidelity")
     assert artifacts.read_array("data/audit/recogniser.npy").shape[1] == 20

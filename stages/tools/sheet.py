@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> str:
     size_px = args.size_px or world.size_px
     if args.out == parser.get_default("out"):
         args.out.parent.mkdir(exist_ok=True)
-    spread = args.spread if args.spread is not None else getattr(world, f"{args.domain}_spread")
+    spread = args.spread if args.spread is not None else getattr(world.spread, args.domain)
     album = {
         "people": lambda: people(args.seed, args.domain, spread, 1),
         "images": lambda: people(args.seed, args.domain, spread, SIDE),

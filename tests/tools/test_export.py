@@ -162,7 +162,7 @@ def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: P
         ("rec", "data/sets/none", "out", "no such folder", export.SOURCES),
         ("bin", "data/benchmarks/none", "out", "no such folder", export.SOURCES),
         ("rec", "data", "out", "no images", export.SOURCES),
-        ("rec", "data/variants/mixed", "out", "faces of two people each", "variants without identity_mixup"),
+        ("rec", "data/variants/mixed", "out", "faces of two people each", "variants without mixup"),
         ("rec", "data/benchmarks/some", "out", "a benchmark", "bin, arrow"),
         ("bin", "data/sets/some", "out", "no benchmark", "rec, folder, webdataset, parquet, lmdb"),
         ("rec", "data/sets/some", "data", "exists already", "a new path"),
