@@ -47,9 +47,9 @@ def main() -> str:
         fit = artifacts.read_json(folder / "inverter" / artifacts.CARD)["cosine"]
         yaw_error_deg = artifacts.read_json(folder / "pose" / artifacts.CARD)["unseen"]["wild"]["yaw_error_deg"]
         ranks.publish(folder, Path("data/pretrain"))
-    found = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())
+    accuracies = ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracy.items())
     fits = f"inverter cosine {fit:.3f}, yaw to {yaw_error_deg:.1f} degrees"
-    return f"pretrain: {found} on unseen people, {fits} -> data/pretrain"
+    return f"pretrain: {accuracies} on unseen people, {fits} -> data/pretrain"
 
 
 if __name__ == "__main__":

@@ -95,13 +95,13 @@ def _check_networks(
     if audit.judge.network == embed.network:
         key, allowed = "audit.judge.network", "another network than embed's"
         raise InputError(file, key=key, value=embed.network, allowed=allowed)
-    for name, found in baselines.networks.items():
+    for name, network in baselines.networks.items():
         key = f"baselines.networks.{name}"
         if name in ("pixels", "untrained", *variants):
             raise InputError(file, "a baseline or a variant has that name", key=key, allowed="another name")
-        if not any(Path(found.network).is_relative_to(folder) for folder in NETWORKS):
+        if not any(Path(network.network).is_relative_to(folder) for folder in NETWORKS):
             allowed = f"a folder below {' or '.join(NETWORKS)}"
-            raise InputError(file, key=f"{key}.network", value=found.network, allowed=allowed)
+            raise InputError(file, key=f"{key}.network", value=network.network, allowed=allowed)
 
 
 def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
@@ -117,12 +117,12 @@ def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
 def _check_gradients(file: Path, generate: Generate, embed: Network) -> None:
     if not generate.needs_gradients():
         return
-    asked = [
+    backends = [
         ("generate.backend", generate.backend, DIFFERENTIABLE),
         ("embed.recogniser", embed.recogniser, WITH_GRADIENTS),
         ("generate.quality.recogniser", generate.quality.recogniser, WITH_GRADIENTS),
     ]
-    for key, backend, able in asked:
+    for key, backend, able in backends:
         if backend not in able:
             allowed = f"{', '.join(able)}, or generate.attributes.centres = false and generate.poses.identities = 0"
             raise InputError(file, "no gradients for AttrOP", key=key, value=backend, allowed=allowed)
@@ -134,20 +134,20 @@ def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets
         people, images = generate.identities(), generate.images_of(variant.width - 1)
     else:
         people, images = _size(sets, variant.source)
-    asked = {"width": (variant.width, people), "depth": (variant.depth, images)}
-    _check_taken(file, key, variant.source, asked)
+    sizes = {"width": (variant.width, people), "depth": (variant.depth, images)}
+    _check_sizes(file, key, variant.source, sizes)
     if variant.mix != NONE:
         _check_source(file, f"{key}.mix", variant.mix, [f"sets/{name}" for name in sets])
         people, images = _size(sets, variant.mix)
-        asked = {"mixed": (variant.mixed, people), "mix_depth": (variant.depth_of_mix, images)}
-        _check_taken(file, key, variant.mix, asked)
+        sizes = {"mixed": (variant.mixed, people), "mix_depth": (variant.depth_of_mix, images)}
+        _check_sizes(file, key, variant.mix, sizes)
     if variant.mixup:
         _check_mixed(file, key, variant, generate)
 
 
 def _size(sets: dict[str, Sets], source: str) -> tuple[int, int]:
-    found = sets[source.removeprefix("sets/")]
-    return found.identities, found.images
+    entry = sets[source.removeprefix("sets/")]
+    return entry.identities, entry.images
 
 
 def _check_mixed(file: Path, key: str, variant: Variants, generate: Generate) -> None:
@@ -168,11 +168,11 @@ def _check_mixed(file: Path, key: str, variant: Variants, generate: Generate) ->
         raise InputError(file, key=f"{key}.depth", value=variant.depth, allowed=allowed)
 
 
-def _check_taken(file: Path, key: str, source: str, taken: dict[str, tuple[int, int]]) -> None:
-    """Refuse more people, or images of each, than the source has; taken: what is asked for, and what it has."""
-    for name, (asked, most) in taken.items():
-        if not 1 <= asked <= most:
-            raise InputError(file, key=f"{key}.{name}", value=asked, allowed=f"1 to {most}, what {source} has")
+def _check_sizes(file: Path, key: str, source: str, sizes: dict[str, tuple[int, int]]) -> None:
+    """Refuse more people, or images of each, than the source has; sizes: by key, the variant's and the source's."""
+    for name, (size, most) in sizes.items():
+        if not 1 <= size <= most:
+            raise InputError(file, key=f"{key}.{name}", value=size, allowed=f"1 to {most}, what {source} has")
 
 
 def _check_source(file: Path, key: str, source: str, known: list[str]) -> None:

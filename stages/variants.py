@@ -106,8 +106,8 @@ def main() -> str:
     with artifacts.output_folder(f"data/variants/{name}") as folder:
         tables.write(folder / "manifest.arrow", table)
     skipped = json.loads(table.schema.metadata[b"variant"]).get("skipped", 0)
-    said = f"{len(table)} images of {cfg.width} + {cfg.mixed} identities{f', {skipped} skipped' if skipped else ''}"
-    return f"variants {name}: {said} -> data/variants/{name}"
+    counts = f"{len(table)} images of {cfg.width} + {cfg.mixed} identities{f', {skipped} skipped' if skipped else ''}"
+    return f"variants {name}: {counts} -> data/variants/{name}"
 
 
 if __name__ == "__main__":

@@ -18,16 +18,16 @@ def drawn(folder: Path) -> pa.Table:
     What lies in the shards and what images.feather says are joined by identity and index. Raises ValueError when one of
     the two lacks an image of the other, or has one twice.
     """
-    said = tables.read(folder / "images.feather", tables.DRAWN, nullable=("width", "cosine"))
+    rows = tables.read(folder / "images.feather", tables.DRAWN, nullable=("width", "cosine"))
     files = [file for kind in ("plain", "mixup") for file in folder.glob(f"{kind}-*.arrow")]
-    prefixes = {*said["prefix"].unique().to_pylist(), *(file.name.rpartition("-")[0] for file in files)}
-    parts = [_joined(folder, prefix, said.filter(pc.field("prefix") == prefix)) for prefix in sorted(prefixes)]
+    prefixes = {*rows["prefix"].unique().to_pylist(), *(file.name.rpartition("-")[0] for file in files)}
+    parts = [_joined(folder, prefix, rows.filter(pc.field("prefix") == prefix)) for prefix in sorted(prefixes)]
     return pa.concat_tables(parts)
 
 
-def _joined(folder: Path, prefix: str, said: pa.Table) -> pa.Table:
+def _joined(folder: Path, prefix: str, rows: pa.Table) -> pa.Table:
     shards = f"{prefix}-?????.arrow"  # mixup-?????.arrow is not mixup-100-?????.arrow
-    stored, known = catalogue.of(Shards(folder, shards)), said.drop_columns(["prefix"]).to_pandas()
+    stored, known = catalogue.of(Shards(folder, shards)), rows.drop_columns(["prefix"]).to_pandas()
     stored["embedding"] = np.arange(len(stored)) if prefix == "plain" else np.nan
     catalogue.check_once(stored, f"{folder}/{shards}")
     catalogue.check_once(known, f"{folder}/images.feather: {prefix}")

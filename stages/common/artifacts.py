@@ -225,13 +225,13 @@ def weights_of(network: str | Path, *suffixes: str) -> Path:
 
     Raises InputError when there are none or several, or no card beside it.
     """
-    found = [file for file in Path(network).glob("[!.]*") if file.suffix in suffixes and file.is_file()]
-    if len(found) != 1:
+    files = [file for file in Path(network).glob("[!.]*") if file.suffix in suffixes and file.is_file()]
+    if len(files) != 1:
         allowed = f"a folder with one {' or '.join(suffixes)}, and {CARD}"
-        raise InputError(network, f"{len(found)} files of weights", allowed=allowed)
+        raise InputError(network, f"{len(files)} files of weights", allowed=allowed)
     if not Path(network, CARD).is_file():
         raise InputError(Path(network, CARD), "no such file", allowed="one of stages/recognisers/cards, copied to it")
-    return found[0]
+    return files[0]
 
 
 def brief(value: object, width: int = 120) -> str:

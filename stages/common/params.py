@@ -50,14 +50,14 @@ def _below_data(path: str) -> str:
     return path
 
 
-def _given(path: str) -> str:
+def _somewhere(path: str) -> str:
     if path == NONE:
         raise InputError(None, value=path, allowed=A_PATH)
     return path
 
 
 PathOrNone = Annotated[Text, AfterValidator(_below_data)]
-DataPath = Annotated[PathOrNone, AfterValidator(_given)]
+DataPath = Annotated[PathOrNone, AfterValidator(_somewhere)]
 
 
 def below_data(path: str) -> Path:
@@ -248,7 +248,7 @@ def check(section: str, node: Any, cls: type[T], file: Path | None = None) -> T:
         return TypeAdapter(cls).validate_json(json.dumps(node))
     except ValidationError as error:
         # a mistyped key is missing as well, and what was typed says more
-        first = min(error.errors(), key=lambda found: found["type"] not in UNKNOWN)
+        first = min(error.errors(), key=lambda error: error["type"] not in UNKNOWN)
         raise _refusal(file or FILE, section, first, cls) from error
 
 
@@ -262,12 +262,12 @@ def _refusal(file: Path, section: str, error: Any, cls: type) -> InputError:
         return InputError(file, "missing", key=key)
     if error["type"] in UNKNOWN:
         return InputError(file, f"not a known key; {nearest(str(path[-1]), _fields(cls, path[:-1]))}", key=key)
-    found = error["ctx"]["error"] if error["type"] == "value_error" else None
-    if isinstance(found, InputError):
-        key = f"{key}.{found.key}" if found.key else key
-        return InputError(file, found.problem, key=key, value=found.value, allowed=found.allowed)
-    if found:
-        return InputError(file, str(found), key=key)
+    refusal = error["ctx"]["error"] if error["type"] == "value_error" else None  # of the section itself
+    if isinstance(refusal, InputError):
+        key = f"{key}.{refusal.key}" if refusal.key else key
+        return InputError(file, refusal.problem, key=key, value=refusal.value, allowed=refusal.allowed)
+    if refusal:
+        return InputError(file, str(refusal), key=key)
     return InputError(file, f"{error['msg'][0].lower()}{error['msg'][1:]}", key=key, value=error.get("input", ABSENT))
 
 

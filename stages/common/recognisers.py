@@ -1,7 +1,7 @@
 """Load the network of any backend of stages/recognisers.
 
 To add a backend, keep the Protocol `Recogniser`, give its module a `load`, and add its name to `Recogniser` in
-stages/common/params.py. `stages.validation.networks` is told where its file states d; one with gradients has
+stages/common/params.py. `stages.validation.networks` learns where its file states d; one with gradients has
 `features`, too, and is named in stages/validate.py. A function that writes such a network goes into
 tests/recognisers/test_conformance.py.
 """

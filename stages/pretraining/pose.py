@@ -65,8 +65,8 @@ def fit(net: nn.Module, faces: np.ndarray, pose_deg: np.ndarray, cfg: Pretrain) 
         if step % 2:  # a mirrored head looks to the other side
             x, wanted = x.flip(3), wanted * torch.tensor([-1.0, 1.0])
         with torch.autocast("cpu", torch.bfloat16):
-            found = net(x.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.l1_loss(found.float(), wanted)
+            predicted = net(x.contiguous(memory_format=torch.channels_last))
+        loss = nn.functional.l1_loss(predicted.float(), wanted)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

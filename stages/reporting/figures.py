@@ -28,6 +28,12 @@ TOP = 1.3  # of the axis of a histogram whose highest bar is 1: its label stands
 BAR_PX, JPEG_QUALITY = 34, 82  # height of the line of text above faces; quality of their file
 DOMAINS = {"studio": "#0072B2", "identity mixup": "#CC79A7", "wild": "#D55E00"}
 MARKERS = "os^DvP*X"
+PERCENT = [(95.0, 100.0), (80.0, 100.0), (65.0, 90.0), (50.0, 100.0), (0.0, 100.0)]  # ends of axes, the narrowest first; see _range
+POINTS = [(-limit, limit) for limit in (3.0, 15.0, 50.0, 100.0)]
+COSINES = [(-0.5, 1.0), (-1.0, 1.0)]
+DEGREES = [(0.0, 90.0), (0.0, 180.0)]
+REACH = [(0.0, 0.35), (0.0, 0.7), (0.0, 1.05)]  # of the map, from its middle
+UPWARDS = [(0.0, step * 10.0**power) for power in range(-4, 6) for step in (1, 2, 5)]
 STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
@@ -81,15 +87,9 @@ def _drawing(
         plt.close(figure)
 
 
-def _steady(ax: Axes, **steps: float) -> None:
-    """Widen x and y to whole steps around the data, so that the figures of two runs mostly have the same axes.
-
-    An axis whose data fill less than a quarter of a step stays as it is.
-    """
-    for axis, step in steps.items():
-        low, high = getattr(ax.dataLim, f"interval{axis}")
-        if high - low > step / 4:
-            getattr(ax, f"set_{axis}lim")(step * np.floor(low / step), step * np.ceil(high / step))
+def _range(least: float, most: float, ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the first of few `ranges` that holds the data, so that figures of two runs have the same axes."""
+    return next(((low, high) for low, high in ranges if low <= least and most <= high), (least, most))
 
 
 def accuracy(
@@ -106,7 +106,7 @@ def accuracy(
             ax.plot(100 * per_seed[variant], [row] * len(per_seed[variant]), "|", c=INK, ms=5, alpha=0.45)
             ax.annotate(f"{value:.1f}", (value, row), (0, 6), textcoords="offset points", ha="center", fontsize=8)
         _rows(ax, list(percent.index))
-        _steady(ax, x=5)
+        ax.set_xlim(_range(*ax.dataLim.intervalx, PERCENT))
         ax.set_xlabel("accuracy, %")
         ax.set_title(name)
     return file
@@ -121,7 +121,7 @@ def phenomena(contrasts: Sequence[Contrast], file: Path, width: float = 9.4) -> 
             ends = (100 * c.difference.low, 100 * c.difference.high)
             _interval(ax, row, 100 * c.difference.value, ends, colour, "full" if c.side else "none")
         _rows(ax, [f"{minus_sign(c.name)},  {title(c.protocol)}" for c in contrasts])
-        _steady(ax, x=5 if ax.dataLim.width > 5 else 1)
+        ax.set_xlim(_range(*ax.dataLim.intervalx, POINTS))
         ax.set_xlabel("difference in points of accuracy")
         ax.set_title("Paired differences")
     return file
@@ -142,7 +142,7 @@ def _rows(ax: Axes, labels: Sequence[str]) -> None:
 def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) -> Path:
     """Draw (name, genuine, impostor) cosines as histograms, one above the other on one axis."""
     low = min(float(x.min()) for _, *pair in panels for x in pair)
-    bins = np.linspace(np.floor(low * 4) / 4, 1, 71)
+    bins = np.linspace(*_range(low, 1, COSINES), 76)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(panels), len(panels), share="x") as axes:
         for ax, (name, genuine, impostor) in zip(axes, panels, strict=True):
             for x, colour, label in ((impostor, IMPOSTOR, "impostor"), (genuine, GENUINE, "genuine")):
@@ -166,7 +166,7 @@ def cosines(panels: Sequence[tuple[str, np.ndarray, np.ndarray]], file: Path) ->
 def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
     """Draw the angle of every row to its nearest neighbour, one histogram per set of rows, all on one axis."""
     all_deg = np.concatenate(list(angles_deg.values()))
-    bins = np.linspace(all_deg.min() // 15 * 15, all_deg.max() // 15 * 15 + 15, 61)
+    bins = np.linspace(*_range(all_deg.min(), all_deg.max(), DEGREES), 91)
     with _drawing(file, 5.2, 0.6 + 1.35 * len(angles_deg), len(angles_deg), share="x") as axes:
         for ax, (name, deg) in zip(axes, angles_deg.items(), strict=True):
             _histogram(ax, deg, bins, GENUINE if ax is axes[-1] else IMPOSTOR)
@@ -179,22 +179,15 @@ def nearest(angles_deg: Mapping[str, np.ndarray], file: Path) -> Path:
 
 
 def course(iterations: np.ndarray, objective: np.ndarray, file: Path) -> Path:
-    """Draw J over the iterations (k,), with its start and its least marked.
-
-    A start so high that the rest would fill less than half of the figure is cut off.
-    """
-    least, low, high = int(objective.argmin()), float(objective.min()), float(objective[1:].max())
-    cut = len(objective) > 2 and float(objective[0]) > high + (high - low)
-    high = high if cut else max(high, float(objective[0]))
+    """Draw J over the iterations (k,), with its start and its least marked."""
+    least, low = int(objective.argmin()), float(objective.min())
     with _drawing(file, 5.2, 3.6) as (ax,):
         ax.plot(iterations, objective, "o-", color=GENUINE, markersize=4)
         ax.plot(iterations[least], low, "o", color=AGAINST, markersize=7)
         _note(ax, digits(low, 4), (iterations[least], low), (0, 8), color=AGAINST)
-        ax.set_ylim(low - 0.1 * (high - low), high + 0.25 * (high - low) + 1e-6)
-        _steady(ax, **({"x": 100} if cut else {"x": 100, "y": 0.2}))
-        ax.set_xlim(left=0)
-        where = (iterations[1], ax.get_ylim()[1]) if cut else (0, objective[0])
-        _note(ax, f"{'↑ ' * cut}start {digits(objective[0], 3)}", where, (8, -11 if cut else 4), ha="left")
+        ax.set_xlim(_range(0, iterations[-1], UPWARDS))
+        ax.set_ylim(_range(min(0, low), float(objective.max()), UPWARDS))
+        _note(ax, f"start {digits(objective[0], 3)}", (0, objective[0]), (8, 4), ha="left")
         ax.set_xlabel("iterations")
         ax.set_ylabel("J")
         ax.set_title("Course of the packing")
@@ -215,9 +208,8 @@ def front(ends: Mapping[str, np.ndarray], run: Run, separation: str, file: Path)
             ax.plot([run.end[0]] * 2, [run.bound, run.end[1]], color=AGAINST, linewidth=1, linestyle=DASHES[2])
         ax.plot(*run.end, "o", color=AGAINST, markersize=7)
         _note(ax, run.name, run.end, (10, 6), color=AGAINST, weight="bold")
-        ax.margins(y=0.1)
-        _steady(ax, x=0.2, y=0.1)
-        ax.set_xlim(left=0)
+        ax.set_xlim(_range(0, ax.dataLim.x1, UPWARDS))
+        ax.set_ylim(_range(min(0, ax.dataLim.y0), ax.dataLim.y1, UPWARDS))
         ax.set_xlabel("mean distance to the gallery, 1 − cosine")
         ax.set_ylabel(separation)
         ax.set_title("What alpha trades")
@@ -251,8 +243,7 @@ def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed:
             ax.plot(n[: len(value)], value, color=colour, label=name)
             ax.fill_between(n[: len(value)], low, high, color=colour, alpha=0.15, linewidth=0)
         ax.set_xlim(0, most)
-        _steady(ax, y=10)
-        ax.set_ylim(bottom=0)
+        ax.set_ylim(_range(0, ax.dataLim.y1, UPWARDS))
         ax.set_xlabel("identities enrolled")
         ax.set_ylabel("confused images, %")
         ax.set_title("Identity capacity, by the judge")
@@ -280,7 +271,7 @@ def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str,
 
 def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:
     """Draw one panel per domain on common axes: a point per image, joined to the middle of its person's points."""
-    reach = np.ceil(10 * max(np.abs(images.points).max() for images in domains.values())) / 10 + 0.02
+    _, reach = _range(0, max(np.abs(images.points).max() for images in domains.values()) + 0.02, REACH)
     with _drawing(file, 10.4, 3.8, 1, len(domains), share="xy") as axes:
         axes[0].set(xlim=(-reach, reach), ylim=(-reach, reach))
         for ax, (name, images) in zip(axes, domains.items(), strict=True):

@@ -44,9 +44,9 @@ class Noise:
             raise InputError(None, f"comes to {sum(self.share):g}", key="share", value=self.share, allowed="a sum of 1")
 
 
-def _check_lengths(key: str, given: list[Any], other: str, expected: list[Any]) -> None:
-    if len(given) != len(expected):
-        raise InputError(None, key=key, value=given, allowed=f"as many as {other}, {len(expected)}")
+def _check_lengths(key: str, values: list[Any], other: str, others: list[Any]) -> None:
+    if len(values) != len(others):
+        raise InputError(None, key=key, value=values, allowed=f"as many as {other}, {len(others)}")
 
 
 @settings
@@ -68,8 +68,8 @@ class Mixup:
 
     def widths(self) -> list[int]:
         """Return each number of identities that are mixed among themselves; empty where none are."""
-        given = self.identities if isinstance(self.identities, list) else [self.identities]
-        return [width for width in given if width]
+        widths = self.identities if isinstance(self.identities, list) else [self.identities]
+        return [width for width in widths if width]
 
 
 @settings

@@ -58,7 +58,7 @@ class Report:
 
     def gap(self) -> set[str]:
         """Return the variants that a contrast compares across two protocols."""
-        return {name for asked in self.contrasts.values() if asked.minus for name in (asked.of, asked.against)}
+        return {name for contrast in self.contrasts.values() if contrast.minus for name in (contrast.of, contrast.against)}
 
     def check_variants(self, known: Iterable[str], file: Path) -> None:
         """Raise ValueError when a contrast names a variant that is not known."""
@@ -69,9 +69,9 @@ class Report:
         self._check(("on", "minus"), [WILD, *known], file)
 
     def _check(self, fields: Sequence[str], known: list[str], file: Path) -> None:
-        for key, asked in self.contrasts.items():
+        for key, contrast in self.contrasts.items():
             for field in fields:
-                name = getattr(asked, field)
+                name = getattr(contrast, field)
                 if name is not None and name not in known:
-                    asked_for = f"report.contrasts.{key}.{field}"
-                    raise InputError(file, key=asked_for, value=name, allowed=", ".join(known))
+                    full_key = f"report.contrasts.{key}.{field}"
+                    raise InputError(file, key=full_key, value=name, allowed=", ".join(known))

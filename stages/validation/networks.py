@@ -1,4 +1,4 @@
-"""What can be told of the networks in params.yaml from their files' headers, before anything runs."""
+"""Check the networks of params.yaml by their files' headers, before anything runs."""
 
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ def check(file: Path, values: dict[str, Any]) -> None:
     for network in (embed, values["audit"]["judge"], generate["quality"], *others.values()):
         if network["recogniser"] != "embedded":
             _weights(network)
-    given = _given(embed)
-    taken = _taken(generate["backend"], params.below_data(generate["weights"]))
+    width = _width(embed)
+    wanted = _wanted(generate["backend"], params.below_data(generate["weights"]))
     pack = params.check("pack", values["pack"], Pack, file)
-    if given is not None:
-        pack.check_size(given)
-    if None not in (given, taken) and given != taken:
-        allowed = f"a network of {taken}, which generate.backend {generate['backend']} takes"
-        raise InputError(file, f"rows of {given}", key="embed.network", value=embed["network"], allowed=allowed)
+    if width is not None:
+        pack.check_size(width)
+    if None not in (width, wanted) and width != wanted:
+        allowed = f"a network of {wanted}, which generate.backend {generate['backend']} takes"
+        raise InputError(file, f"rows of {width}", key="embed.network", value=embed["network"], allowed=allowed)
 
 
 def _weights(network: dict[str, Any]) -> Path:
@@ -36,7 +36,8 @@ def _weights(network: dict[str, Any]) -> Path:
     return artifacts.weights_of(params.below_data(network["network"]), *suffixes)
 
 
-def _given(network: dict[str, Any]) -> int | None:
+def _width(network: dict[str, Any]) -> int | None:
+    """Return how many numbers a network's row has, as its file's header says."""
     if network["recogniser"] == "embedded":
         return _on_card(params.below_data(network["network"]))
     if network["recogniser"] == "onnx":
@@ -51,7 +52,8 @@ def _given(network: dict[str, Any]) -> int | None:
     return next(rows, None)
 
 
-def _taken(backend: str, weights: Path) -> int | None:
+def _wanted(backend: str, weights: Path) -> int | None:
+    """Return how many numbers a generator wants in a row."""
     if backend == "arc2face":
         return ARC2FACE
     if backend == "embedded":
