@@ -7,29 +7,39 @@ writes  data/train/NAME/seed-SEED/   a network each
         data/train/NAME/loss.json    the mean loss by tenths of the training
 """
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from stages.common import artifacts, images, networks, params, ranks, stage
+from stages.common.errors import InputError
 from stages.settings.train import Train
 from stages.training import fit
+from stages.training.learner import Team
 from stages.training.samples import Samples, read
 
 
 def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
-    """Train every seed that `folder` does not hold yet; ranks take whole seeds, so one and many write the same bytes.
+    """Train every seed that `folder` does not hold yet; the bar counts the samples of all seeds.
 
-    The bar counts the samples of all seeds. Raises ValueError when a loss is not finite.
+    Ranks take whole seeds, so that one and many write the same bytes, or all ranks train one seed after the other.
+    A training that was killed goes on from its newest checkpoint. Raises InputError when a loss is not finite.
     """
+    alone = cfg.runs.ranks == "seeds"
+    team = Team() if alone else Team(ranks.rank(), ranks.size())
+    check_team(cfg, team)
+    share = ranks.share if alone else ranks.together
 
     def begin(seed: int) -> None:
-        if not loss_file(folder, seed).exists():  # a killed training of this seed starts again
-            steps_file(folder, seed).unlink(missing_ok=True)
+        if not loss_file(folder, seed).exists() and team.rank == 0:
+            steps_file(folder, seed).write_bytes(b"")
 
-    ranks.share(cfg.seeds, begin, None)
-    total, before = len(cfg.seeds) * fit.steps_of(cfg) * cfg.batch, seen_samples(folder, cfg)
+    share(cfg.runs.seeds, begin, None)
+    steps = cfg.steps(samples.main_count)
+    total, before = len(cfg.runs.seeds) * steps * cfg.batch, seen_samples(folder, cfg)
     bar = tqdm(desc=f"train {name}", total=total, initial=before, unit="img", unit_scale=True, mininterval=1,
                ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
 
@@ -37,33 +47,43 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
         network, loss = folder / f"seed-{seed}", loss_file(folder, seed)
         if network.exists() and loss.exists():
             return
-        with steps_file(folder, seed).open("wb", buffering=0) as steps:
 
-            def count_step() -> None:
-                steps.write(b".")
-                if not bar.disable:
-                    bar.update(seen_samples(folder, cfg) - bar.n)
+        def count(step: int) -> None:
+            if team.rank == 0:
+                os.truncate(steps_file(folder, seed), step)
+            if not bar.disable:
+                bar.update(seen_samples(folder, cfg) - bar.n)
 
-            net, losses = fit.fit(samples, cfg, seed, count_step)
-        training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": cfg.samples}
-        if samples.frame_px != images.FRAME_PX:
-            training["frame_px"] = samples.frame_px
-        networks.save(network, net, {**cfg.card(), **training})
-        artifacts.write_json(loss, losses)  # last: it marks the seed as done
+        net, losses = fit.fit(samples, cfg, seed, folder / f".checkpoint-{seed}", team, count)
+        if team.rank == 0:
+            training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": steps * cfg.batch}
+            if samples.frame_px != images.FRAME_PX:
+                training["frame_px"] = samples.frame_px
+            networks.save(network, net, {**cfg.card(), **training})
+            artifacts.write_json(loss, losses)  # last: it marks the seed as done
+            shutil.rmtree(folder / f".checkpoint-{seed}", ignore_errors=True)
 
     with bar:
-        ranks.share(cfg.seeds, work, None)
+        share(cfg.runs.seeds, work, None)
         bar.update(total - bar.n)
+
+
+def check_team(cfg: Train, team: Team) -> None:
+    """Raise InputError when a micro-batch has fewer samples than ranks share it."""
+    most = cfg.batch // cfg.runs.micro_batches
+    if team.size > most:
+        allowed = f"at most {most}: batch {cfg.batch} in {cfg.runs.micro_batches} micro-batches"
+        raise InputError("params.yaml", f"{team.size} ranks", key="train.batch", value=cfg.batch, allowed=allowed)
 
 
 def seen_samples(folder: Path, cfg: Train) -> int:
     """Return how many samples the trainings of all seeds have seen, in whichever ranks they run."""
-    files = [steps_file(folder, seed) for seed in cfg.seeds]
+    files = [steps_file(folder, seed) for seed in cfg.runs.seeds]
     return sum(file.stat().st_size for file in files if file.exists()) * cfg.batch
 
 
 def steps_file(folder: Path, seed: int) -> Path:
-    """Return the file to which a training adds a byte for every step, so that rank 0 can count the steps."""
+    """Return the file that has a byte for every step of a training, so that rank 0 can count the steps of all."""
     return folder / f".steps-{seed}"
 
 
@@ -77,14 +97,14 @@ def main() -> str:
     name = stage.name("NAME, a key of `variants`")
     cfg = params.load("train", Train)
     manifest = Path("data/variants") / name / "manifest.arrow"
-    samples = read(manifest, Path("data"), cfg.size_px, cfg.colour)
+    samples = read(manifest, Path("data"), cfg.input.size_px, cfg.input.colour)
     with ranks.kept(f"train@{name}") as folder:
         train(samples, cfg, name, folder)
-        losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.seeds}
+        losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)
     last = sum(loss[-1] for loss in losses.values()) / len(losses)
-    return f"train {name}: {len(cfg.seeds)} seeds on {len(samples.faces)} images, loss {last:.2f} -> data/train/{name}"
+    return f"train {name}: {len(cfg.runs.seeds)} seeds on {len(samples.faces)} images, loss {last:.2f} -> data/train/{name}"
 
 
 if __name__ == "__main__":

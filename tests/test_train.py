@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+import trainings
 from ruamel.yaml import YAML
 from torch import Tensor
 from tqdm import tqdm
@@ -22,18 +23,14 @@ from stages import train
 from stages.common import artifacts, images, networks, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.settings.train import Levels, Train
-from stages.training import fit, heads, transform
-from stages.training.batches import batches
+from stages.settings.train import Train
+from stages.training import fit, transform
+from stages.training.batches import Batch, batches
+from stages.training.learner import CLIP, Learner, Team
 from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
-LEVELS = Levels(widths=[8, 8, 16, 16], blocks=[1, 1, 1, 1])
-CFG = Train(
-    backbone="compact", fold_stem=True, levels=LEVELS, squeeze_excitation=False,
-    embedding_size=16, size_px=32, colour="rgb", head="cosface", scale=16.0, margin=0.1, decorrelation=0.0,
-    samples=960, batch=16, learning_rate=0.005, weight_decay=0.05, seeds=[0, 1],
-)  # fmt: skip
+CFG = trainings.cfg()
 PEOPLE, EACH = 6, 8
 
 
@@ -125,8 +122,9 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
 
 @pytest.mark.parametrize("squeeze_excitation", [False, True])
 def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_excitation):
-    levels = replace(LEVELS, blocks=[1, 2, 1, 1])
-    cfg = replace(CFG, backbone="iresnet", levels=levels, squeeze_excitation=squeeze_excitation, size_px=16, seeds=[0])
+    levels = replace(CFG.levels, blocks=[1, 2, 1, 1])
+    shape = {"levels": asdict(levels), "squeeze_excitation": squeeze_excitation, "input.size_px": 16}
+    cfg = trainings.cfg(backbone="iresnet", **shape, **{"runs.seeds": [0]})
     samples = replace(toy(), faces=images.resize(toy().faces, 16))
     train.train(samples, cfg, "base", workplace)
     model = networks.load(workplace / "seed-0")
@@ -154,7 +152,7 @@ def test_a_folded_stem_sees_two_by_two_pixels_as_one():
 def test_arcface_and_soft_labels_learn_too(workplace):
     who = toy().label_a
     soft = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), 0.9, np.float32))
-    _, losses = fit.fit(soft, replace(CFG, head="arcface"), seed=0)
+    _, losses = fit.fit(soft, trainings.cfg(**{"head.name": "arcface"}), seed=0)
     floor = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
     assert floor < losses[-1] < 0.75 * losses[0]
 
@@ -181,7 +179,7 @@ def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
 
 
 def test_a_finished_seed_is_not_trained_again(workplace):
-    train.train(toy(), replace(CFG, samples=32, seeds=[0]), "base", workplace)
+    train.train(toy(), trainings.cfg(samples=32, **{"runs.seeds": [0]}), "base", workplace)
     before = (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns
     train.train(toy(), replace(CFG, samples=32), "base", workplace)
     assert (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns == before
@@ -197,7 +195,7 @@ def test_the_bar_counts_the_samples_of_all_seeds_and_begins_with_those_that_are_
             bars.append((self.initial, self.total, self.unit))
 
     monkeypatch.setattr(train, "tqdm", Bar)
-    train.train(toy(), replace(CFG, samples=40, seeds=[0]), "base", workplace)
+    train.train(toy(), trainings.cfg(samples=40, **{"runs.seeds": [0]}), "base", workplace)
     train.steps_file(workplace, 1).write_bytes(bytes(2))  # of a run that was killed
     train.train(toy(), replace(CFG, samples=40), "base", workplace)
     assert bars == [(0, 48, "img"), (48, 96, "img")]
@@ -209,7 +207,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path)
     who = toy().label_a
     lost = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), np.inf, np.float32))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at seed 3, step 0") as error:
-        train.train(lost, replace(CFG, seeds=[3]), "base", tmp_path)
+        train.train(lost, trainings.cfg(**{"runs.seeds": [3]}), "base", tmp_path)
     assert (error.value.key, error.value.value) == ("train.learning_rate", CFG.learning_rate)
     assert not list(tmp_path.glob("[!.]*"))
 
@@ -236,7 +234,7 @@ def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(
     own, other = (images.Shards(f"data/{name}").faces(np.arange(8)) for name in ("generate", "sets/wild"))
     assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
     assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
-    train.train(samples, replace(CFG, samples=32, seeds=[0]), "mixed", workplace)
+    train.train(samples, trainings.cfg(samples=32, **{"runs.seeds": [0]}), "mixed", workplace)
     assert networks.load(workplace / "seed-0").frame.frame_px == 112
 
 
@@ -325,28 +323,33 @@ def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
     assert np.allclose(np.unique(batch.psi), np.arange(21) / 20)
 
 
+def learner(**changes: Any) -> Learner:
+    """Return a network at its start, which drops nothing out."""
+    begun = Learner(PEOPLE, trainings.cfg(**changes), 0, Team())
+    begun.net.eval()
+    return begun
+
+
 def test_domain_mixup_weighs_the_losses_by_psi():
-    torch.manual_seed(0)
-    net = networks.build(CFG.card()).eval()
-    head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
-    batch = next(batches(toy(mix=2), 1, 16, seed=0))
-    ends = [fit.loss_of(net, head, replace(batch, psi=torch.full((16,), psi)), CFG) for psi in (0.0, 1.0, 0.25)]
-    only_main = fit.loss_of(net, head, replace(batch, mix=None), CFG)
+    begun, batch = learner(), next(batches(toy(mix=2), 1, 16, seed=0))
+    part = begun.parts[0]
+    ends = [begun.loss(replace(batch, psi=torch.full((16,), psi)), part) for psi in (0.0, 1.0, 0.25)]
+    only_main = begun.loss(replace(batch, mix=None), part)
     assert torch.isclose(ends[1], only_main) and not torch.isclose(ends[0], only_main, rtol=0.01)
     assert torch.isclose(ends[2], 0.25 * ends[1] + 0.75 * ends[0])
 
 
 def test_decorrelation_is_added_as_it_is_weighed():
-    torch.manual_seed(0)
-    net, head = networks.build(CFG.card()).eval(), heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
     batch = next(batches(toy(), 1, 16, seed=0))
-    none, one, two = (fit.loss_of(net, head, batch, replace(CFG, decorrelation=w)).item() for w in (0.0, 1.0, 2.0))
+    begun = [learner(decorrelation=weight) for weight in (0.0, 1.0, 2.0)]
+    none, one, two = (each.loss(batch, each.parts[0]).item() for each in begun)
     assert one - none > 0.01 and two - none == pytest.approx(2 * (one - none), rel=1e-3)
 
 
 def weights_after(steps: int, seed: int, **changed: Any) -> Tensor:
     """Return the stem's weights after a few steps."""
-    net, _ = fit.fit(toy(), replace(CFG, samples=steps * CFG.batch, weight_decay=0.0, **changed), seed)
+    cfg = trainings.cfg(samples=steps * CFG.batch, **{"optimiser.weight_decay": 0.0}, **changed)
+    net, _ = fit.fit(toy(), cfg, seed)
     assert not net.training
     return net.get_parameter("stem.0.weight").detach()
 
@@ -363,48 +366,35 @@ def test_the_first_step_is_a_tenth_of_the_learning_rate():
 
 
 def test_gradients_are_clipped_to_their_largest_norm():
-    net, _ = fit.fit(toy(), replace(CFG, samples=CFG.batch, scale=1000.0), 0)
+    net, _ = fit.fit(toy(), trainings.cfg(samples=CFG.batch, **{"head.scale": 1000.0}), 0)
     norm = torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None]).norm()
-    assert norm.item() == pytest.approx(fit.CLIP, rel=1e-3)
+    assert norm.item() == pytest.approx(CLIP, rel=1e-3)
 
 
-def test_each_seed_sees_batches_of_its_own(monkeypatch):
-    shown, whole = [], fit.loss_of
+@pytest.fixture
+def learned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Batch, float, float]]:
+    """Return a list that gets the batch, the margin and the learning rate of every step."""
+    steps, learn = [], Learner.learn
 
-    def watched(net, head, batch, cfg):
-        shown.append(batch.main.label_a)
-        return whole(net, head, batch, cfg)
+    def watched(self: Learner, *how: Any) -> float:
+        steps.append(how)
+        return learn(self, *how)
 
-    monkeypatch.setattr(fit, "loss_of", watched)
+    monkeypatch.setattr(Learner, "learn", watched)
+    return steps
+
+
+def test_each_seed_sees_batches_of_its_own(learned: list):
     for seed in (3, 4):
         fit.fit(toy(), replace(CFG, samples=CFG.batch), seed)
+    shown = [batch.main.label_a for batch, *_ in learned]
     expected = [next(batches(toy(), 1, CFG.batch, seed)).main.label_a for seed in (3, 4)]
     assert torch.equal(torch.stack(shown), torch.stack(expected)) and not torch.equal(*shown)
 
 
-def test_the_margin_rises_from_nothing_and_then_stays(monkeypatch):
-    margins, whole = [], fit.loss_of
-
-    def watched(net, head, batch, cfg):
-        margins.append(head.margin)
-        return whole(net, head, batch, cfg)
-
-    monkeypatch.setattr(fit, "loss_of", watched)
-    fit.fit(toy(), replace(CFG, samples=10 * CFG.batch, margin=0.3), 0)
-    assert margins == pytest.approx([0, 0.1, 0.2, *[0.3] * 7])
-
-
-def test_decay_shortens_matrices_and_kernels_and_leaves_gains_and_offsets():
-    net = networks.build(CFG.card())
-    head = heads.load("cosface", PEOPLE, 16, 16.0, margin=0.1)
-    parts = torch.nn.ModuleList([net, head])
-    before = {name: p.detach().clone() for name, p in parts.named_parameters()}
-    for p in parts.parameters():
-        p.grad = torch.zeros_like(p)
-    fit._optimiser(parts, replace(CFG, learning_rate=0.1, weight_decay=0.5)).step()
-    assert {p.ndim for p in before.values()} == {1, 2, 4}
-    for name, p in parts.named_parameters():
-        assert torch.allclose(p, before[name] * (0.95 if p.ndim > 1 else 1)), name
+def test_the_margin_rises_from_nothing_and_then_stays(learned: list):
+    fit.fit(toy(), trainings.cfg(samples=10 * CFG.batch, **{"head.margin": 0.3}), 0)
+    assert [margin for _, margin, _ in learned] == pytest.approx([0, 0.1, 0.2, *[0.3] * 7])
 
 
 def test_transforms_keep_shape_and_move_a_face_only_a_little():
@@ -498,9 +488,3 @@ def test_half_of_the_faces_are_blurred(monkeypatch):
     assert 0.45 < (left > 0.999).mean() < 0.65  # some are blurred too little to be seen
     least = np.exp(-((np.pi / 2 * transform.BLUR * 64) ** 2) / 2)  # of a wave of four pixels
     assert 0.5 * least < left.min() < 2 * least
-
-
-def test_learning_rate_rises_and_ends_at_zero():
-    rates = [fit.rate(t) for t in np.linspace(0, 1, 101)]
-    assert max(rates) == pytest.approx(1) and rates[0] < 0.2 and rates[-1] == pytest.approx(0, abs=1e-9)
-    assert np.argmax(rates) == 10

@@ -55,8 +55,8 @@ TINY: dict[str, Any] = {
     },
     "train.samples": 128,
     "train.levels.widths": [16, 16, 16, 16],
-    "train.size_px": 32,
-    "train.seeds": [0, 1],
+    "train.input.size_px": 32,
+    "train.runs.seeds": [0, 1],
     "evaluate.replicates": 20,
     "report": {
         "figures": {"sheet": {"identities": 1, "images": 3}, "map": {"identities": 3, "images": 3}},

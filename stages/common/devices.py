@@ -54,6 +54,21 @@ def published_dtype() -> torch.dtype:
     return torch.float16 if device().type == "cuda" else torch.float32
 
 
+def training_dtype(precision: str) -> torch.dtype | None:
+    """Return in what type a network multiplies while it is trained, None for float32 throughout.
+
+    `mixed` is bfloat16 on every CPU, so that all train alike, and on GPUs that have it; on others float16, with a
+    scaler.
+    """
+    import torch
+
+    if precision == "full":
+        return None
+    if device().type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.float16
+    return torch.bfloat16
+
+
 def mixed_precision() -> torch.autocast:
     """Return a context in which a CPU multiplies in bfloat16, if it has that in hardware; elsewhere it does nothing.
 

@@ -54,6 +54,14 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> N
     barrier()
 
 
+def together(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:
+    """Call `work` on every item, all ranks on one after the other."""
+    barrier()  # they may talk to each other from here on
+    for item in tqdm(items, label, disable=rank() != 0 or label is None, mininterval=1, ncols=80, file=sys.stdout):
+        work(item)
+        barrier()
+
+
 @contextmanager
 def kept(address: str) -> Iterator[Path]:
     """Yield the folder of the parts that the stage at `address`, e.g. `train@base`, has finished.

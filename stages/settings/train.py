@@ -1,21 +1,140 @@
 """The `train` section of params.yaml."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from stages.common.errors import InputError
-from stages.common.params import LearningRate, NonNegative, Positive, Seed, SizePx, settings
+from stages.common.params import NONE, Count, Fraction, LearningRate, NonNegative, PathOrNone, Positive, Seed, SizePx, settings
 
 Channels = Annotated[int, Field(ge=1, le=8192)]
+Blocks = Annotated[int, Field(ge=1, le=1000)]
 
 
 @settings
 class Levels:
-    """Channels of the four levels, and for `iresnet` their blocks."""
+    """Channels and blocks of the levels; `compact` has four and no blocks."""
 
-    widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]
-    blocks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=4, max_length=4)]
+    widths: Annotated[list[Channels], Field(min_length=1, max_length=4)]
+    blocks: Annotated[list[Blocks], Field(min_length=1, max_length=4)]
+
+
+@settings
+class Input:
+    """What the network takes; `compact` may fold 2 x 2 pixels into one."""
+
+    size_px: SizePx
+    colour: Literal["rgb", "grey"]
+    fold_stem: bool
+
+
+@settings
+class Head:
+    """The loss; `options` are the head's own, by name, and its paper's where they are not set."""
+
+    name: Literal["cosface", "arcface"]
+    scale: Positive
+    margin: Annotated[float, Field(ge=0, le=2)]
+    warm_up: Fraction
+    options: dict[str, float]
+
+
+@settings
+class Augment:
+    """How training faces are changed: `jitter` multiplies that of the crop, the others are shares of the faces."""
+
+    flip: Fraction
+    jitter: Annotated[float, Field(ge=0, le=10)]
+    crop: Fraction
+    low_res: Fraction
+    photometric: Fraction
+    erase: Fraction
+
+
+LEVELS = {"compact": 4, "iresnet": 4}  # of a backbone
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+@settings
+class Optimiser:
+    """The optimiser; exempt: gains and offsets do not decay. SGD's momentum is the first of betas."""
+
+    name: Literal["adamw", "sgd"]
+    weight_decay: Annotated[float, Field(ge=0, le=10)]
+    exempt: bool
+    betas: Annotated[list[Beta], Field(min_length=2, max_length=2)]
+
+
+@settings
+class Schedule:
+    """How the learning rate goes; warm_up and drops are passes where `epochs` is set, else shares of the training."""
+
+    name: Literal["cosine", "polynomial", "steps"]
+    warm_up: NonNegative
+    power: Positive
+    drops: Annotated[list[NonNegative], Field(max_length=100)]
+    factor: Annotated[float, Field(gt=0, le=1)]
+
+
+@settings
+class Runs:
+    """Trainings, one a seed; ranks take whole seeds, or share the data of one seed after the other."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
+    ranks: Literal["seeds", "data"]
+    micro_batches: Annotated[int, Field(ge=1, le=65_536)]
+    checkpoint_s: Annotated[float, Field(ge=0, le=1e6)]
+
+    def __post_init__(self) -> None:
+        """Refuse a seed twice."""
+        if len(set(self.seeds)) < len(self.seeds):
+            raise InputError(None, "a seed twice", key="seeds", value=self.seeds, allowed="different seeds")
+
+
+@settings
+class Compute:
+    """How a step is computed.
+
+    mixed: in bfloat16, on a GPU without it in float16 with a scaler. recompute: blocks keep no activations for the
+    backward pass. centres: the share of class centres in each step's softmax (PartialFC).
+    """
+
+    precision: Literal["mixed", "full"]
+    compile: bool
+    recompute: bool
+    centres: Annotated[float, Field(gt=0, le=1)]
+
+
+@settings
+class Loader:
+    """Where batches come from; psi, the ratio of domain mixup, is drawn for each sample or for each batch.
+
+    memory: faces are kept decoded while they fit this share of the machine's. workers: processes that prepare batches.
+    """
+
+    memory: Fraction
+    workers: Annotated[int, Field(ge=0, le=256)]
+    unreadable: Literal["refuse", "skip"]
+    psi: Literal["sample", "batch"]
+
+
+@settings
+class Monitor:
+    """What is watched of a training: a point of its curves every so many steps, 0 for none; people who choose its end.
+
+    These people, held out of the variant or of the set at `path`, are scored so many times; 0: the last step is kept.
+    """
+
+    curves: Annotated[int, Field(ge=0, le=1_000_000)]
+    path: PathOrNone
+    identities: Annotated[int, Field(ge=0, le=100_000)]
+    times: Annotated[int, Field(ge=1, le=1000)]
+
+    def __post_init__(self) -> None:
+        """Refuse a set of nobody, and one person, who makes no impostor pair."""
+        if self.identities == 1 or (self.path != NONE and not self.identities):
+            raise InputError(None, key="identities", value=self.identities, allowed="at least 2")
 
 
 @settings
@@ -23,21 +142,24 @@ class Train:
     """How a recogniser is trained, once per seed."""
 
     backbone: Literal["compact", "iresnet"]
-    fold_stem: bool
     levels: Levels
     squeeze_excitation: bool
     embedding_size: Channels
-    size_px: SizePx
-    colour: Literal["rgb", "grey"]
-    head: Literal["cosface", "arcface"]
-    scale: Positive
-    margin: Annotated[float, Field(ge=0, le=2)]
+    input: Input
+    start: PathOrNone
+    head: Head
     decorrelation: NonNegative
+    augment: Augment
     samples: Annotated[int, Field(ge=1, le=10_000_000_000)]
-    batch: Annotated[int, Field(ge=2, le=65_536)]
+    epochs: Annotated[float, Field(ge=0, le=100_000)]
+    batch: Annotated[int, Field(ge=2, le=1_000_000)]
     learning_rate: LearningRate
-    weight_decay: Annotated[float, Field(ge=0, le=10)]
-    seeds: Annotated[list[Seed], Field(min_length=1, max_length=100)]
+    optimiser: Optimiser
+    schedule: Schedule
+    runs: Runs
+    compute: Compute
+    loader: Loader
+    monitor: Monitor
 
     def card(self) -> dict[str, object]:
         """Return what rebuilds the network, for its model card."""
@@ -45,18 +167,31 @@ class Train:
             "architecture": self.backbone,
             "widths": list(self.levels.widths),
             "embedding_size": self.embedding_size,
-            "size_px": self.size_px,
-            "colour": self.colour,
+            "size_px": self.input.size_px,
+            "colour": self.input.colour,
         }
         if self.backbone == "compact":
-            card |= {"fold_stem": self.fold_stem}
-        else:
-            card |= {"blocks": list(self.levels.blocks), "squeeze_excitation": self.squeeze_excitation}
-        return card
+            return card | {"fold_stem": self.input.fold_stem}
+        card |= {"blocks": list(self.levels.blocks)}
+        return card | ({"squeeze_excitation": self.squeeze_excitation} if self.backbone == "iresnet" else {})
+
+    def steps(self, images: int) -> int:
+        """Return how many batches a training on so many images sees; they are whole."""
+        return math.ceil((self.epochs * images if self.epochs else self.samples) / self.batch)
+
+    def progress(self, step: int, steps: int) -> float:
+        """Return how far a training is, in the unit of schedule.warm_up and schedule.drops."""
+        return step / steps * (self.epochs or 1)
 
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
-        if len(set(self.seeds)) < len(self.seeds):
-            raise InputError(None, "a seed twice", key="seeds", value=self.seeds, allowed="different seeds")
-        if self.samples < self.batch:
+        if not self.epochs and self.samples < self.batch:
             raise InputError(None, key="samples", value=self.samples, allowed=f"at least one batch of {self.batch}")
+        if self.runs.micro_batches > self.batch:
+            raise InputError(None, key="runs.micro_batches", value=self.runs.micro_batches, allowed=f"at most batch = {self.batch}")
+        count = LEVELS[self.backbone]
+        for name in ("widths", "blocks"):
+            if len(getattr(self.levels, name)) != count:
+                value: Any = getattr(self.levels, name)
+                raise InputError(None, key=f"levels.{name}", value=value, allowed=f"{count} of {self.backbone}")
+

@@ -33,7 +33,7 @@ class Batch:
     psi: Tensor
 
 
-def batches(samples: Samples, steps: int, size: int, seed: int) -> Iterator[Batch]:
+def batches(samples: Samples, steps: int, size: int, seed: int, first: int = 0, positions: object = None) -> Iterator[Batch]:
     """Yield `steps` batches of `size` main samples; with mix samples, each face is mixed with one of those.
 
     Domain mixup follows SynFace: x = psi x_main + (1 - psi) x_mix with psi from 0, 0.05, ..., 1. SynFace's code draws
@@ -43,7 +43,7 @@ def batches(samples: Samples, steps: int, size: int, seed: int) -> Iterator[Batc
     main_order, mix_order = (
         _order(np.flatnonzero(samples.mix == is_mix), steps * size, [seed, is_mix]) for is_mix in (0, 1)
     )
-    for step in range(steps):
+    for step in range(first, steps):
         rng = stream("transform", seed, step)
         rows = main_order[step * size : (step + 1) * size]
         faces = _faces(samples, rows, rng)

@@ -31,6 +31,11 @@ class Samples:
     augment: bool
     frame_px: int = images.FRAME_PX
 
+    @property
+    def main_count(self) -> int:
+        """Return how many samples are not of the mix domain: those of one pass."""
+        return int(np.count_nonzero(~self.mix))
+
 
 def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
     """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px, in `colour`: rgb or grey.

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stages.settings.train import Train
+from stages.settings.train import Head
 from stages.training.heads import load
 
-HEADS = get_type_hints(Train)["head"].__args__
+HEADS = get_type_hints(Head)["name"].__args__
 CLASSES, D, B, SCALE, MARGIN = 7, 5, 9, 11.0, 0.35
 
 

@@ -1,0 +1,197 @@
+"""A network under training, with its head and its optimiser: one step at a time, by one rank or by several."""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from stages.common import devices, networks
+from stages.common.params import NONE, below_data
+from stages.common.streams import stream
+from stages.settings.train import Train
+from stages.training import checkpoints, collectives, heads, optimisers, start
+from stages.training.batches import Batch, Labels
+from stages.training.decorrelation import decorrelation
+
+
+CLIP = 5.0  # largest norm of the gradient
+
+
+@dataclass(frozen=True)
+class Team:
+    """The ranks that train one network together."""
+
+    rank: int = 0
+    size: int = 1
+
+    def parts(self, batch: int, micro_batches: int) -> list["Part"]:
+        """Return this rank's part of each micro-batch of a global batch."""
+        parts, first = [], 0
+        for whole in np.array_split(np.arange(batch), micro_batches):
+            shares = np.array_split(whole, self.size)
+            own = shares[self.rank]
+            parts.append(Part(slice(whole[0], whole[-1] + 1), own, slice(first, first + len(own)), [*map(len, shares)]))
+            first += len(own)
+        return parts
+
+
+class Part(NamedTuple):
+    """A micro-batch: its positions in the global batch; this rank's ones, there and among its faces; sizes by rank."""
+
+    whole: slice
+    own: np.ndarray
+    faces: slice
+    sizes: list[int]
+
+
+class Learner:
+    """Network, head and optimiser, and how many steps they have made: what a checkpoint holds."""
+
+    def __init__(self, classes: int, cfg: Train, seed: int, team: Team) -> None:
+        """Build all of it from torch's global generator, which is seeded here: initial weights, then dropout."""
+        torch.manual_seed(seed)
+        self.cfg, self.seed, self.team, self.classes = cfg, seed, team, classes
+        self.device = devices.device()
+        self.step, self.losses = 0, list[float]()
+        net = networks.build(cfg.card()).train()
+        if cfg.start != NONE:
+            start.begin(net, below_data(cfg.start))
+        self.net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
+        head = heads.load(cfg.head.name, classes, cfg.embedding_size, cfg.head.scale, margin=0)
+        self.head = head.to(self.device)
+        learned = nn.ModuleDict({"net": self.net, "head": self.head})
+        self.names = dict(learned.named_parameters())
+        self.optimiser = optimisers.build(learned, cfg.optimiser, cfg.learning_rate)
+        self.precision = devices.training_dtype(cfg.compute.precision)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)  # pyright: ignore
+        self.model = self._model()
+        self.parts = team.parts(cfg.batch, cfg.runs.micro_batches)
+        if team.rank:  # each rank drops out other units
+            torch.manual_seed(int(stream("dropout", seed, team.rank).integers(2**62)))
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Return the positions (p,) in the global batch of the faces that this rank sees."""
+        return np.concatenate([part.own for part in self.parts])
+
+    def _model(self) -> nn.Module:
+        if self.cfg.compute.recompute:
+            self.net.recompute = True  # pyright: ignore
+        model: Any = torch.compile(self.net) if self.cfg.compute.compile else self.net
+        if self.team.size == 1:
+            return model
+        ids = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, ids, broadcast_buffers=False)
+
+    def learn(self, batch: Batch, margin: float, learning_rate: float) -> float:
+        """Make one step on a global batch and return its loss; makes none when that is not finite."""
+        self.head.margin = margin
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        self.optimiser.zero_grad()
+        total = 0.0
+        for part in self.parts:
+            with self._quiet(part is not self.parts[-1]):
+                loss = self.loss(batch, part)
+                self.scaler.scale(loss).backward()
+            total += loss.item()
+        if math.isfinite(total):
+            self.scaler.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+            self._average_statistics()
+            self.step += 1
+            self.losses.append(total)
+        return total
+
+    def _quiet(self, quiet: bool) -> AbstractContextManager[object]:
+        """Return a context in which DDP keeps gradients to itself, until the last micro-batch has added its own."""
+        return self.model.no_sync() if quiet and isinstance(self.model, DistributedDataParallel) else nullcontext()
+
+    def loss(self, batch: Batch, part: Part) -> Tensor:
+        """Return a micro-batch's share of the global loss.
+
+        The loss of a face mixed from two domains is psi times that of the main one and 1 - psi times that of the other.
+        """
+        faces = batch.faces[part.faces].to(self.device)
+        x = networks.standardised(faces, self.cfg.input.colour).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
+            embedding = self.model(x)
+        embedding = embedding.float()
+        if self.team.size > 1:
+            embedding = collectives.gather(embedding, part.sizes)
+        loss = self._head_loss(embedding, batch.main, part)
+        if batch.mix:
+            psi = batch.psi[part.whole].to(self.device)
+            loss = psi * loss + (1 - psi) * self._head_loss(embedding, batch.mix, part)
+        loss = loss.mean() + self.cfg.decorrelation * decorrelation(collectives.shared(embedding, self.team.size))
+        return loss if len(self.parts) == 1 else loss * (len(embedding) / self.cfg.batch)
+
+    def _head_loss(self, embedding: Tensor, labels: Labels, part: Part) -> Tensor:
+        a, b, ratio = (x[part.whole].to(self.device) for x in (labels.label_a, labels.label_b, labels.ratio))
+        return self.head(embedding, a, b, ratio)
+
+    def _average_statistics(self) -> None:
+        """Give all ranks the mean of their running statistics, so that each could end, or checkpoint, the training."""
+        if self.team.size == 1:
+            return
+        buffers = [buffer for buffer in self.net.buffers() if buffer.is_floating_point()]
+        together = torch.cat([buffer.flatten() for buffer in buffers])
+        dist.all_reduce(together)
+        pieces = (together / self.team.size).split([buffer.numel() for buffer in buffers])
+        for buffer, piece in zip(buffers, pieces, strict=True):
+            buffer.copy_(piece.view_as(buffer))
+
+    def write(self, folder: Path) -> None:
+        """Write a checkpoint into a folder, all ranks together."""
+        tensors = dict(self._tensors()) | {
+            "losses": torch.tensor(self.losses, dtype=torch.float64),
+            f"generator.{self.team.rank}": torch.get_rng_state(),
+        }
+        checkpoints.write(folder, self.step, tensors, self.team.size == 1)
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on from a checkpoint, whatever number of ranks wrote it.
+
+        On another number of ranks, dropout goes on with other numbers.
+        """
+        sizes = checkpoints.sizes(checkpoint)
+        for name in sizes:
+            kind, _, rest = name.partition(".")
+            if kind == "optimiser":
+                parameter, _, key = rest.rpartition(".")
+                p = self.names[parameter]
+                whole = sizes[name][0]
+                self.optimiser.state[p][key] = torch.zeros_like(p) if whole else torch.zeros(())
+        tensors = dict(self._tensors())
+        extra = ["losses", f"generator.{self.team.rank}"]
+        tensors |= {name: torch.empty(*sizes[name][:1], dtype=sizes[name][1]) for name in extra if name in sizes}
+        checkpoints.read(checkpoint, tensors, self.team.size == 1)
+        self.losses = tensors["losses"].tolist()
+        self.step = len(self.losses)
+        if extra[1] in tensors:
+            torch.set_rng_state(tensors[extra[1]])
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors of a checkpoint by name; sharded ones stand for the whole."""
+        for module, part in (("net", self.net), ("head", self.head)):
+            for name, tensor in part.state_dict().items():
+                yield f"{module}.{name}", self._whole(f"{module}.{name}", tensor)
+        for name, p in self.names.items():
+            for key, tensor in self.optimiser.state[p].items():
+                if isinstance(tensor, Tensor):
+                    yield f"optimiser.{name}.{key}", self._whole(name, tensor)
+
+    def _whole(self, name: str, tensor: Tensor) -> Tensor:
+        if name == "head.weight" and tensor.ndim and self.team.size > 1:
+            return checkpoints.sharded(tensor, self.classes)
+        return tensor

@@ -1,0 +1,33 @@
+"""A training small enough for tests."""
+
+from copy import deepcopy
+from typing import Any
+
+from stages.common import params
+from stages.settings.train import Train
+
+SMALL: dict[str, Any] = {
+    "backbone": "compact", "levels": {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1]}, "squeeze_excitation": False,
+    "embedding_size": 16, "input": {"size_px": 32, "colour": "rgb", "fold_stem": True}, "start": "none",
+    "head": {"name": "cosface", "scale": 16.0, "margin": 0.1, "warm_up": 0.3, "options": {}}, "decorrelation": 0.0,
+    "augment": {"flip": 0.5, "jitter": 1, "crop": 0, "low_res": 0, "photometric": 0, "erase": 0},
+    "samples": 960, "epochs": 0, "batch": 16, "learning_rate": 0.005,
+    "optimiser": {"name": "adamw", "weight_decay": 0.05, "exempt": True, "betas": [0.9, 0.95]},
+    "schedule": {"name": "cosine", "warm_up": 0.1, "power": 1.0, "drops": [], "factor": 0.1},
+    "runs": {"seeds": [0, 1], "ranks": "seeds", "micro_batches": 1, "checkpoint_s": 60},
+    "compute": {"precision": "mixed", "compile": False, "recompute": False, "centres": 1},
+    "loader": {"memory": 0.5, "workers": 0, "unreadable": "refuse", "psi": "sample"},
+    "monitor": {"curves": 0, "path": "none", "identities": 0, "times": 10},
+}  # fmt: skip
+
+
+def cfg(**changes: Any) -> Train:
+    """Return the small training with some keys changed; `head.name` is a key of a mapping."""
+    values = deepcopy(SMALL)
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        node = values
+        for part in path:
+            node = node[part]
+        node[last] = value
+    return params.check("train", values, Train)
