@@ -29,7 +29,7 @@ class Train:
     embedding_size: Channels
     size_px: SizePx
     colour: Literal["rgb", "grey"]
-    head: Literal["cosface", "arcface"]
+    head: Literal["cosface", "arcface", "adaface", "magface", "curricularface", "uniface"]
     scale: Positive
     margin: Annotated[float, Field(ge=0, le=2)]
     decorrelation: NonNegative
