@@ -33,7 +33,7 @@ class Input:
 class Head:
     """The loss; `options` are the head's own, by name, and its paper's where they are not set."""
 
-    name: Literal["cosface", "arcface"]
+    name: Literal["cosface", "arcface", "adaface", "magface", "curricularface", "uniface"]
     scale: Positive
     margin: Annotated[float, Field(ge=0, le=2)]
     warm_up: Fraction
