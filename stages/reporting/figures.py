@@ -28,7 +28,13 @@ TOP = 1.3  # of the axis of a histogram whose highest bar is 1: its label stands
 BAR_PX, JPEG_QUALITY = 34, 82  # height of the line of text above faces; quality of their file
 DOMAINS = {"studio": "#0072B2", "identity mixup": "#CC79A7", "wild": "#D55E00"}
 MARKERS = "os^DvP*X"
-PERCENT = [(95.0, 100.0), (80.0, 100.0), (65.0, 90.0), (50.0, 100.0), (0.0, 100.0)]  # ends of axes, the narrowest first; see _range
+PERCENT = [
+    (95.0, 100.0),
+    (80.0, 100.0),
+    (65.0, 90.0),
+    (50.0, 100.0),
+    (0.0, 100.0),
+]  # ends of axes, the narrowest first; see _range
 POINTS = [(-limit, limit) for limit in (3.0, 15.0, 50.0, 100.0)]
 COSINES = [(-0.5, 1.0), (-1.0, 1.0)]
 DEGREES = [(0.0, 90.0), (0.0, 180.0)]

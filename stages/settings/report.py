@@ -58,7 +58,9 @@ class Report:
 
     def gap(self) -> set[str]:
         """Return the variants that a contrast compares across two protocols."""
-        return {name for contrast in self.contrasts.values() if contrast.minus for name in (contrast.of, contrast.against)}
+        return {
+            name for contrast in self.contrasts.values() if contrast.minus for name in (contrast.of, contrast.against)
+        }
 
     def check_variants(self, known: Iterable[str], file: Path) -> None:
         """Raise ValueError when a contrast names a variant that is not known."""
