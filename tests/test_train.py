@@ -315,7 +315,7 @@ def test_labels_and_their_ratio_are_those_of_the_sample():
 
 
 def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
-    monkeypatch.setattr("stages.training.batches.jittered", lambda faces, rng: faces)
+    monkeypatch.setattr(transform, "warped", lambda faces, moves: faces)
     samples = toy(mix=2)
     samples.faces[samples.mix], samples.faces[~samples.mix] = 50, 200
     batch = next(batches(samples, 1, 400, seed=0))

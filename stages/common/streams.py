@@ -39,6 +39,7 @@ STREAMS = {
     "pose rows": Stream("pretrain", 6),  # by step
     "order": Stream("train", 1, FIRST),  # by main or mix, and epoch
     "transform": Stream("train", 2, FIRST),  # by step
+    "augmentation": Stream("train", 3, FIRST),  # by epoch and sample
     "resampled seeds": Stream("evaluate", 0, SECOND),  # by the number of training seeds
     "resampled people": Stream("evaluate", 1, SECOND),  # by the digest of the pairs
     "resampled clusters": Stream("audit"),  # by the number of clusters

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from stages.common.errors import InputError
-from stages.common.params import LearningRate, NonNegative, Positive, Seed, SizePx, settings
+from stages.common.params import Fraction, LearningRate, NonNegative, Positive, Seed, SizePx, settings
 
 Channels = Annotated[int, Field(ge=1, le=8192)]
 
@@ -16,6 +16,18 @@ class Levels:
 
     widths: Annotated[list[Channels], Field(min_length=4, max_length=4)]
     blocks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=4, max_length=4)]
+
+
+@settings
+class Augmentation:
+    """How faces are varied while training: `jitter` is an amount, 0 for none, the others are shares of the faces."""
+
+    flip: Fraction = 0.5
+    jitter: Annotated[float, Field(ge=0, le=10)] = 1.0
+    crop: Fraction = 0.0
+    low_resolution: Fraction = 0.0
+    photometric: Fraction = 0.0
+    erasing: Fraction = 0.0
 
 
 @settings
