@@ -16,7 +16,7 @@ def per_rank() -> int:
 
 def total() -> int:
     """Return the bytes of this machine's memory, or of the tightest limit of this process's control groups."""
-    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits())
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits()])
 
 
 def _limits() -> Iterator[int]:

@@ -137,7 +137,7 @@ class Batches(Dataset):
         psi = np.broadcast_to(drawn.astype(np.float32) / PSI_STEPS, self._size).copy()
         rows, epochs = self._mix_order.at(places)
         share = torch.from_numpy(psi[self._part])[:, None, None, None]
-        faces = share * faces + (1 - share) * self._faces(rows, epochs, rng)
+        faces = share * faces.float() + (1 - share) * self._faces(rows, epochs, rng).float()
         return Batch(faces, main, self._labels(rows), torch.from_numpy(psi))
 
     def _faces(self, rows: np.ndarray, epochs: np.ndarray, rng: np.random.Generator) -> Tensor:
