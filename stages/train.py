@@ -18,7 +18,7 @@ from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.common.errors import InputError
 from stages.settings.train import Train
 from stages.training import fit
-from stages.training.learner import Team
+from stages.training.collectives import ALONE, Group
 from stages.training.samples import Samples, read
 
 
@@ -29,12 +29,12 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
     A training that was killed goes on from its newest checkpoint. Raises InputError when a loss is not finite.
     """
     alone = cfg.runs.ranks == "seeds"
-    team = Team() if alone else Team(ranks.rank(), ranks.size())
-    check_team(cfg, team)
+    group = ALONE if alone else Group(ranks.rank(), ranks.size())
+    check_group(cfg, group)
     share = ranks.share if alone else ranks.together
 
     def begin(seed: int) -> None:
-        if not loss_file(folder, seed).exists() and team.rank == 0:
+        if not loss_file(folder, seed).exists() and group.rank == 0:
             steps_file(folder, seed).write_bytes(b"")
 
     share(cfg.runs.seeds, begin, None)
@@ -49,13 +49,13 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
             return
 
         def count(step: int) -> None:
-            if team.rank == 0:
+            if group.rank == 0:
                 os.truncate(steps_file(folder, seed), step)
             if not bar.disable:
                 bar.update(seen_samples(folder, cfg) - bar.n)
 
-        net, losses = fit.fit(samples, cfg, seed, folder / f".checkpoint-{seed}", team, count)
-        if team.rank == 0:
+        net, losses = fit.fit(samples, cfg, seed, folder / f".checkpoint-{seed}", group, count)
+        if group.rank == 0:
             training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": steps * cfg.batch}
             if samples.frame_px != images.FRAME_PX:
                 training["frame_px"] = samples.frame_px
@@ -68,12 +68,12 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
         bar.update(total - bar.n)
 
 
-def check_team(cfg: Train, team: Team) -> None:
+def check_group(cfg: Train, group: Group) -> None:
     """Raise InputError when a micro-batch has fewer samples than ranks share it."""
     most = cfg.batch // cfg.runs.micro_batches
-    if team.size > most:
+    if group.size > most:
         allowed = f"at most {most}: batch {cfg.batch} in {cfg.runs.micro_batches} micro-batches"
-        raise InputError("params.yaml", f"{team.size} ranks", key="train.batch", value=cfg.batch, allowed=allowed)
+        raise InputError("params.yaml", f"{group.size} ranks", key="train.batch", value=cfg.batch, allowed=allowed)
 
 
 def seen_samples(folder: Path, cfg: Train) -> int:
@@ -97,7 +97,9 @@ def main() -> str:
     name = stage.name("NAME, a key of `variants`")
     cfg = params.load("train", Train)
     manifest = Path("data/variants") / name / "manifest.arrow"
-    samples = read(manifest, Path("data"), cfg.input.size_px, cfg.input.colour)
+    samples = read(
+        manifest, Path("data"), cfg.input.size_px, cfg.input.colour, cfg.loader.memory, cfg.loader.unreadable
+    )
     with ranks.kept(f"train@{name}") as folder:
         train(samples, cfg, name, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}

@@ -26,7 +26,7 @@ from stages.common.frames import Frame
 from stages.settings.train import Train
 from stages.training import fit, transform
 from stages.training.batches import Batch, batches
-from stages.training.learner import CLIP, Learner, Team
+from stages.training.learner import CLIP, Learner
 from stages.training.samples import Samples, read
 
 ROOT = Path(__file__).parents[1]
@@ -313,7 +313,7 @@ def test_labels_and_their_ratio_are_those_of_the_sample():
 
 
 def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
-    monkeypatch.setattr("stages.training.batches.jittered", lambda faces, rng: faces)
+    monkeypatch.setattr(transform, "warped", lambda faces, moves: faces)
     samples = toy(mix=2)
     samples.faces[samples.mix], samples.faces[~samples.mix] = 50, 200
     batch = next(batches(samples, 1, 400, seed=0))
@@ -325,7 +325,7 @@ def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
 
 def learner(**changes: Any) -> Learner:
     """Return a network at its start, which drops nothing out."""
-    begun = Learner(PEOPLE, trainings.cfg(**changes), 0, Team())
+    begun = Learner(PEOPLE, trainings.cfg(**changes), 0)
     begun.net.eval()
     return begun
 

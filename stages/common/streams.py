@@ -40,6 +40,9 @@ STREAMS = {
     "order": Stream("train", 1, FIRST),  # by main or mix, and epoch
     "transform": Stream("train", 2, FIRST),  # by step
     "negatives": Stream("train", 3, FIRST),  # by step and rank
+    "augmentation": Stream("train", 4, FIRST),  # by epoch and sample
+    "dropout": Stream("train", 5, FIRST),  # by rank
+    "selection pairs": Stream("train", 6, FIRST),
     "resampled seeds": Stream("evaluate", 0, SECOND),  # by the number of training seeds
     "resampled people": Stream("evaluate", 1, SECOND),  # by the digest of the pairs
     "resampled clusters": Stream("audit"),  # by the number of clusters

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,30 +16,13 @@ from stages.common import devices, networks
 from stages.common.params import NONE, below_data
 from stages.common.streams import stream
 from stages.settings.train import Train
-from stages.training import checkpoints, collectives, heads, optimisers, start
+from stages.training import checkpoints, optimisers, sharded, start
 from stages.training.batches import Batch, Labels
+from stages.training.collectives import ALONE, Group
 from stages.training.decorrelation import decorrelation
 
 
 CLIP = 5.0  # largest norm of the gradient
-
-
-@dataclass(frozen=True)
-class Team:
-    """The ranks that train one network together."""
-
-    rank: int = 0
-    size: int = 1
-
-    def parts(self, batch: int, micro_batches: int) -> list["Part"]:
-        """Return this rank's part of each micro-batch of a global batch."""
-        parts, first = [], 0
-        for whole in np.array_split(np.arange(batch), micro_batches):
-            shares = np.array_split(whole, self.size)
-            own = shares[self.rank]
-            parts.append(Part(slice(whole[0], whole[-1] + 1), own, slice(first, first + len(own)), [*map(len, shares)]))
-            first += len(own)
-        return parts
 
 
 class Part(NamedTuple):
@@ -52,20 +34,34 @@ class Part(NamedTuple):
     sizes: list[int]
 
 
+def parts(group: Group, batch: int, micro_batches: int) -> list[Part]:
+    """Return this rank's part of each micro-batch of a global batch."""
+    parts, first = [], 0
+    for whole in np.array_split(np.arange(batch), micro_batches):
+        shares = np.array_split(whole, group.size)
+        own = shares[group.rank]
+        parts.append(Part(slice(whole[0], whole[-1] + 1), own, slice(first, first + len(own)), [*map(len, shares)]))
+        first += len(own)
+    return parts
+
+
 class Learner:
     """Network, head and optimiser, and how many steps they have made: what a checkpoint holds."""
 
-    def __init__(self, classes: int, cfg: Train, seed: int, team: Team) -> None:
+    def __init__(self, classes: int, cfg: Train, seed: int, group: Group = ALONE) -> None:
         """Build all of it from torch's global generator, which is seeded here: initial weights, then dropout."""
         torch.manual_seed(seed)
-        self.cfg, self.seed, self.team, self.classes = cfg, seed, team, classes
+        self.cfg, self.group, self.classes = cfg, group, classes
         self.device = devices.device()
         self.step, self.losses = 0, list[float]()
         net = networks.build(cfg.card()).train()
         if cfg.start != NONE:
             start.begin(net, below_data(cfg.start))
         self.net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
-        head = heads.load(cfg.head.name, classes, cfg.embedding_size, cfg.head.scale, margin=0)
+        head = sharded.load(
+            cfg.head.name, classes, cfg.embedding_size, cfg.head.scale, margin=0,
+            group=group, sample=cfg.compute.centres, seed=seed, **cfg.head.options,
+        )  # fmt: skip
         self.head = head.to(self.device)
         learned = nn.ModuleDict({"net": self.net, "head": self.head})
         self.names = dict(learned.named_parameters())
@@ -73,9 +69,9 @@ class Learner:
         self.precision = devices.training_dtype(cfg.compute.precision)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)  # pyright: ignore
         self.model = self._model()
-        self.parts = team.parts(cfg.batch, cfg.runs.micro_batches)
-        if team.rank:  # each rank drops out other units
-            torch.manual_seed(int(stream("dropout", seed, team.rank).integers(2**62)))
+        self.parts = parts(group, cfg.batch, cfg.runs.micro_batches)
+        if group.rank:  # each rank drops out other units
+            torch.manual_seed(int(stream("dropout", seed, group.rank).integers(2**62)))
 
     @property
     def positions(self) -> np.ndarray:
@@ -86,14 +82,14 @@ class Learner:
         if self.cfg.compute.recompute:
             self.net.recompute = True  # pyright: ignore
         model: Any = torch.compile(self.net) if self.cfg.compute.compile else self.net
-        if self.team.size == 1:
+        if self.group.size == 1:
             return model
         ids = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(model, ids, broadcast_buffers=False)
 
     def learn(self, batch: Batch, margin: float, learning_rate: float) -> float:
         """Make one step on a global batch and return its loss; makes none when that is not finite."""
-        self.head.margin = margin
+        self.head.margin, self.head.step = margin, self.step
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         self.optimiser.zero_grad()
@@ -126,14 +122,12 @@ class Learner:
         x = networks.standardised(faces, self.cfg.input.colour).contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
             embedding = self.model(x)
-        embedding = embedding.float()
-        if self.team.size > 1:
-            embedding = collectives.gather(embedding, part.sizes)
+        embedding = self.group.gather(embedding.float(), part.sizes)
         loss = self._head_loss(embedding, batch.main, part)
         if batch.mix:
             psi = batch.psi[part.whole].to(self.device)
             loss = psi * loss + (1 - psi) * self._head_loss(embedding, batch.mix, part)
-        loss = loss.mean() + self.cfg.decorrelation * decorrelation(collectives.shared(embedding, self.team.size))
+        loss = loss.mean() + self.cfg.decorrelation * decorrelation(self.group.shared(embedding))
         return loss if len(self.parts) == 1 else loss * (len(embedding) / self.cfg.batch)
 
     def _head_loss(self, embedding: Tensor, labels: Labels, part: Part) -> Tensor:
@@ -142,12 +136,12 @@ class Learner:
 
     def _average_statistics(self) -> None:
         """Give all ranks the mean of their running statistics, so that each could end, or checkpoint, the training."""
-        if self.team.size == 1:
+        if self.group.size == 1:
             return
         buffers = [buffer for buffer in self.net.buffers() if buffer.is_floating_point()]
         together = torch.cat([buffer.flatten() for buffer in buffers])
         dist.all_reduce(together)
-        pieces = (together / self.team.size).split([buffer.numel() for buffer in buffers])
+        pieces = (together / self.group.size).split([buffer.numel() for buffer in buffers])
         for buffer, piece in zip(buffers, pieces, strict=True):
             buffer.copy_(piece.view_as(buffer))
 
@@ -155,9 +149,9 @@ class Learner:
         """Write a checkpoint into a folder, all ranks together."""
         tensors = dict(self._tensors()) | {
             "losses": torch.tensor(self.losses, dtype=torch.float64),
-            f"generator.{self.team.rank}": torch.get_rng_state(),
+            f"generator.{self.group.rank}": torch.get_rng_state(),
         }
-        checkpoints.write(folder, self.step, tensors, self.team.size == 1)
+        checkpoints.write(folder, self.step, tensors, self.group.size == 1)
 
     def resume(self, checkpoint: Path) -> None:
         """Go on from a checkpoint, whatever number of ranks wrote it.
@@ -173,9 +167,9 @@ class Learner:
                 whole = sizes[name][0]
                 self.optimiser.state[p][key] = torch.zeros_like(p) if whole else torch.zeros(())
         tensors = dict(self._tensors())
-        extra = ["losses", f"generator.{self.team.rank}"]
+        extra = ["losses", f"generator.{self.group.rank}"]
         tensors |= {name: torch.empty(*sizes[name][:1], dtype=sizes[name][1]) for name in extra if name in sizes}
-        checkpoints.read(checkpoint, tensors, self.team.size == 1)
+        checkpoints.read(checkpoint, tensors, self.group.size == 1)
         self.losses = tensors["losses"].tolist()
         self.step = len(self.losses)
         if extra[1] in tensors:
@@ -192,6 +186,6 @@ class Learner:
                     yield f"optimiser.{name}.{key}", self._whole(name, tensor)
 
     def _whole(self, name: str, tensor: Tensor) -> Tensor:
-        if name == "head.weight" and tensor.ndim and self.team.size > 1:
+        if name == "head.weight" and tensor.ndim and self.group.size > 1:
             return checkpoints.sharded(tensor, self.classes)
         return tensor

@@ -1,28 +1,32 @@
-"""Read what a variant's manifest lists: labels and, decoded once into memory, faces."""
+"""Read what a variant's manifest lists: labels and faces, decoded into memory as far as they fit there."""
 
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, digests, images, tables
+from stages.common import artifacts, digests, images, memory, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
+from stages.training.faces import Shard, Streamed
 
 DOMAINS = ("main", "mix")
+Unreadable = Literal["refuse", "skip"]
 
 
 @dataclass(frozen=True)
 class Samples:
     """Training samples: faces (n, s, s, c) uint8, RGB or grey; label_a, label_b, weight (of a), mix, each (n,).
 
-    frame_px: what all of them show of ArcFace's template of 112 px.
+    `faces[i]`, i (b,), are faces (b, s, s, c), whether they lie in memory or are decoded then. frame_px: what all of
+    them show of ArcFace's template of 112 px. skipped: the samples whose images are not readable, which no batch shows.
     """
 
-    faces: np.ndarray
+    faces: np.ndarray | Streamed
     label_a: np.ndarray
     label_b: np.ndarray
     weight: np.ndarray
@@ -30,46 +34,73 @@ class Samples:
     classes: int
     augment: bool
     frame_px: int = images.FRAME_PX
+    skipped: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def main_count(self) -> int:
-        """Return how many samples are not of the mix domain: those of one pass."""
-        return int(np.count_nonzero(~self.mix))
+        """Return how many samples a pass shows: those of the main domain."""
+        return int(np.delete(~self.mix, self.skipped).sum())
 
 
-def read(manifest: Path, data: Path, size_px: int, colour: str) -> Samples:
+def read(
+    manifest: Path, data: Path, size_px: int, colour: str, held_share: float = 0.5, unreadable: Unreadable = "refuse"
+) -> Samples:
     """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px, in `colour`: rgb or grey.
 
+    held_share: faces are decoded now and held if they take at most this share of the memory that the machine has for
+    each of its ranks; otherwise whenever a batch needs them. Both give the same faces.
+
     Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
-    differs, a row or label out of range.
+    differs, a row or label out of range; and when an image is not readable, unless `unreadable` is skip. An image that
+    is to be skipped is dropped before the training, so that each epoch shows every other image once, whatever the
+    number of ranks, and no face of nothing enters the statistics of a normalisation or a head. This costs faces that
+    are not held one more decoding; to refuse them, a look at their headers has to do, and the rest is seen when a batch
+    needs it.
     """
     table, variant = _manifest(manifest)
-    faces = np.empty((table.num_rows, size_px, size_px, images.CHANNELS[colour]), np.uint8)
-    samples_of: dict[str, list[int]] = {}  # by shard
-    for i, names in enumerate(zip(table["set"].to_pylist(), table["shard"].to_pylist(), strict=True)):
-        samples_of.setdefault("/".join(names), []).append(i)
-    rows = table["row"].to_numpy()
-    mix = np.array(table["domain"].to_pylist()) == "mix"
-    first = "/".join(
-        table[name][int(mix.argmin())].as_py() for name in ("set", "shard")
-    )  # images of other sets are mixed into these
-    frame_px = _shard(manifest, data / first, variant["digests"].get(first)).frame_px
-    frame = Frame(size_px, size_px, frame_px)
-    for name, indices in sorted(samples_of.items()):
-        shard = _shard(manifest, data / name, variant["digests"].get(name))
-        _check_range(manifest, "row", rows[indices], len(shard))
-        for i in indices:
-            face = images.decode(shard.table["image"][int(rows[i])].as_py(), f"{data / name}: row {rows[i]}")
-            face = frame.of(face[None], shard.frame_px)
-            faces[i] = (images.grey(face) if colour == "grey" else face)[0]
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])
-    return Samples(faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"], frame_px=frame_px)
+    names, shard = _shards_of(table)
+    shards = [_shard(manifest, data / name, variant["digests"].get(name)) for name in names]
+    row = table["row"].to_numpy()
+    _check_range(manifest, "row", row, np.array([len(shard.images) for shard in shards])[shard])
+    mix = _is_mix(table)
+    frame_px = shards[shard[mix.argmin()]].frame_px  # images of other sets are mixed into these
+    streamed = Streamed(shards, shard, row, Frame(size_px, size_px, frame_px), colour)
+    held = math.prod(streamed.shape) <= held_share * memory.per_rank()
+    faces, skipped = _decoded(streamed, held, unreadable)
+    if len(skipped) and not np.delete(~mix, skipped).any():
+        raise InputError(manifest, "none of its images in the domain main is readable")
+    return Samples(
+        faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"], frame_px=frame_px,
+        skipped=skipped,
+    )  # fmt: skip
+
+
+def _decoded(streamed: Streamed, held: bool, unreadable: Unreadable) -> tuple[np.ndarray | Streamed, np.ndarray]:
+    """Return the faces, in memory if they are to be `held`, and which samples are skipped as unreadable."""
+    faces = np.zeros(streamed.shape, np.uint8) if held else streamed
+    skipped = []
+    for i in np.argsort(streamed.shard, kind="stable"):
+        try:
+            if isinstance(faces, np.ndarray):
+                faces[i] = streamed.face(i)
+            elif unreadable == "skip":
+                streamed.face(i)
+            else:
+                streamed.check_header(i)
+        except InputError:
+            if unreadable == "refuse":
+                raise
+            skipped.append(i)
+    return faces, np.sort(np.array(skipped, np.int64))
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     table = tables.read(file, tables.MANIFEST)
+    if not len(table):
+        raise InputError(file, "no samples", allowed="at least one image of the domain main")
     try:
         variant = json.loads((table.schema.metadata or {})[b"variant"])
         digests, classes, augment = (variant[key] for key in ("digests", "classes", "augment"))
@@ -78,7 +109,7 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     if not (isinstance(digests, dict) and type(classes) is int and type(augment) is bool):
         allowed = "digests, a number of classes, augment or not"
         raise InputError(file, key="schema metadata `variant`", allowed=allowed)
-    weight, domains = table["weight"].to_numpy(), set(table["domain"].to_pylist())
+    weight, domains = table["weight"].to_numpy(), set(_coded(table["domain"])[1])
     outside = ~((weight >= 0) & (weight <= 1))
     if outside.any():
         raise InputError(file, key="weight", value=float(weight[outside.argmax()]), allowed="0 to 1")
@@ -87,7 +118,26 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     return table, variant
 
 
-def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
+def _is_mix(table: pa.Table) -> np.ndarray:
+    code, domains = _coded(table["domain"])
+    return (np.array(domains) == "mix")[code]
+
+
+def _shards_of(table: pa.Table) -> tuple[list[str], np.ndarray]:
+    """Return the shards of a manifest, as SET/SHARD, and which of them holds each sample (n,)."""
+    (set_code, sets), (shard_code, shards) = (_coded(table[name]) for name in ("set", "shard"))
+    pairs, number = np.unique(set_code * np.int64(len(shards)) + shard_code, return_inverse=True)
+    names = [f"{sets[pair // len(shards)]}/{shards[pair % len(shards)]}" for pair in pairs.tolist()]
+    return names, number.astype(np.int32)
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Return the number of each value among the distinct ones (n,), and these: no object for each sample is made."""
+    chunks = column.dictionary_encode().unify_dictionaries().chunks
+    return np.concatenate([chunk.indices.to_numpy() for chunk in chunks]), chunks[0].dictionary.to_pylist()
+
+
+def _shard(manifest: Path, file: Path, expected: str | None) -> Shard:
     if not file.is_file():
         raise InputError(file, f"no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
     if digests.shared(file) != expected:
@@ -95,10 +145,12 @@ def _shard(manifest: Path, file: Path, expected: str | None) -> images.Shards:
             "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
         )
         raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
-    return images.Shards(file.parent, file.name)
+    shard = images.Shards(file.parent, file.name)
+    return Shard(file, shard.table["image"], shard.frame_px)
 
 
-def _check_range(file: Path, name: str, values: np.ndarray, limit: int) -> None:
+def _check_range(file: Path, name: str, values: np.ndarray, limit: int | np.ndarray) -> None:
     wrong = (values < 0) | (values >= limit)
     if wrong.any():
-        raise InputError(file, key=name, value=int(values[wrong.argmax()]), allowed=f"0 to {limit - 1}")
+        first, limits = wrong.argmax(), np.broadcast_to(limit, values.shape)
+        raise InputError(file, key=name, value=int(values[first]), allowed=f"0 to {limits[first] - 1}")

@@ -11,7 +11,8 @@ import trainings
 from torch import nn
 
 from stages.training import checkpoints, fit
-from stages.training.learner import Team
+from stages.training.collectives import Group
+from stages.training.learner import parts
 from stages.training.samples import Samples
 
 PEOPLE, EACH = 4, 6
@@ -76,9 +77,9 @@ def test_checkpoints_are_as_far_apart_as_the_parameter_says(tmp_path: Path):
 
 def test_micro_batches_add_up_to_the_batch():
     """Without batch statistics, the gradient of a batch is the sum of those of its parts."""
-    parts = Team().parts(10, 3)
-    assert [len(part.own) for part in parts] == [4, 3, 3] and sum(part.sizes[0] for part in parts) == 10
-    shared = [Team(rank, 2).parts(10, 3) for rank in range(2)]
-    positions = [[part.own.tolist() for part in parts] for parts in shared]
+    alone = parts(Group(), 10, 3)
+    assert [len(part.own) for part in alone] == [4, 3, 3] and sum(part.sizes[0] for part in alone) == 10
+    shared = [parts(Group(rank, 2), 10, 3) for rank in range(2)]
+    positions = [[part.own.tolist() for part in own] for own in shared]
     assert positions == [[[0, 1], [4, 5], [7, 8]], [[2, 3], [6], [9]]]
     assert [part.sizes for part in shared[0]] == [[2, 2], [2, 1], [2, 1]]
