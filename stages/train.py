@@ -16,13 +16,16 @@ from tqdm import tqdm
 
 from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.common.errors import InputError
+from stages.common.params import NONE, below_data
 from stages.settings.train import Train
-from stages.training import fit
+from stages.training import fit, selection
 from stages.training.collectives import ALONE, Group
+from stages.training.learner import Learner
 from stages.training.samples import Samples, read
+from stages.training.selection import Selection
 
 
-def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
+def train(samples: Samples, cfg: Train, name: str, folder: Path, judges: Selection | None = None) -> None:
     """Train every seed that `folder` does not hold yet; the bar counts the samples of all seeds.
 
     Ranks take whole seeds, so that one and many write the same bytes, or all ranks train one seed after the other.
@@ -48,24 +51,40 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path) -> None:
         if network.exists() and loss.exists():
             return
 
-        def count(step: int) -> None:
+        def count(learner: Learner) -> None:
             if group.rank == 0:
-                os.truncate(steps_file(folder, seed), step)
+                os.truncate(steps_file(folder, seed), learner.step)
             if not bar.disable:
                 bar.update(seen_samples(folder, cfg) - bar.n)
 
-        net, losses = fit.fit(samples, cfg, seed, folder / f".checkpoint-{seed}", group, count)
+        checkpoints = folder / f".checkpoint-{seed}"
+        net, losses, scores = fit.fit(
+            samples, cfg, seed, checkpoints, group=group, selection=judges, after_step=count
+        )
         if group.rank == 0:
             training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": steps * cfg.batch}
             if samples.frame_px != images.FRAME_PX:
                 training["frame_px"] = samples.frame_px
+            if scores:
+                training["held_out_accuracy"] = {str(step): accuracy for step, accuracy in scores.items()}
             networks.save(network, net, {**cfg.card(), **training})
             artifacts.write_json(loss, losses)  # last: it marks the seed as done
-            shutil.rmtree(folder / f".checkpoint-{seed}", ignore_errors=True)
+            shutil.rmtree(checkpoints, ignore_errors=True)
 
     with bar:
         share(cfg.runs.seeds, work, None)
         bar.update(total - bar.n)
+
+
+def chosen(samples: Samples, cfg: Train) -> tuple[Samples, Selection | None]:
+    """Return the samples to train on, and the people on whom the training is scored while it runs."""
+    people, path = cfg.monitor.identities, cfg.monitor.path
+    if not people:
+        return samples, None
+    if path == NONE:
+        return selection.hold_out(samples, people)
+    size_px, colour = cfg.input.size_px, cfg.input.colour
+    return samples, selection.of_set(below_data(path), people, size_px, colour, samples.frame_px)
 
 
 def check_group(cfg: Train, group: Group) -> None:
@@ -100,8 +119,9 @@ def main() -> str:
     samples = read(
         manifest, Path("data"), cfg.input.size_px, cfg.input.colour, cfg.loader.memory, cfg.loader.unreadable
     )
+    samples, judges = chosen(samples, cfg)
     with ranks.kept(f"train@{name}") as folder:
-        train(samples, cfg, name, folder)
+        train(samples, cfg, name, folder, judges)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)

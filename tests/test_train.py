@@ -152,14 +152,14 @@ def test_a_folded_stem_sees_two_by_two_pixels_as_one():
 def test_arcface_and_soft_labels_learn_too(workplace):
     who = toy().label_a
     soft = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), 0.9, np.float32))
-    _, losses = fit.fit(soft, trainings.cfg(**{"head.name": "arcface"}), seed=0)
+    _, losses, _ = fit.fit(soft, trainings.cfg(**{"head.name": "arcface"}), seed=0)
     floor = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
     assert floor < losses[-1] < 0.75 * losses[0]
 
 
 @pytest.mark.parametrize(("augment", "mix"), [(True, 0), (False, 3)])
 def test_learns_with_augmentation_and_with_domain_mixup(augment, mix):
-    net, losses = fit.fit(toy(PEOPLE + mix, augment, mix), CFG, seed=0)
+    net, losses, _ = fit.fit(toy(PEOPLE + mix, augment, mix), CFG, seed=0)
     assert losses[-1] < 0.8 * losses[0]
     assert same_person_wins(networks.Embedded(net, CFG.card())) >= 5 / 6
 
@@ -349,7 +349,7 @@ def test_decorrelation_is_added_as_it_is_weighed():
 def weights_after(steps: int, seed: int, **changed: Any) -> Tensor:
     """Return the stem's weights after a few steps."""
     cfg = trainings.cfg(samples=steps * CFG.batch, **{"optimiser.weight_decay": 0.0}, **changed)
-    net, _ = fit.fit(toy(), cfg, seed)
+    net, *_ = fit.fit(toy(), cfg, seed)
     assert not net.training
     return net.get_parameter("stem.0.weight").detach()
 
@@ -366,7 +366,7 @@ def test_the_first_step_is_a_tenth_of_the_learning_rate():
 
 
 def test_gradients_are_clipped_to_their_largest_norm():
-    net, _ = fit.fit(toy(), trainings.cfg(samples=CFG.batch, **{"head.scale": 1000.0}), 0)
+    net, *_ = fit.fit(toy(), trainings.cfg(samples=CFG.batch, **{"head.scale": 1000.0}), 0)
     norm = torch.stack([p.grad.norm() for p in net.parameters() if p.grad is not None]).norm()
     assert norm.item() == pytest.approx(CLIP, rel=1e-3)
 

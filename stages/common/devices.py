@@ -1,8 +1,8 @@
 """Where a rank computes, and in what precision: on its own GPU where the machine has one, else on the CPU.
 
-Ranks take a machine's GPUs in turn, by the LOCAL_RANK that the launcher or torchrun gives them. Published networks and
-packing run on `device`. The networks of `recognisers.embedded`, which we train, stay on the CPU, so that our reports
-hold the CPU's numbers. The functions import torch themselves, because networks in ONNX run on the CPU without it.
+Ranks take a machine's GPUs in turn, by the LOCAL_RANK that the launcher or torchrun gives them. Packing, training and
+every network run on `device`. The functions import torch themselves, because networks in ONNX run on the CPU without
+it.
 """
 
 from __future__ import annotations

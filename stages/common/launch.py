@@ -1,4 +1,4 @@
-"""Run a stage: `python -m stages.common.launch [--ranks N | --extra-ranks N] stages.generate`, as dvc.yaml does.
+"""Run a stage: `python -m stages.common.launch [--ranks N | --share seeds|data] stages.generate`, as dvc.yaml does.
 
 This process starts the ranks, which do the work, and watches over them. It ends them when DVC, Ctrl-C or SIGTERM ends
 it, prints the one line of a failure, and keeps other runs of the stage out. It fails when parameters or dependencies
@@ -7,8 +7,8 @@ the outputs until DVC has recorded them. Its signal handler is set before anythi
 
 On one machine without an accelerator the ranks are forked from this process. With PET_NNODES, PET_RDZV_ENDPOINT or a
 GPU, torchrun starts them: this is `torchrun -m stages.generate`. Both start PET_NPROC_PER_NODE ranks, by default one
-for each core. Stages with a few long items ask for extra ranks: on two cores, three trainings end sooner as three
-processes than as two and then one. `--ranks 1` is for stages whose work is not shared.
+for each core. A stage that shares a few long items, such as seeds, gets one more: on two cores, three trainings end
+sooner as three processes than as two and then one. `--ranks 1` is for stages whose work is not shared.
 """
 
 import os
@@ -87,11 +87,11 @@ def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
     )
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--ranks", type=int, metavar="N", help="so many ranks, whatever PET_NPROC_PER_NODE says")
-    number.add_argument("--extra-ranks", type=int, metavar="N", default=0, help="ranks beyond one for each core")
+    number.add_argument("--share", choices=("seeds", "data"), help="seeds: one rank more than there are cores")
     parser.add_argument("module", help="a stage's module, such as stages.generate")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")
     options = parser.parse_args(words)
-    return options.extra_ranks, options.ranks, options.module, options.arguments
+    return int(options.share == "seeds"), options.ranks, options.module, options.arguments
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.common import artifacts, images
+from stages.common import artifacts, devices, images
 from stages.common.frames import Frame
 
 CHUNK = 128  # every forward pass has this many faces, padded, so that a row does not depend on the batch around it
@@ -40,18 +40,19 @@ def standardised(faces: Tensor | np.ndarray, colour: str = "rgb") -> Tensor:
     """
     x = torch.as_tensor(faces).permute(0, 3, 1, 2).float()
     if colour == "grey" and x.shape[1] == 3:
-        x = torch.einsum("bchw,c->bhw", x, LUMA)[:, None]
+        x = torch.einsum("bchw,c->bhw", x, LUMA.to(x.device))[:, None]
     mean = x.mean((1, 2, 3), keepdim=True)
     sd = (x - mean).square().mean((1, 2, 3), keepdim=True).add(1.0).sqrt()  # 1 grey level: a blank face stays finite
     return (x - mean) / sd
 
 
 class Embedded:
-    """A recogniser of our own; a `Recogniser`, and differentiable through `features`."""
+    """A recogniser of our own, on this rank's device; a `Recogniser`, and differentiable through `features`."""
 
     def __init__(self, net: nn.Module, card: Mapping[str, Any]) -> None:
         """Hold a network and the card that describes it."""
-        self.net = net.eval().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.device = devices.device()
+        self.net = net.eval().to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.size_px: int = card["size_px"]
         self.colour: str = card["colour"]
         self.embedding_size: int = card["embedding_size"]
@@ -59,8 +60,8 @@ class Embedded:
 
     def features(self, x: Tensor, frame_px: float | None = None) -> Tensor:
         """Return un-normalised embeddings (b, d) of faces (b, h, w, 3) float in [0, 255], with gradients."""
-        x = self.frame.of_tensor(x.permute(0, 3, 1, 2), frame_px).permute(0, 2, 3, 1)
-        return self.net(standardised(x, self.colour))
+        seen = self.frame.of_tensor(x.permute(0, 3, 1, 2), frame_px).permute(0, 2, 3, 1)
+        return self.net(standardised(seen.to(self.device), self.colour)).to(x.device)
 
     def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
         """Return un-normalised embeddings (b, d) float32 of faces uint8 (b, h, w, 3) RGB of any size."""
@@ -74,9 +75,9 @@ class Embedded:
             faces = images.grey(faces)
         padded = np.zeros((CHUNK, *faces.shape[1:]), np.uint8)
         padded[: len(faces)] = faces
-        x = standardised(padded, self.colour).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
-            return self.net(x).float().numpy()[: len(faces)]
+        x = standardised(torch.from_numpy(padded).to(self.device), self.colour)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return self.net(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()[: len(faces)]
 
 
 def build(card: Mapping[str, Any]) -> nn.Module:

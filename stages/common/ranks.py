@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 import torch.distributed as dist
 from tqdm import tqdm
 
@@ -39,7 +40,8 @@ def barrier() -> None:
             store = os.environ.get(stage.STORE_FILE)  # ranks of one machine meet in a file, no port is opened
             url = f"file://{store}" if store else "env://"
             timeout = timedelta(days=7)  # a rank may train while others wait
-            dist.init_process_group("gloo", init_method=url, rank=rank(), world_size=size(), timeout=timeout)
+            backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+            dist.init_process_group(backend, init_method=url, rank=rank(), world_size=size(), timeout=timeout)
         dist.barrier()
 
 

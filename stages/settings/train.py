@@ -179,10 +179,6 @@ class Train:
         """Return how many batches a training on so many images sees; they are whole."""
         return math.ceil((self.epochs * images if self.epochs else self.samples) / self.batch)
 
-    def progress(self, step: int, steps: int) -> float:
-        """Return how far a training is, in the unit of schedule.warm_up and schedule.drops."""
-        return step / steps * (self.epochs or 1)
-
     def __post_init__(self) -> None:
         """Refuse what one key alone cannot show."""
         if not self.epochs and self.samples < self.batch:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,49 +18,79 @@ from stages.training.batches import batches
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
 from stages.training.samples import Samples
+from stages.training.selection import Selection
 
 LOSS_PARTS = 10
 
 
-def fit(
-    samples: Samples, cfg: Train, seed: int, folder: Path | None = None, group: Group = ALONE, after_step: Callable[[int], object] = lambda step: None,
-) -> tuple[nn.Module, list[float]]:
-    """Return the trained network and its mean loss in each tenth of the training.
+class Fitted(NamedTuple):
+    """A trained network and its mean loss in each tenth of the training.
 
-    Goes on from the newest checkpoint in `folder`, and writes further ones there. Calls `after_step` with the number of
-    steps made, also of those that a checkpoint holds. Raises InputError when the loss is not finite.
+    scores: where people were held out for that, {step: accuracy on them}; the network is that of the best, and the
+    latest of equals.
+    """
+
+    net: nn.Module
+    losses: list[float]
+    scores: dict[int, float]
+
+
+def fit(
+    samples: Samples,
+    cfg: Train,
+    seed: int,
+    folder: Path | None = None,
+    *,
+    group: Group = ALONE,
+    selection: Selection | None = None,
+    after_step: Callable[[Learner], object] = lambda learner: None,
+) -> Fitted:
+    """Train one network, alone or together with the other ranks of a group, which all return the same.
+
+    Goes on from the newest checkpoint in `folder`, and writes further ones there. Calls `after_step` after every step,
+    and once where it goes on. Raises InputError when the loss is not finite.
     """
     with torch.random.fork_rng(devices=[]):
         learner = Learner(samples.classes, cfg, seed, group)
         if folder and (checkpoint := checkpoints.latest(folder)):
             learner.resume(checkpoint)
-            after_step(learner.step)
+            after_step(learner)
         steps, clock = cfg.steps(samples.main_count), Clock(cfg.runs.checkpoint_s, group)
+        moments = {math.ceil(steps * (k + 1) / cfg.monitor.times) for k in range(cfg.monitor.times)}
         for batch in batches(
             samples, steps, cfg.batch, seed, first=learner.step, part=learner.positions, augment=cfg.augment,
             mix=cfg.loader.psi, workers=cfg.loader.workers,
-        ):
-            now = cfg.progress(learner.step, steps), cfg.epochs or 1.0
-            margin = cfg.head.margin * min(1, learner.step / (cfg.head.warm_up * steps)) if cfg.head.warm_up else cfg.head.margin
-            loss = learner.learn(batch, margin, cfg.learning_rate * optimisers.rate(*now, cfg.schedule))
+        ):  # fmt: skip
+            rate = cfg.learning_rate * _rate(cfg, learner.step, steps)
+            loss = learner.learn(batch, _margin(cfg, learner.step, steps), rate)
             if not math.isfinite(loss):
                 raise _lost(loss, seed, learner.step, cfg, folder)
-            after_step(learner.step)
+            if selection and learner.step in moments:
+                learner.score(selection)
+            after_step(learner)
             if folder and learner.step < steps and clock.strikes():
                 learner.write(folder)
-    return learner.net.eval(), [float(np.mean(part)) for part in np.array_split(learner.losses, min(LOSS_PARTS, steps))]
+    parts = np.array_split(learner.losses, min(LOSS_PARTS, steps))
+    return Fitted(learner.best(), [float(np.mean(part)) for part in parts], learner.scores)
+
+
+def _rate(cfg: Train, step: int, steps: int) -> float:
+    length = cfg.epochs or 1.0  # passes, or shares of the training
+    return optimisers.rate(step / steps * length, length, cfg.schedule)
+
+
+def _margin(cfg: Train, step: int, steps: int) -> float:
+    return cfg.head.margin * (min(1, step / (cfg.head.warm_up * steps)) if cfg.head.warm_up else 1)
 
 
 def _lost(loss: float, seed: int, step: int, cfg: Train, folder: Path | None) -> InputError:
-    kept = folder and checkpoints.latest(folder)
+    kept = checkpoints.latest(folder) if folder else None
     problem = f"the loss is {loss} at seed {seed}, step {step}" + (f"; {kept} is from before" if kept else "")
-    return InputError(
-        "params.yaml", problem, key="train.learning_rate", value=cfg.learning_rate, allowed="less"
-    )
+    return InputError("params.yaml", problem, key="train.learning_rate", value=cfg.learning_rate, allowed="less")
 
 
 class Clock:
-    """Strikes every so many seconds, on all ranks of a team in the same step."""
+    """Strikes every so many seconds, on all ranks of a group in the same step."""
 
     def __init__(self, every_s: float, group: Group) -> None:
         """Start it."""

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,6 +19,8 @@ from stages.training import checkpoints, optimisers, sharded, start
 from stages.training.batches import Batch, Labels
 from stages.training.collectives import ALONE, Group
 from stages.training.decorrelation import decorrelation
+from stages.training.normalisation import synchronise
+from stages.training.selection import Selection
 
 
 CLIP = 5.0  # largest norm of the gradient
@@ -54,9 +55,11 @@ class Learner:
         self.cfg, self.group, self.classes = cfg, group, classes
         self.device = devices.device()
         self.step, self.losses = 0, list[float]()
+        self.scores, self.chosen = dict[int, float](), dict[str, Tensor]()
         net = networks.build(cfg.card()).train()
         if cfg.start != NONE:
             start.begin(net, below_data(cfg.start))
+        synchronise(net, group)
         self.net = net.to(self.device, memory_format=torch.channels_last)  # pyright: ignore
         head = sharded.load(
             cfg.head.name, classes, cfg.embedding_size, cfg.head.scale, margin=0,
@@ -85,7 +88,7 @@ class Learner:
         if self.group.size == 1:
             return model
         ids = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, ids, broadcast_buffers=False)
+        return DistributedDataParallel(model, ids, forward_sync_buffers=False)
 
     def learn(self, batch: Batch, margin: float, learning_rate: float) -> float:
         """Make one step on a global batch and return its loss; makes none when that is not finite."""
@@ -104,7 +107,6 @@ class Learner:
             nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
             self.scaler.step(self.optimiser)
             self.scaler.update()
-            self._average_statistics()
             self.step += 1
             self.losses.append(total)
         return total
@@ -134,21 +136,24 @@ class Learner:
         a, b, ratio = (x[part.whole].to(self.device) for x in (labels.label_a, labels.label_b, labels.ratio))
         return self.head(embedding, a, b, ratio)
 
-    def _average_statistics(self) -> None:
-        """Give all ranks the mean of their running statistics, so that each could end, or checkpoint, the training."""
-        if self.group.size == 1:
-            return
-        buffers = [buffer for buffer in self.net.buffers() if buffer.is_floating_point()]
-        together = torch.cat([buffer.flatten() for buffer in buffers])
-        dist.all_reduce(together)
-        pieces = (together / self.group.size).split([buffer.numel() for buffer in buffers])
-        for buffer, piece in zip(buffers, pieces, strict=True):
-            buffer.copy_(piece.view_as(buffer))
+    def score(self, selection: Selection) -> None:
+        """Score the network on people held out, and keep its weights where they are the best so far."""
+        accuracy = selection.accuracy(self.net, self.cfg.input.colour)
+        if accuracy >= max(self.scores.values(), default=0):
+            self.chosen = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
+        self.scores[self.step] = accuracy
+
+    def best(self) -> nn.Module:
+        """Return the network, with the weights of the best score where there are scores."""
+        if self.chosen:
+            self.net.load_state_dict(self.chosen)
+        return self.net.eval()
 
     def write(self, folder: Path) -> None:
         """Write a checkpoint into a folder, all ranks together."""
         tensors = dict(self._tensors()) | {
             "losses": torch.tensor(self.losses, dtype=torch.float64),
+            "scores": torch.tensor([*self.scores.items()], dtype=torch.float64).view(-1, 2),
             f"generator.{self.group.rank}": torch.get_rng_state(),
         }
         checkpoints.write(folder, self.step, tensors, self.group.size == 1)
@@ -167,19 +172,23 @@ class Learner:
                 whole = sizes[name][0]
                 self.optimiser.state[p][key] = torch.zeros_like(p) if whole else torch.zeros(())
         tensors = dict(self._tensors())
-        extra = ["losses", f"generator.{self.group.rank}"]
-        tensors |= {name: torch.empty(*sizes[name][:1], dtype=sizes[name][1]) for name in extra if name in sizes}
+        own = f"generator.{self.group.rank}"
+        extra = ["losses", "scores", own, *(name for name in sizes if name.startswith("chosen."))]
+        tensors |= {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in extra if name in sizes}
         checkpoints.read(checkpoint, tensors, self.group.size == 1)
         self.losses = tensors["losses"].tolist()
         self.step = len(self.losses)
-        if extra[1] in tensors:
-            torch.set_rng_state(tensors[extra[1]])
+        self.scores = {int(step): accuracy for step, accuracy in tensors["scores"].tolist()}
+        self.chosen = {name: tensors[f"chosen.{name}"] for name in self.net.state_dict() if f"chosen.{name}" in sizes}
+        if own in tensors:
+            torch.set_rng_state(tensors[own])
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the tensors of a checkpoint by name; sharded ones stand for the whole."""
         for module, part in (("net", self.net), ("head", self.head)):
             for name, tensor in part.state_dict().items():
                 yield f"{module}.{name}", self._whole(f"{module}.{name}", tensor)
+        yield from ((f"chosen.{name}", tensor) for name, tensor in self.chosen.items())
         for name, p in self.names.items():
             for key, tensor in self.optimiser.state[p].items():
                 if isinstance(tensor, Tensor):

@@ -12,7 +12,7 @@ from torch import nn
 
 from stages.training import checkpoints, fit
 from stages.training.collectives import Group
-from stages.training.learner import parts
+from stages.training.learner import Learner, parts
 from stages.training.samples import Samples
 
 PEOPLE, EACH = 4, 6
@@ -42,13 +42,13 @@ def same(net: nn.Module, other: nn.Module) -> bool:
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
 def test_a_training_stopped_at_any_step_ends_in_the_same_bytes(tmp_path: Path, optimiser: str):
     small = cfg(**{"optimiser.name": optimiser})
-    whole, losses = fit.fit(samples(), small, seed=5)
+    whole, losses, _ = fit.fit(samples(), small, seed=5)
     made: list[int] = []
 
     def stop_at(last: int):
-        def after(step: int) -> None:
-            made.append(step)
-            if step == last:
+        def after(learner: Learner) -> None:
+            made.append(learner.step)
+            if learner.step == last:
                 raise StopError
 
         return after
@@ -56,7 +56,7 @@ def test_a_training_stopped_at_any_step_ends_in_the_same_bytes(tmp_path: Path, o
     for last in (3, 4, 9):
         with pytest.raises(StopError):
             fit.fit(samples(), small, 5, tmp_path, after_step=stop_at(last))
-    resumed, again = fit.fit(samples(), small, 5, tmp_path, after_step=made.append)
+    resumed, again, _ = fit.fit(samples(), small, 5, tmp_path, after_step=lambda learner: made.append(learner.step))
     assert same(whole, resumed) and losses == again
     assert made == [1, 2, 3, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9, 8, 9, 10, 11, 12]
 
@@ -65,7 +65,7 @@ def test_a_checkpoint_that_was_not_finished_is_not_taken(tmp_path: Path):
     (tmp_path / checkpoints.WRITING).mkdir()
     (tmp_path / checkpoints.WRITING / "broken").write_bytes(b"x")
     assert checkpoints.latest(tmp_path) is None
-    net, _ = fit.fit(samples(), cfg(), 0, tmp_path)
+    net, *_ = fit.fit(samples(), cfg(), 0, tmp_path)
     assert same(net, fit.fit(samples(), cfg(), 0)[0])
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000011"]
 
