@@ -58,9 +58,7 @@ def train(samples: Samples, cfg: Train, name: str, folder: Path, judges: Selecti
                 bar.update(seen_samples(folder, cfg) - bar.n)
 
         checkpoints = folder / f".checkpoint-{seed}"
-        net, losses, scores = fit.fit(
-            samples, cfg, seed, checkpoints, group=group, selection=judges, after_step=count
-        )
+        net, losses, scores = fit.fit(samples, cfg, seed, checkpoints, group=group, selection=judges, after_step=count)
         if group.rank == 0:
             training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": steps * cfg.batch}
             if samples.frame_px != images.FRAME_PX:
@@ -125,8 +123,9 @@ def main() -> str:
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)
-    last = sum(loss[-1] for loss in losses.values()) / len(losses)
-    return f"train {name}: {len(cfg.runs.seeds)} seeds on {len(samples.faces)} images, loss {last:.2f} -> data/train/{name}"
+    seeds, images = len(losses), len(samples.faces)
+    last = sum(loss[-1] for loss in losses.values()) / seeds
+    return f"train {name}: {seeds} seeds on {images} images, loss {last:.2f} -> data/train/{name}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ from stages import train
 from stages.common import artifacts, images, networks, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.settings.train import Train
 from stages.training import fit, transform
 from stages.training.batches import Batch, batches
 from stages.training.learner import CLIP, Learner

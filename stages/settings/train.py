@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from stages.common.errors import InputError
-from stages.common.params import NONE, Count, Fraction, LearningRate, NonNegative, PathOrNone, Positive, Seed, SizePx, settings
+from stages.common.params import (
+    NONE,
+    Fraction,
+    LearningRate,
+    NonNegative,
+    PathOrNone,
+    Positive,
+    Seed,
+    SizePx,
+    settings,
+)
 
 Channels = Annotated[int, Field(ge=1, le=8192)]
 Blocks = Annotated[int, Field(ge=1, le=1000)]
@@ -184,10 +194,11 @@ class Train:
         if not self.epochs and self.samples < self.batch:
             raise InputError(None, key="samples", value=self.samples, allowed=f"at least one batch of {self.batch}")
         if self.runs.micro_batches > self.batch:
-            raise InputError(None, key="runs.micro_batches", value=self.runs.micro_batches, allowed=f"at most batch = {self.batch}")
+            raise InputError(
+                None, key="runs.micro_batches", value=self.runs.micro_batches, allowed=f"at most batch = {self.batch}"
+            )
         count = LEVELS[self.backbone]
         for name in ("widths", "blocks"):
             if len(getattr(self.levels, name)) != count:
                 value: Any = getattr(self.levels, name)
                 raise InputError(None, key=f"levels.{name}", value=value, allowed=f"{count} of {self.backbone}")
-

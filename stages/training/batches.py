@@ -112,9 +112,7 @@ class Batches(Dataset):
     leave too much to chance.
     """
 
-    def __init__(
-        self, samples: Samples, size: int, seed: int, part: Part, augment: Augment, mix: Mix
-    ) -> None:
+    def __init__(self, samples: Samples, size: int, seed: int, part: Part, augment: Augment, mix: Mix) -> None:
         """Hold the samples and how they are drawn, as `batches` has it."""
         self._samples, self._size, self._seed, self._part = samples, size, seed, part
         self._augment, self._mix = augment, mix

@@ -47,14 +47,14 @@ def fit(
 ) -> Fitted:
     """Train one network, alone or together with the other ranks of a group, which all return the same.
 
-    Goes on from the newest checkpoint in `folder`, and writes further ones there. Calls `after_step` after every step,
-    and once where it goes on. Raises InputError when the loss is not finite.
+    Goes on from the newest checkpoint in `folder`, and writes further ones there. Calls `after_step` before the first
+    step and after every one. Raises InputError when the loss is not finite.
     """
     with torch.random.fork_rng(devices=[]):
         learner = Learner(samples.classes, cfg, seed, group)
         if folder and (checkpoint := checkpoints.latest(folder)):
             learner.resume(checkpoint)
-            after_step(learner)
+        after_step(learner)
         steps, clock = cfg.steps(samples.main_count), Clock(cfg.runs.checkpoint_s, group)
         moments = {math.ceil(steps * (k + 1) / cfg.monitor.times) for k in range(cfg.monitor.times)}
         for batch in batches(

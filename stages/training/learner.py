@@ -22,7 +22,6 @@ from stages.training.decorrelation import decorrelation
 from stages.training.normalisation import synchronise
 from stages.training.selection import Selection
 
-
 CLIP = 5.0  # largest norm of the gradient
 
 
@@ -55,6 +54,7 @@ class Learner:
         self.cfg, self.group, self.classes = cfg, group, classes
         self.device = devices.device()
         self.step, self.losses = 0, list[float]()
+        self.norm = torch.tensor(0.0)  # mean of the last embeddings
         self.scores, self.chosen = dict[int, float](), dict[str, Tensor]()
         net = networks.build(cfg.card()).train()
         if cfg.start != NONE:
@@ -125,6 +125,7 @@ class Learner:
         with torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
             embedding = self.model(x)
         embedding = self.group.gather(embedding.float(), part.sizes)
+        self.norm = embedding.detach().norm(dim=1).mean()
         loss = self._head_loss(embedding, batch.main, part)
         if batch.mix:
             psi = batch.psi[part.whole].to(self.device)

@@ -86,7 +86,9 @@ def _selection(faces: np.ndarray, identity: np.ndarray, seed: int) -> Selection:
     genuine = [pair for who in np.unique(identity) for pair in combinations(np.flatnonzero(identity == who), 2)]
     if len(genuine) < FOLDS or len(np.unique(identity)) < 2:
         allowed = f"two people or more with {FOLDS} genuine pairs together"
-        raise InputError("params.yaml", f"{len(genuine)} genuine pairs", key="train.monitor.identities", allowed=allowed)
+        raise InputError(
+            "params.yaml", f"{len(genuine)} genuine pairs", key="train.monitor.identities", allowed=allowed
+        )
     pairs = np.array(genuine)[rng.permutation(len(genuine))[: PAIRS // 2]]
     a = rng.integers(len(identity), size=len(pairs))
     others = [np.flatnonzero(identity != identity[row]) for row in a]

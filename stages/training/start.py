@@ -1,5 +1,7 @@
 """Interim."""
+
 from pathlib import Path
+
 from torch import nn
 
 

@@ -58,7 +58,7 @@ def test_a_training_stopped_at_any_step_ends_in_the_same_bytes(tmp_path: Path, o
             fit.fit(samples(), small, 5, tmp_path, after_step=stop_at(last))
     resumed, again, _ = fit.fit(samples(), small, 5, tmp_path, after_step=lambda learner: made.append(learner.step))
     assert same(whole, resumed) and losses == again
-    assert made == [1, 2, 3, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9, 8, 9, 10, 11, 12]
+    assert made == [0, 1, 2, 3, 2, 3, 4, 3, 4, 5, 6, 7, 8, 9, 8, 9, 10, 11, 12]
 
 
 def test_a_checkpoint_that_was_not_finished_is_not_taken(tmp_path: Path):
