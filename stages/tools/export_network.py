@@ -32,6 +32,9 @@ class Exported(nn.Module):
     crop: (height, side), which cuts the network's frame out of the faces, or None: they show that and no more.
     """
 
+    crop: Tensor | None
+    luma: Tensor
+
     def __init__(self, recogniser: networks.Embedded, crop: Tensor | None) -> None:
         """Hold the network."""
         super().__init__()

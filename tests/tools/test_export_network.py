@@ -22,7 +22,7 @@ CARDS: dict[str, dict[str, Any]] = {
     "compact": {"widths": [16, 16, 16, 16], "embedding_size": 12, "size_px": 32, "colour": "grey", "fold_stem": True},
     "plain": {"widths": [16, 16, 16, 16], "embedding_size": 12, "size_px": 64, "colour": "rgb"},
     "iresnet": {
-        "widths": [8, 8, 8, 8], "blocks": [1, 2, 1, 1], "squeeze_excitation": True,
+        "widths": [8, 8, 8, 8], "blocks": [1, 1, 1, 1], "squeeze_excitation": True,
         "embedding_size": 12, "size_px": 112, "colour": "rgb", "frame_px": 112,
     },
 }  # fmt: skip
