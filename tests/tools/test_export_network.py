@@ -88,6 +88,14 @@ def test_onnxruntime_has_our_rows(made: Path, name: str):
         np.testing.assert_allclose(run(made / f"{name}-onnx/net.onnx", x[part]), expected[part], rtol=0, atol=1e-5)
 
 
+def test_grey_is_rounded_as_ours_is(made: Path):
+    """Of colours whose luma lies midway between two levels, as exactly as they come in."""
+    colours = np.stack(np.meshgrid(*[np.arange(256)] * 2, np.arange(0, 256, 16)), -1).reshape(-1, 3)
+    midway = colours[colours @ [9798, 19235, 3735] % 2**15 == 2**14].astype(np.uint8)
+    x = np.random.default_rng(0).choice(midway, (4, 32, 32))
+    np.testing.assert_allclose(run(made / "compact-onnx/net.onnx", x), rows(made / "compact", x), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_our_own_backend_has_the_rows_of_faces_in_any_frame(made: Path, name: str):
     x, exported = faces(3, 80), recogniser.load(made / f"{name}-onnx")
