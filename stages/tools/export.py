@@ -146,13 +146,13 @@ def main(words: Sequence[str]) -> str:
     if args.size_px is not None and args.size_px not in SIZES_PX:
         allowed = f"{SIZES_PX.start} to {SIZES_PX.stop - 1}"
         raise InputError(None, key="--size-px", value=args.size_px, allowed=allowed)
-    if not args.source.is_dir():
-        raise InputError(args.source, "no such folder", allowed=SOURCES)
     if args.to == "onnx":
         from stages.tools import export_network  # and torch, which faces do not need
 
         with new(args.out):
             return f"export: {export_network.write(args.source, args.out, args.size_px)} -> {args.out}"
+    if not args.source.is_dir():
+        raise InputError(args.source, "no such folder", allowed=SOURCES)
     is_benchmark = (args.source / "pairs.arrow").is_file()
     kinds = BENCHMARKS if is_benchmark else SETS
     if args.to not in kinds:

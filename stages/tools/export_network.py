@@ -2,7 +2,7 @@
 
 The graph takes what recognition tools feed: RGB faces (batch, 3, side, side) float32, (pixel - 127.5) / 127.5. Grey and
 standardisation are in it, since these tools know neither; its rows are not normalised. Given the same uint8 faces, they
-are those of our own network in float32; `Embedded.embed` computes in bfloat16, 1e-5 of the cosine away.
+are those of our own network in float32; `Embedded.embed` computes in bfloat16, some 1e-5 of a cosine away.
 """
 
 import json
@@ -68,8 +68,10 @@ def write(network: Path, out: Path, size_px: int | None) -> str:
     """Write the network and, beside it, its card; returns what the network takes and gives.
 
     size_px: of ArcFace's crops, which the graph then takes instead of the network's own.
-    Raises InputError when a library or the network is missing, or there is a card already.
+    Raises InputError when a library or the network is missing, `out` has another name, or there is a card already.
     """
+    if out.suffix != ".onnx":
+        raise InputError(out, "another kind of file", allowed="NAME.onnx")
     if not Path(network, artifacts.CARD).is_file() or not Path(network, artifacts.WEIGHTS).is_file():
         raise InputError(network, "no network of ours", allowed=NETWORKS)
     card_file = out.with_name(artifacts.CARD)

@@ -160,8 +160,12 @@ def test_what_is_no_recogniser_of_ours_is_refused(made: Path, tmp_path: Path):
     assert refused(made / "plain-onnx", tmp_path / "net.onnx").problem == "no network of ours"
     artifacts.write_weights(tmp_path / "inverter", {"x": torch.ones(1)}, {"architecture": "inverter"})
     assert refused(tmp_path / "inverter", tmp_path / "net.onnx").key == "widths"
-    assert refused(tmp_path / "nowhere", tmp_path / "net.onnx").problem == "no such folder"
+    assert refused(tmp_path / "nowhere", tmp_path / "net.onnx").problem == "no network of ours"
     assert [file.name for file in tmp_path.iterdir()] == ["inverter"]
+
+
+def test_the_file_has_the_name_by_which_it_is_read(made: Path, tmp_path: Path):
+    assert refused(made / "plain", tmp_path / "net").allowed == "NAME.onnx"
 
 
 def test_nothing_is_overwritten(made: Path, tmp_path: Path):
