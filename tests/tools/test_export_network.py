@@ -69,7 +69,8 @@ def rows(network: Path, x: np.ndarray, frame_px: float | None = None) -> np.ndar
 def run(file: Path, x: np.ndarray) -> np.ndarray:
     """Return the embeddings of faces as onnxruntime computes them from what recognition tools feed."""
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    blob = ((x.astype(np.float32) - 127.5) / 127.5).transpose(0, 3, 1, 2)
+    scale = np.float32(1 / 127.5)  # OpenCV multiplies, and not every level comes back whole
+    blob = ((x.astype(np.float32) - 127.5) * scale).transpose(0, 3, 1, 2)
     return np.asarray(session.run(["embeddings"], {"faces": blob})[0])
 
 
