@@ -252,3 +252,16 @@ def test_the_run_cache_serves_every_stage_but_pretrain():
         name for name, found in outs.items() for out in found if out.persist or not (out.use_cache or out.is_decorated)
     }
     assert without == {"pretrain"}
+
+
+def test_artifacts_are_networks_that_a_stage_writes():
+    repo = Repo(str(ROOT))
+    outs = {Path(out.def_path) for stage in repo.index.stages for out in stage.outs}
+    artifacts = repo.artifacts.read()["dvc.yaml"]
+    assert artifacts
+    for artifact in artifacts.values():
+        path = Path(artifact.path)
+        assert artifact.type == "model" and outs & {path, *path.parents}, path
+        assert path.parent.name in PARAMS["variants"] and path.name in {
+            f"seed-{seed}" for seed in PARAMS["train"]["seeds"]
+        }

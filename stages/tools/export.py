@@ -1,4 +1,4 @@
-"""Write faces of ours for other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
+"""Write faces or a network of ours for other software: `python -m stages.tools.export --to rec data/variants/base OUT`.
 
 SOURCE is a variant (data/variants/NAME), the generated images that the audit kept (data/generate), the initial faces
 (data/gallery), a set (data/sets/NAME) or a benchmark (data/benchmarks/NAME). Faces keep the bytes that they have. Only
@@ -12,6 +12,8 @@ webdataset  tars of images and labels
 parquet     Hugging Face `datasets`
 bin         benchmarks for arcface_torch and AdaFace's convert.py
 arrow       benchmarks for CVLface (`Dataset.load_from_disk`)
+onnx        a network (data/train/NAME/seed-SEED, data/pretrain/NAME) for insightface, onnxruntime, `recogniser: onnx`:
+            one file, and card.json beside it; with --size-px 112 it takes ArcFace's crops of 112 px
 """
 
 import argparse
@@ -136,7 +138,7 @@ def export_benchmark(source: Path, kind: str, out: Path, size_px: int | None) ->
 def main(words: Sequence[str]) -> str:
     """Run the command."""
     parser = argparse.ArgumentParser("export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--to", required=True, choices=[*SETS, *BENCHMARKS])
+    parser.add_argument("--to", required=True, choices=[*SETS, *BENCHMARKS, "onnx"])
     parser.add_argument("--size-px", type=int, help="side of the faces, 112 for the backbones of most; default: as is")
     parser.add_argument("source", type=Path)
     parser.add_argument("out", type=Path)
@@ -144,6 +146,11 @@ def main(words: Sequence[str]) -> str:
     if args.size_px is not None and args.size_px not in SIZES_PX:
         allowed = f"{SIZES_PX.start} to {SIZES_PX.stop - 1}"
         raise InputError(None, key="--size-px", value=args.size_px, allowed=allowed)
+    if args.to == "onnx":
+        from stages.tools import export_network  # and torch, which faces do not need
+
+        with new(args.out):
+            return f"export: {export_network.write(args.source, args.out, args.size_px)} -> {args.out}"
     if not args.source.is_dir():
         raise InputError(args.source, "no such folder", allowed=SOURCES)
     is_benchmark = (args.source / "pairs.arrow").is_file()
