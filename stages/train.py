@@ -2,17 +2,16 @@
 
 torchrun --nproc-per-node=auto -m stages.train NAME
 
-reads   data/variants/NAME/manifest.arrow and the image shards it lists
-writes  data/train/NAME/seed-SEED/   a network each
-        data/train/NAME/loss.json    the mean loss by tenths of the training
+reads   data/variants/NAME/manifest.arrow and the image shards it lists; data/SET, where people of it choose the end
+writes  data/train/NAME/seed-SEED/          a network each
+        data/train/NAME/loss.json           the mean loss by tenths of the training
+        data/train/NAME/curves/seed-SEED/   DVCLive's files, where monitor.curves asks for them
 """
 
-import os
 import shutil
-import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-
-from tqdm import tqdm
 
 from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.common.errors import InputError
@@ -21,68 +20,78 @@ from stages.settings.train import Train
 from stages.training import fit, selection
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
+from stages.training.progress import Progress
 from stages.training.samples import Samples, read
 from stages.training.selection import Selection
 
 
-def train(samples: Samples, cfg: Train, name: str, folder: Path, judges: Selection | None = None) -> None:
+@dataclass(frozen=True)
+class Variant:
+    """What is trained on: a variant's name, its samples, and the people on whom the training is scored as it runs."""
+
+    name: str
+    samples: Samples
+    judges: Selection | None = None
+
+
+def train(variant: Variant, cfg: Train, folder: Path) -> None:
     """Train every seed that `folder` does not hold yet; the bar counts the samples of all seeds.
 
     Ranks take whole seeds, so that one and many write the same bytes, or all ranks train one seed after the other.
     A training that was killed goes on from its newest checkpoint. Raises InputError when a loss is not finite.
     """
-    alone = cfg.runs.ranks == "seeds"
-    group = ALONE if alone else Group(ranks.rank(), ranks.size())
+    seeds, together = cfg.runs.seeds, cfg.runs.ranks == "data"
+    group = Group(ranks.rank(), ranks.size()) if together else ALONE
     check_group(cfg, group)
-    share = ranks.share if alone else ranks.together
+    share = ranks.together if together else ranks.share
+    progress = Progress(folder, seeds, cfg.steps(variant.samples.main_count), cfg.batch)
 
     def begin(seed: int) -> None:
-        if not loss_file(folder, seed).exists() and group.rank == 0:
-            steps_file(folder, seed).write_bytes(b"")
-
-    share(cfg.runs.seeds, begin, None)
-    steps = cfg.steps(samples.main_count)
-    total, before = len(cfg.runs.seeds) * steps * cfg.batch, seen_samples(folder, cfg)
-    bar = tqdm(desc=f"train {name}", total=total, initial=before, unit="img", unit_scale=True, mininterval=1,
-               ncols=80, file=sys.stdout, disable=ranks.rank() != 0)  # fmt: skip
+        if group.rank == 0 and not loss_file(folder, seed).exists():
+            progress.file(seed).write_bytes(b"")
 
     def work(seed: int) -> None:
-        network, loss = folder / f"seed-{seed}", loss_file(folder, seed)
-        if network.exists() and loss.exists():
-            return
+        if not loss_file(folder, seed).exists():
+            train_seed(variant, cfg, folder, seed, group, progress)
 
-        def count(learner: Learner) -> None:
-            if group.rank == 0:
-                os.truncate(steps_file(folder, seed), learner.step)
-            if not bar.disable:
-                bar.update(seen_samples(folder, cfg) - bar.n)
-
-        checkpoints = folder / f".checkpoint-{seed}"
-        net, losses, scores = fit.fit(samples, cfg, seed, checkpoints, group=group, selection=judges, after_step=count)
-        if group.rank == 0:
-            training = {"variant": name, "seed": seed, "classes": samples.classes, "samples": steps * cfg.batch}
-            if samples.frame_px != images.FRAME_PX:
-                training["frame_px"] = samples.frame_px
-            if scores:
-                training["held_out_accuracy"] = {str(step): accuracy for step, accuracy in scores.items()}
-            networks.save(network, net, {**cfg.card(), **training})
-            artifacts.write_json(loss, losses)  # last: it marks the seed as done
-            shutil.rmtree(checkpoints, ignore_errors=True)
-
-    with bar:
-        share(cfg.runs.seeds, work, None)
-        bar.update(total - bar.n)
+    share(seeds, begin, None)
+    with progress.show(f"train {variant.name}") if ranks.rank() == 0 else nullcontext():
+        share(seeds, work, None)
+        progress.update()
 
 
-def chosen(samples: Samples, cfg: Train) -> tuple[Samples, Selection | None]:
-    """Return the samples to train on, and the people on whom the training is scored while it runs."""
-    people, path = cfg.monitor.identities, cfg.monitor.path
-    if not people:
-        return samples, None
-    if path == NONE:
-        return selection.hold_out(samples, people)
-    size_px, colour = cfg.input.size_px, cfg.input.colour
-    return samples, selection.of_set(below_data(path), people, size_px, colour, samples.frame_px)
+def train_seed(variant: Variant, cfg: Train, folder: Path, seed: int, group: Group, progress: Progress) -> None:
+    """Train one seed, by this rank or by all of a group, and write its network and losses."""
+    leads, checkpoints = group.rank == 0, folder / f".checkpoint-{seed}"
+    curves = None
+    if leads and cfg.monitor.curves:
+        from stages.training.curves import Curves  # DVCLive takes a second to import
+
+        curves = Curves(folder / "curves" / f"seed-{seed}", cfg.monitor.curves, cfg.batch)
+
+    def follow(learner: Learner) -> None:
+        if leads:
+            progress.count(seed, learner.step)
+        if curves:
+            curves.follow(learner)
+
+    fitted = fit.fit(variant.samples, cfg, seed, checkpoints, group=group, selection=variant.judges, after_step=follow)
+    if leads:
+        networks.save(folder / f"seed-{seed}", fitted.net, {**cfg.card(), **described(variant, cfg, seed, fitted)})
+        artifacts.write_json(loss_file(folder, seed), fitted.losses)  # last: it marks the seed as done
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def described(variant: Variant, cfg: Train, seed: int, fitted: fit.Fitted) -> dict[str, object]:
+    """Return what a network's card says of its training."""
+    samples = variant.samples
+    seen = cfg.steps(samples.main_count) * cfg.batch
+    card: dict[str, object] = {"variant": variant.name, "seed": seed, "classes": samples.classes, "samples": seen}
+    if samples.frame_px != images.FRAME_PX:
+        card["frame_px"] = samples.frame_px
+    if fitted.scores:
+        card["held_out_accuracy"] = {str(step): accuracy for step, accuracy in fitted.scores.items()}
+    return card
 
 
 def check_group(cfg: Train, group: Group) -> None:
@@ -93,39 +102,36 @@ def check_group(cfg: Train, group: Group) -> None:
         raise InputError("params.yaml", f"{group.size} ranks", key="train.batch", value=cfg.batch, allowed=allowed)
 
 
-def seen_samples(folder: Path, cfg: Train) -> int:
-    """Return how many samples the trainings of all seeds have seen, in whichever ranks they run."""
-    files = [steps_file(folder, seed) for seed in cfg.runs.seeds]
-    return sum(file.stat().st_size for file in files if file.exists()) * cfg.batch
-
-
-def steps_file(folder: Path, seed: int) -> Path:
-    """Return the file that has a byte for every step of a training, so that rank 0 can count the steps of all."""
-    return folder / f".steps-{seed}"
-
-
 def loss_file(folder: Path, seed: int) -> Path:
     """Return the file of a finished seed's losses; its hidden name keeps it out of the stage's output."""
     return folder / f".loss-{seed}.json"
+
+
+def read_variant(name: str, cfg: Train) -> Variant:
+    """Return the samples of a variant, and the people who choose a training's end: of the set named, or held out."""
+    manifest, size_px, colour = Path("data/variants") / name / "manifest.arrow", cfg.input.size_px, cfg.input.colour
+    samples = read(manifest, Path("data"), size_px, colour, cfg.loader.memory, cfg.loader.unreadable)
+    people, path = cfg.monitor.identities, cfg.monitor.path
+    if not people:
+        return Variant(name, samples)
+    if path == NONE:
+        return Variant(name, *selection.hold_out(samples, people))
+    return Variant(name, samples, selection.of_set(below_data(path), people, size_px, colour, samples.frame_px))
 
 
 def main() -> str:
     """Run the stage for the variant named on the command line."""
     name = stage.name("NAME, a key of `variants`")
     cfg = params.load("train", Train)
-    manifest = Path("data/variants") / name / "manifest.arrow"
-    samples = read(
-        manifest, Path("data"), cfg.input.size_px, cfg.input.colour, cfg.loader.memory, cfg.loader.unreadable
-    )
-    samples, judges = chosen(samples, cfg)
+    variant = read_variant(name, cfg)
     with ranks.kept(f"train@{name}") as folder:
-        train(samples, cfg, name, folder, judges)
+        train(variant, cfg, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)
-    seeds, images = len(losses), len(samples.faces)
+    seeds, count = len(losses), len(variant.samples.faces)
     last = sum(loss[-1] for loss in losses.values()) / seeds
-    return f"train {name}: {seeds} seeds on {images} images, loss {last:.2f} -> data/train/{name}"
+    return f"train {name}: {seeds} seeds on {count} images, loss {last:.2f} -> data/train/{name}"
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from stages import train
 from stages.common import artifacts, images, networks, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.training import fit, transform
+from stages.train import Variant
+from stages.training import fit, progress, transform
 from stages.training.batches import Batch, batches
 from stages.training.learner import CLIP, Learner
 from stages.training.samples import Samples, read
@@ -125,7 +126,7 @@ def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_e
     shape = {"levels": asdict(levels), "squeeze_excitation": squeeze_excitation, "input.size_px": 16}
     cfg = trainings.cfg(backbone="iresnet", **shape, **{"runs.seeds": [0]})
     samples = replace(toy(), faces=images.resize(toy().faces, 16))
-    train.train(samples, cfg, "base", workplace)
+    train.train(Variant("base", samples), cfg, workplace)
     model = networks.load(workplace / "seed-0")
     assert artifacts.read_json(workplace / "seed-0/card.json")["blocks"] == [1, 2, 1, 1]
     assert same_person_wins(model) == 1
@@ -178,9 +179,9 @@ def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
 
 
 def test_a_finished_seed_is_not_trained_again(workplace):
-    train.train(toy(), trainings.cfg(samples=32, **{"runs.seeds": [0]}), "base", workplace)
+    train.train(Variant("base", toy()), trainings.cfg(samples=32, **{"runs.seeds": [0]}), workplace)
     before = (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns
-    train.train(toy(), replace(CFG, samples=32), "base", workplace)
+    train.train(Variant("base", toy()), replace(CFG, samples=32), workplace)
     assert (workplace / "seed-0/weights.safetensors").stat().st_mtime_ns == before
     assert (workplace / "seed-1/weights.safetensors").exists()
 
@@ -193,10 +194,10 @@ def test_the_bar_counts_the_samples_of_all_seeds_and_begins_with_those_that_are_
             super().__init__(*given, **named | {"mininterval": 0, "miniters": 1})
             bars.append((self.initial, self.total, self.unit))
 
-    monkeypatch.setattr(train, "tqdm", Bar)
-    train.train(toy(), trainings.cfg(samples=40, **{"runs.seeds": [0]}), "base", workplace)
-    train.steps_file(workplace, 1).write_bytes(bytes(2))  # of a run that was killed
-    train.train(toy(), replace(CFG, samples=40), "base", workplace)
+    monkeypatch.setattr(progress, "tqdm", Bar)
+    train.train(Variant("base", toy()), trainings.cfg(samples=40, **{"runs.seeds": [0]}), workplace)
+    (workplace / ".steps-1").write_bytes(bytes(2))  # of a run that was killed
+    train.train(Variant("base", toy()), replace(CFG, samples=40), workplace)
     assert bars == [(0, 48, "img"), (48, 96, "img")]
     shown = re.findall(r"(\d+\.\d|\d+)/(?:48|96)\.?0? ", capsys.readouterr().out)
     assert list(dict.fromkeys(map(float, shown))) == [0, 16, 32, 48, 64, 80, 96]
@@ -206,7 +207,7 @@ def test_a_loss_that_is_not_finite_ends_in_one_line_and_writes_nothing(tmp_path)
     who = toy().label_a
     lost = replace(toy(), label_b=(who + 1) % PEOPLE, weight=np.full(len(who), np.inf, np.float32))
     with pytest.raises(InputError, match=r"the loss is (nan|inf) at seed 3, step 0") as error:
-        train.train(lost, trainings.cfg(**{"runs.seeds": [3]}), "base", tmp_path)
+        train.train(Variant("base", lost), trainings.cfg(**{"runs.seeds": [3]}), tmp_path)
     assert (error.value.key, error.value.value) == ("train.learning_rate", CFG.learning_rate)
     assert not list(tmp_path.glob("[!.]*"))
 
@@ -233,7 +234,7 @@ def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(
     own, other = (images.Shards(f"data/{name}").faces(np.arange(8)) for name in ("generate", "sets/wild"))
     assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
     assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
-    train.train(samples, trainings.cfg(samples=32, **{"runs.seeds": [0]}), "mixed", workplace)
+    train.train(Variant("mixed", samples), trainings.cfg(samples=32, **{"runs.seeds": [0]}), workplace)
     assert networks.load(workplace / "seed-0").frame.frame_px == 112
 
 

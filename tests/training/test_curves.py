@@ -32,7 +32,8 @@ def samples() -> Samples:
 NAMES = {"loss", "learning_rate", "norm", "images_s", "held_out"}
 
 
-def test_a_killed_training_goes_on_with_its_curves(tmp_path: Path):
+def test_a_killed_training_goes_on_with_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)  # DVCLive looks for a repository, and leaves its files open
     rest, judges = selection.hold_out(samples(), 2)
     changes = {"input.size_px": 16, "runs.checkpoint_s": 0.0, "monitor.curves": 2, "monitor.times": 4}
     cfg = trainings.cfg(samples=12 * 8, batch=8, **changes)
@@ -60,7 +61,7 @@ def test_a_killed_training_goes_on_with_its_curves(tmp_path: Path):
 
 def test_dvc_shows_what_is_drawn(tmp_path: Path):
     git_and_dvc(tmp_path)
-    subprocess.run("git commit -qm begun --allow-empty".split(), cwd=tmp_path, check=True)
+    subprocess.run(["git", "commit", "-qm", "begun", "--allow-empty"], cwd=tmp_path, check=True)
     with working_in(tmp_path):
         curves = Curves(tmp_path / "curves", 1, 8)
         cfg = trainings.cfg(samples=3 * 8, batch=8, **{"input.size_px": 16})
