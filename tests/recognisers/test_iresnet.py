@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from stages.foreign.state_dicts import arcface_layout, state_dict
 from stages.recognisers import iresnet
 
 
@@ -50,7 +51,7 @@ def test_rows_are_those_of_adaface_s_own_layout(tmp_path: Path, se: bool, kind: 
         case "cvlface":
             checkpoint = {f"net.{key}": value for key, value in tensors.items()}
         case _:
-            checkpoint = {"epoch": 1, "state_dict_backbone": iresnet.arcface_layout("", tensors), "state_optimizer": {}}
+            checkpoint = {"epoch": 1, "state_dict_backbone": arcface_layout("", tensors), "state_optimizer": {}}
             checkpoint["state_dict_backbone"] = {k: v for k, v in checkpoint["state_dict_backbone"].items() if v.ndim}
     if kind == "lightning":
         with _importable(AttributeDict):
@@ -98,7 +99,7 @@ WRAPPED: dict[str, Any] = {
 @pytest.mark.parametrize("zipped", [True, False])
 def test_the_network_is_found_in_what_was_wrapped_around_it(tmp_path: Path, name: str, zipped: bool):
     torch.save(WRAPPED[name], tmp_path / "net.pth", _use_new_zipfile_serialization=zipped)
-    tensors = iresnet.state_dict(tmp_path / "net.pth")
+    tensors = state_dict(tmp_path / "net.pth")
     expected = {key: value for key, value in PLAIN.items() if value.ndim}
     assert tensors.keys() == expected.keys() and all(torch.equal(tensors[key], expected[key]) for key in expected)
 
