@@ -49,6 +49,8 @@ class Vit(Recomputing):
         and less before it, none in the first. mask_ratio: share of patches that training leaves out.
         """
         super().__init__()
+        if len(widths) != 1 or len(blocks) != 1:
+            raise InputError(None, key="widths, blocks", value=(widths, blocks), allowed="one number of each")
         (width,), (depth,), side = widths, blocks, size_px // patch_px
         if not side:
             raise InputError(None, key="patch_px", value=patch_px, allowed=f"at most size_px, {size_px}")

@@ -49,6 +49,7 @@ def test_rows_are_those_of_the_arithmetic_written_out():
         if not name.endswith("num_batches_tracked"):
             value.uniform_(0.5, 1.5) if value.ndim == 1 else value.normal_()
     tensors = vit.state_dict()
+    tensors["feature.1.running_var"].fill_(1e-4)  # so small that what is added to it is felt
     hidden = functional.linear(torch.randn(999, 8), tensors["blocks.0.mlp.fc1.weight"])
     assert (hidden > 6).any()  # the clip at 6 is felt
     assert torch.allclose(vit(faces()), written_out(tensors, faces()), rtol=1e-3, atol=1e-3)
@@ -92,5 +93,7 @@ def test_a_branch_is_left_out_whole_more_often_in_later_blocks():
 def test_sizes_that_do_not_fit_are_refused():
     with refused(key="heads", value=3, allowed="divisor of the width, 8"):
         Vit([8], 5, 32, heads=3)
+    with refused(key="widths, blocks", allowed="one number of each"):
+        Vit([8, 8], 5, 32, heads=2)
     with refused(key="patch_px", value=40, allowed="at most size_px, 32"):
         Vit([8], 5, 32, heads=2, patch_px=40)
