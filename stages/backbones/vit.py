@@ -126,9 +126,8 @@ class _Attention(nn.Module):
         self.heads = heads
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (
-            self.qkv(x).unflatten(2, (3, self.heads, -1)).transpose(1, 3).unbind(2)
-        )  # each (b, heads, tokens, ...)
+        qkv = self.qkv(x).unflatten(2, (3, self.heads, -1)).transpose(1, 3)  # (b, heads, 3, tokens, width / heads)
+        q, k, v = qkv.unbind(2)
         return self.proj(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 

@@ -1,6 +1,6 @@
 """Run blocks without keeping what lies inside them: the backward pass computes it again ("activation checkpointing").
 
-Memory for the activations of a deep network becomes a fourth, and a training step takes a third more time (Chen et al.
+Memory for the activations of IResNets becomes a fourth, and a training step takes a third more time (Chen et al.
 2016, "Training deep nets with sublinear memory cost").
 """
 
