@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from stages.common.errors import InputError
+from stages.common.recomputation import Recomputing
 
 SHRINK = 16  # the input's side shrinks by this factor before the last layer
 REDUCTION = 16  # squeeze-excitation: channels to hidden channels
 INITIAL_SD = 0.1  # of convolutions, as arcface_torch draws them
 
 
-class Iresnet(nn.Module):
+class Iresnet(Recomputing):
     """A stem at full size, four levels of pre-activated residual blocks, one linear layer over all positions.
 
     Input (b, colours, h, w) float, multiples of 16; output (b, embedding_size), un-normalised.
@@ -32,10 +33,12 @@ class Iresnet(nn.Module):
         colours: int = 3,
         blocks: Sequence[int] = (3, 4, 14, 3),
         squeeze_excitation: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         """Build the network; `widths` are the channels of the four levels, the stem has those of the first.
 
-        size_px: the input's side, or its height and width.
+        size_px: the input's side, or its height and width. dropout: share of the last linear layer's inputs that
+        training drops: 0 in arcface_torch, 0.4 in AdaFace.
         """
         super().__init__()
         height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
@@ -48,6 +51,7 @@ class Iresnet(nn.Module):
         for i in range(4):
             self.add_module(f"layer{i + 1}", _level(before[i], widths[i], blocks[i], squeeze_excitation))
         self.bn2 = nn.BatchNorm2d(widths[-1])
+        self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(widths[-1] * (height // SHRINK) * (width // SHRINK), embedding_size)
         self.features = nn.BatchNorm1d(embedding_size)
         self.features.weight.requires_grad_(False)  # stays 1
@@ -58,9 +62,9 @@ class Iresnet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return embeddings (b, embedding_size)."""
         x = self.prelu(self.bn1(self.conv1(x)))
-        for i in range(4):
-            x = self.get_submodule(f"layer{i + 1}")(x)
-        return self.features(self.fc(self.bn2(x).flatten(1)).float())
+        blocks = [block for i in range(4) for block in self.get_submodule(f"layer{i + 1}").children()]
+        x = self.through(blocks, x)
+        return self.features(self.fc(self.dropout(self.bn2(x)).flatten(1)).float())
 
 
 class _Block(nn.Module):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -84,9 +85,8 @@ def build(card: Mapping[str, Any]) -> nn.Module:
     """Return the untrained network that a card describes."""
     module = import_module(f"stages.backbones.{card['architecture']}")
     net = getattr(module, card["architecture"].capitalize())
-    colours = images.CHANNELS[card["colour"]]
-    chosen = {key: card[key] for key in ("blocks", "squeeze_excitation", "fold_stem") if key in card}
-    return net(list(card["widths"]), card["embedding_size"], card["size_px"], colours, **chosen)
+    chosen = {key: card[key] for key in signature(net).parameters if key in card}
+    return net(**chosen, colours=images.CHANNELS[card["colour"]])
 
 
 def save(network: str | Path, net: nn.Module, card: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from stages.common import artifacts, networks
 from stages.common.errors import InputError
 from stages.common.networks import Recogniser
 from stages.foreign import published
-from stages.recognisers.iresnet import arcface_layout
+from stages.foreign.state_dicts import arcface_layout
 
 EMBEDDED = {"architecture": "compact", "widths": [8, 8, 8, 8], "embedding_size": 24, "size_px": 32, "colour": "rgb"}
 
