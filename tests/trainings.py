@@ -7,8 +7,8 @@ from stages.common import params
 from stages.settings.train import Train
 
 SMALL: dict[str, Any] = {
-    "backbone": "compact", "levels": {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1]}, "squeeze_excitation": False,
-    "embedding_size": 16, "input": {"size_px": 32, "colour": "rgb", "fold_stem": True}, "start": "none",
+    "backbone": "compact", "levels": {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1]}, "options": {"fold_stem": True},
+    "embedding_size": 16, "input": {"size_px": 32, "colour": "rgb"}, "start": "none",
     "head": {"name": "cosface", "scale": 16.0, "margin": 0.1, "warm_up": 0.3, "options": {}}, "decorrelation": 0.0,
     "augment": {"flip": 0.5, "jitter": 1, "crop": 0, "low_res": 0, "photometric": 0, "erase": 0},
     "samples": 960, "epochs": 0, "batch": 16, "learning_rate": 0.005,
@@ -21,8 +21,8 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def cfg(**changes: Any) -> Train:
-    """Return the small training with some keys changed; `head.name` is a key of a mapping."""
+def values(**changes: Any) -> dict[str, Any]:
+    """Return the section of the small training with some keys changed; `head.name` is a key of a mapping."""
     values = deepcopy(SMALL)
     for key, value in changes.items():
         *path, last = key.split(".")
@@ -30,4 +30,9 @@ def cfg(**changes: Any) -> Train:
         for part in path:
             node = node[part]
         node[last] = value
-    return params.check("train", values, Train)
+    return values
+
+
+def cfg(**changes: Any) -> Train:
+    """Return the small training with some keys changed."""
+    return params.check("train", values(**changes), Train)

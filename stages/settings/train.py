@@ -1,7 +1,7 @@
 """The `train` section of params.yaml."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,11 +32,10 @@ class Levels:
 
 @settings
 class Input:
-    """What the network takes; `compact` may fold 2 x 2 pixels into one."""
+    """What the network takes: faces of a side, in colour or not."""
 
     size_px: SizePx
     colour: Literal["rgb", "grey"]
-    fold_stem: bool
 
 
 @settings
@@ -62,7 +61,13 @@ class Augment:
     erase: Fraction
 
 
-LEVELS = {"compact": 4, "iresnet": 4}  # of a backbone
+LEVELS = {"compact": 4, "iresnet": 4, "mobilefacenet": 4, "vit": 1}  # of a backbone
+OPTIONS: dict[str, tuple[str, ...]] = {  # of a backbone's own; where they are not set, its own defaults
+    "compact": ("fold_stem",),
+    "iresnet": ("squeeze_excitation", "dropout"),
+    "mobilefacenet": ("expansion",),
+    "vit": ("heads", "patch_px", "drop_path", "mask_ratio"),
+}
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -151,9 +156,9 @@ class Monitor:
 class Train:
     """How a recogniser is trained, once per seed."""
 
-    backbone: Literal["compact", "iresnet"]
+    backbone: Literal["compact", "iresnet", "mobilefacenet", "vit"]
     levels: Levels
-    squeeze_excitation: bool
+    options: dict[str, bool | int | float]
     embedding_size: Channels
     input: Input
     start: PathOrNone
@@ -180,10 +185,9 @@ class Train:
             "size_px": self.input.size_px,
             "colour": self.input.colour,
         }
-        if self.backbone == "compact":
-            return card | {"fold_stem": self.input.fold_stem}
-        card |= {"blocks": list(self.levels.blocks)}
-        return card | ({"squeeze_excitation": self.squeeze_excitation} if self.backbone == "iresnet" else {})
+        if self.backbone != "compact":
+            card |= {"blocks": list(self.levels.blocks)}
+        return card | self.options
 
     def steps(self, images: int) -> int:
         """Return how many batches a training on so many images sees; they are whole."""
@@ -194,11 +198,14 @@ class Train:
         if not self.epochs and self.samples < self.batch:
             raise InputError(None, key="samples", value=self.samples, allowed=f"at least one batch of {self.batch}")
         if self.runs.micro_batches > self.batch:
-            raise InputError(
-                None, key="runs.micro_batches", value=self.runs.micro_batches, allowed=f"at most batch = {self.batch}"
-            )
-        count = LEVELS[self.backbone]
-        for name in ("widths", "blocks"):
-            if len(getattr(self.levels, name)) != count:
-                value: Any = getattr(self.levels, name)
-                raise InputError(None, key=f"levels.{name}", value=value, allowed=f"{count} of {self.backbone}")
+            key, most = "runs.micro_batches", self.batch
+            raise InputError(None, key=key, value=self.runs.micro_batches, allowed=f"at most batch = {most}")
+        for name, levels in (("widths", self.levels.widths), ("blocks", self.levels.blocks)):
+            if len(levels) != (count := LEVELS[self.backbone]):
+                raise InputError(None, key=f"levels.{name}", value=levels, allowed=f"{count} of {self.backbone}")
+        for name in self.options:
+            if name not in OPTIONS[self.backbone]:
+                allowed = ", ".join(OPTIONS[self.backbone])
+                raise InputError(None, f"not an option of {self.backbone}", key=f"options.{name}", allowed=allowed)
+        if self.compute.recompute and self.backbone == "compact":
+            raise InputError(None, "compact has too few blocks", key="compute.recompute", value=True, allowed="false")

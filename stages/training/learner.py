@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from stages.common import devices, networks
 from stages.common.params import NONE, below_data
+from stages.common.recomputation import Recomputing
 from stages.common.streams import stream
 from stages.settings.train import Train
 from stages.training import checkpoints, optimisers, sharded, start
@@ -82,8 +83,8 @@ class Learner:
         return np.concatenate([part.own for part in self.parts])
 
     def _model(self) -> nn.Module:
-        if self.cfg.compute.recompute:
-            self.net.recompute = True  # pyright: ignore
+        if isinstance(self.net, Recomputing):
+            self.net.checkpoint_blocks = self.cfg.compute.recompute
         model: Any = torch.compile(self.net) if self.cfg.compute.compile else self.net
         if self.group.size == 1:
             return model

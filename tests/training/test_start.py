@@ -10,7 +10,6 @@ from refusal import refused
 from torch import Tensor, nn
 
 from stages.common import networks
-from stages.recognisers import iresnet
 from stages.training.start import begin
 
 BASE = {"embedding_size": nets.D, "size_px": nets.SIDE_PX, "colour": "rgb"}
@@ -47,29 +46,6 @@ def test_a_network_of_ours_goes_on_where_it_ended(card: dict[str, Any], tmp_path
     assert [p.requires_grad for p in fresh.parameters()] == [p.requires_grad for p in net(card, 2).parameters()]
 
 
-@pytest.mark.parametrize("card", [IRESNET, MOBILEFACENET, VIT], ids=lambda card: card["architecture"])
-def test_a_checkpoint_of_arcface_torch_fits(card: dict[str, Any], tmp_path: Path):
-    """As its training leaves it: wrapped for several GPUs, beside the class centres and the optimiser."""
-    wrapped = {f"module.{key}": value for key, value in trained(card).state_dict().items()}
-    head = {"weight": torch.zeros(9, nets.D)}
-    checkpoint = {"epoch": 3, "state_dict_backbone": wrapped, "state_dict_softmax_fc": head, "state_optimizer": {}}
-    torch.save(checkpoint, tmp_path / "checkpoint.pt")
-    nets.write_card(tmp_path / "card.json")
-    fresh = net(card, seed=2)
-    begin(fresh, tmp_path)
-    expected = tensors(trained(card))
-    assert all(torch.equal(value, expected[key]) for key, value in tensors(fresh).items())
-
-
-def test_a_checkpoint_of_adaface_gives_its_rows_of_faces_in_rgb(tmp_path: Path):
-    torch.save({"state_dict": {f"model.{k}": v for k, v in nets.adaface().items()}}, tmp_path / "adaface.ckpt")
-    nets.write_card(tmp_path / "card.json", colour="bgr")
-    fresh = net(IRESNET, seed=2).eval()
-    begin(fresh, tmp_path)
-    x = torch.randn(2, 3, nets.SIDE_PX, nets.SIDE_PX)
-    assert torch.allclose(fresh(x), iresnet.load(tmp_path).net(x.flip(1)), atol=1e-5)
-
-
 DEEPER = [2, 1, 3, 2]
 WIDER = [*nets.WIDTHS[:3], 24]
 
@@ -85,24 +61,18 @@ WIDER = [*nets.WIDTHS[:3], 24]
         (MOBILEFACENET, {}, ["missing tensors: layers.0.layers.0.weight and", "tensors left over: "]),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("own", [True, False])
 def test_weights_of_another_network_are_refused(
-    card: dict[str, Any], changes: dict[str, Any], problems: list[str], own: bool, tmp_path: Path
+    card: dict[str, Any], changes: dict[str, Any], problems: list[str], tmp_path: Path
 ):
-    source = net(IRESNET, seed=1)
-    if own:
-        networks.save(tmp_path, source, IRESNET)
-    else:
-        torch.save(source.state_dict(), tmp_path / "backbone.pth")
-        nets.write_card(tmp_path / "card.json")
+    networks.save(tmp_path, net(IRESNET, seed=1), IRESNET)
     fresh = net(card, 2, **changes)
     before = {key: value.clone() for key, value in fresh.state_dict().items()}
     for problem in problems:
-        with refused("weights.safetensors" if own else "backbone.pth", problem, key="train.start"):
+        with refused("weights.safetensors", problem, key="train.start"):
             begin(fresh, tmp_path)
     assert all(torch.equal(value, before[key]) for key, value in fresh.state_dict().items())
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path):
-    with refused(tmp_path, "0 files of weights"):
+    with refused(tmp_path, "weights.safetensors"):
         begin(net(IRESNET, 1), tmp_path)
