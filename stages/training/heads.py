@@ -58,7 +58,7 @@ def class_of(name: str) -> "type[MarginHead]":
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise InputError when a head does not have an option, or not with this value; no weight is drawn."""
+    """Raise InputError when a head does not have an option, or not with this value; draws nothing."""
     cls = class_of(name)
     known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key, value in options.items():
@@ -66,7 +66,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             raise InputError(None, f"not an option of {name}", key=key, allowed=", ".join(known) or "none")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(None, key=key, value=value, allowed="a number")
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         cls(1, 1, 1.0, 0.0, **options)
 
 
