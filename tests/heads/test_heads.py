@@ -90,6 +90,15 @@ def test_gradient_equals_finite_differences(name):
     assert torch.autograd.gradcheck(loss, (x.requires_grad_(), *head.parameters()), rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", HEADS)
+def test_magface_alone_pulls_at_the_length_of_an_embedding(name):
+    head, x, a, b, ratio = case(name)
+    head(x.requires_grad_(), a, b, ratio).sum().backward()
+    assert x.grad is not None
+    along = (x.grad * functional.normalize(x.detach())).sum(1).abs().max().item()
+    assert (along > 1e-3) == (name == "magface") and (along < 1e-5) == (name != "magface")
+
+
 @pytest.mark.parametrize("name", [name for name in HEADS if name not in ("curricularface", "uniface")])
 def test_without_margin_it_is_softmax_and_penalty(name):
     head, x, a, _, ratio = case(name, margin=0)
