@@ -167,11 +167,21 @@ def test_one_sample_leaves_the_means_of_adaface_alone():
     assert statistics(head) == [20, 100]
 
 
+def test_adaface_keeps_the_mean_and_the_unbiased_deviation_of_clipped_norms():
+    head = load("adaface", CLASSES, D, SCALE, MARGIN, t_alpha=1.0)
+    x = torch.tensor([[30.0], [60.0], [300.0]]).expand(3, D) / D**0.5
+    labels = torch.arange(3)
+    head(x, labels, labels, torch.ones(3))
+    assert statistics(head) == pytest.approx([190 / 3, np.std([30, 60, 100], ddof=1)])
+
+
 def test_adaface_goes_from_an_angular_to_a_cosine_margin_with_the_norm():
     head = load("adaface", CLASSES, D, SCALE, 0.4, h=1000.0).eval()
     cos, long, short = torch.tensor([[0.3]]), torch.tensor([[90.0]]), torch.tensor([[1.0]])
     assert head.target(cos, long).item() == pytest.approx(math.cos(math.acos(0.3) - 0.4) - 0.8, abs=1e-5)
     assert head.target(cos, short).item() == pytest.approx(math.cos(math.acos(0.3) + 0.4), abs=1e-5)
+    assert head.target(0 * cos + 1, long).item() == pytest.approx(1 - 0.8, abs=1e-5)  # an angle ends at 0
+    assert head.target(0 * cos - 1, short).item() == pytest.approx(-1, abs=1e-5)  # and at pi
 
 
 def test_magface_has_the_margins_of_its_paper_and_rewards_length():
