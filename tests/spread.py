@@ -15,7 +15,7 @@ from stages.training.collectives import ALONE, Group
 from stages.training.decorrelation import decorrelation
 
 HEADS = get_type_hints(Train)["head"].__args__
-RANKS, D, B, SIZES, STEPS, SCALE, MARGIN = 3, 5, 8, [3, 3, 2], 2, 16.0, 0.35
+RANKS, D, B, SIZES, STEPS, SCALE, MARGIN = 3, 5, 8, [3, 2, 3], 2, 16.0, 0.35
 
 
 @dataclass(frozen=True)

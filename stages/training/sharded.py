@@ -4,8 +4,8 @@ Every rank has the embeddings and labels of the whole batch, and compares them w
 maxima and sums over the ranks make the exact softmax, or whatever loss a head has, of all classes. ArcFace's code has
 this for a softmax (Deng et al., CVPR 2019); here any `MarginHead` can be spread, with one rank's initial weights.
 
-A step may take a sample of the class weights (Partial FC, An et al., CVPR 2022): those of the batch's labels,
-and others at random.
+A step may take a sample of the class weights (Partial FC, An et al., CVPR 2022): those of the batch's labels, others at
+random. The rest have gradient 0; unlike in the authors' code, an optimiser's momentum and decay still move them.
 """
 
 from functools import cache

@@ -30,7 +30,7 @@ def together(ranks: list[Any], step: int, key: str) -> Tensor:
 
 @pytest.mark.parametrize("case", WHOLE, ids=str)
 def test_equals_dense(spread: dict[Case, list[Any]], case: Case) -> None:
-    """Losses, all gradients, statistics and three steps of training."""
+    """Losses, all gradients, statistics, and what a step of training makes of them."""
     ranks, dense = spread[case], train(case)
     assert [len(rank[0]["own"]["weight"]) for rank in ranks][:2] == [-(-case.classes // RANKS)] * 2
     assert torch.equal(together(ranks, 0, "weight"), dense[0]["own"]["weight"])
