@@ -113,14 +113,14 @@ class ShardedHead(MarginHead):
         return torch.where(own, label - self.rows.start, -1)
 
     def _kept(self, rows: Tensor) -> Tensor:
-        """Return the rows that this step takes, in order: `rows` and as many random others as are still wanted."""
+        """Return the rows that this step takes: `rows`, and as many random others as are still wanted."""
         assert self.step is not None, "the step keys what is drawn"
         rng = stream("negatives", self.seed, self.step, self.group.rank)
         priority = torch.from_numpy(rng.random(len(self.rows), "f4")).to(rows.device)
         positives = rows[rows >= 0].unique()
         priority[positives] = 2
         count = max(int(self.sample * len(self.rows)), len(positives))
-        return priority.topk(count).indices.sort().values
+        return priority.topk(count).indices
 
     def _at(self, x: Tensor, label: Tensor) -> Tensor:
         """Return each row's value (b,) at its label, from the rank that has it."""
