@@ -3,18 +3,19 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from pkgutil import iter_modules
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from stages.settings.train import Train
+from stages import heads
 from stages.training import sharded
 from stages.training.collectives import ALONE, Group
 from stages.training.decorrelation import decorrelation
 
-HEADS = get_type_hints(Train)["head"].__args__
+HEADS = [module.name for module in iter_modules(heads.__path__)]
 RANKS, D, B, SIZES, STEPS, SCALE, MARGIN = 3, 5, 8, [3, 2, 3], 2, 16.0, 0.35
 
 
