@@ -14,7 +14,7 @@ class MagFace(MarginHead):
 
     Beyond t + m = pi the target goes on falling, as `angular` says. By default the authors' code takes the margin off
     wherever cos t <= 0 (`easy_margin`), which is where random networks begin, and the paper does not say so; without
-    that it is equal to this. SOTA-FR has no guard, passes the gradient straight through, and weighs g by 20.
+    that it is equal to this. SOTA-FR has no guard and weighs g by 20.
     """
 
     def __init__(

@@ -13,8 +13,8 @@ class UniFace(MarginHead):
     """log(1 + exp(bias - scale (cos t - margin))) + lambda_n * sum over the others of log(1 + exp(scale cos - bias)).
 
     The paper's balanced loss with a margin (its equation 32), of scale 64, margin 0.4 and lambda_n 1; its r is the
-    sampling of class weights. bias is learned; it starts at log(10 r classes), as in the authors' code. SOTA-FR starts
-    it at log(10 images).
+    sampling of class weights. bias is learned; it starts at log(10 r classes), as in the authors' code. SOTA-FR's
+    configurations start it at log(10 images).
 
     Both of those clip what is exponentiated to -scale ... scale, where their gradient ends; softplus overflows nowhere.
     """

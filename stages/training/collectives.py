@@ -45,8 +45,7 @@ class Group:
 
     def maximum(self, x: Tensor) -> Tensor:
         """Return the largest value over the ranks in every place, without gradient."""
-        x = x.detach()
-        return x if self.size == 1 else self._reduced(x, dist.ReduceOp.MAX)
+        return self._reduced(x, dist.ReduceOp.MAX)
 
     def shared(self, x: Tensor) -> Tensor:
         """Return x, alike on all ranks, for a term that all compute alike; backward: the gradient over their number."""
@@ -54,10 +53,12 @@ class Group:
 
     def summed(self, x: Tensor) -> Tensor:
         """Return the sum over the ranks, without gradient."""
-        return x if self.size == 1 else self._reduced(x.detach(), dist.ReduceOp.SUM)
+        return self._reduced(x, dist.ReduceOp.SUM)
 
     def _reduced(self, x: Tensor, operation: Any) -> Tensor:
-        x = x.clone(memory_format=torch.contiguous_format)
+        if self.size == 1:
+            return x.detach()
+        x = x.detach().clone(memory_format=torch.contiguous_format)
         dist.all_reduce(x, operation, self.handle)
         return x
 

@@ -58,7 +58,7 @@ def class_of(name: str) -> "type[MarginHead]":
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raise InputError when a head does not have an option, or not with this value; no weight is drawn."""
+    """Raise InputError when a head does not have an option, or not with this value; draws nothing."""
     cls = class_of(name)
     known = [p.name for p in inspect.signature(cls).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for key, value in options.items():
@@ -66,7 +66,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             raise InputError(None, f"not an option of {name}", key=key, allowed=", ".join(known) or "none")
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(None, key=key, value=value, allowed="a number")
-    with torch.device("meta"):
+    with torch.random.fork_rng(devices=[]):
         cls(1, 1, 1.0, 0.0, **options)
 
 
@@ -142,7 +142,7 @@ class MarginHead(nn.Module, ABC):
         weight, column_a, column_b = self._chosen(label_a, label_b)
         cos = functional.normalize(embedding) @ functional.normalize(weight).T  # (b, classes)
         norm = embedding.norm(dim=1, keepdim=True)
-        if self.training and (self.step is None or self.step != self._observed):
+        if self.training and self._has_statistics() and (self.step is None or self.step != self._observed):
             self._observed = self.step
             with torch.no_grad():
                 self.observe(norm, ratio * self._at(cos, column_a) + (1 - ratio) * self._at(cos, column_b))
@@ -160,6 +160,9 @@ class MarginHead(nn.Module, ABC):
     def total(self, terms: Tensor) -> Tensor:
         """Return the sum (b,) of terms (b, classes) over the classes."""
         return terms.sum(1)
+
+    def _has_statistics(self) -> bool:
+        return next(self.buffers(), None) is not None
 
     def _drawn(self, classes: int, d: int) -> Tensor:
         return torch.randn(classes, d)

@@ -4,8 +4,8 @@ Every rank has the embeddings and labels of the whole batch, and compares them w
 maxima and sums over the ranks make the exact softmax, or whatever loss a head has, of all classes. ArcFace's code has
 this for a softmax (Deng et al., CVPR 2019); here any `MarginHead` can be spread, with one rank's initial weights.
 
-A step may take a sample of the class weights (Partial FC, An et al., CVPR 2022): those of the batch's labels,
-and others at random.
+A step may take a sample of the class weights (Partial FC, An et al., CVPR 2022): those of the batch's labels, others at
+random. The rest have gradient 0; unlike in the authors' code, an optimiser's momentum and decay still move them.
 """
 
 from functools import cache
@@ -113,14 +113,14 @@ class ShardedHead(MarginHead):
         return torch.where(own, label - self.rows.start, -1)
 
     def _kept(self, rows: Tensor) -> Tensor:
-        """Return the rows that this step takes, in order: `rows` and as many random others as are still wanted."""
+        """Return the rows that this step takes: `rows`, and as many random others as are still wanted."""
         assert self.step is not None, "the step keys what is drawn"
         rng = stream("negatives", self.seed, self.step, self.group.rank)
         priority = torch.from_numpy(rng.random(len(self.rows), "f4")).to(rows.device)
         positives = rows[rows >= 0].unique()
         priority[positives] = 2
         count = max(int(self.sample * len(self.rows)), len(positives))
-        return priority.topk(count).indices.sort().values
+        return priority.topk(count).indices
 
     def _at(self, x: Tensor, label: Tensor) -> Tensor:
         """Return each row's value (b,) at its label, from the rank that has it."""
