@@ -14,9 +14,9 @@ import torch
 from ruamel.yaml import YAML
 
 from stages import evaluate
-from stages.common import artifacts, images, networks, tables
+from stages.common import artifacts, images, networks, tables, verification
 from stages.common.errors import InputError
-from stages.metrics import scoring, verification
+from stages.metrics import scoring
 
 ROOT = Path(__file__).parents[1]
 CARD = {

@@ -263,5 +263,5 @@ def test_artifacts_are_networks_that_a_stage_writes():
         path = Path(artifact.path)
         assert artifact.type == "model" and outs & {path, *path.parents}, path
         assert path.parent.name in PARAMS["variants"] and path.name in {
-            f"seed-{seed}" for seed in PARAMS["train"]["seeds"]
+            f"seed-{seed}" for seed in PARAMS["train"]["runs"]["seeds"]
         }

@@ -12,10 +12,9 @@ from torch import nn
 
 from stages import generators
 from stages.attributes import pose as reader
-from stages.common import artifacts, networks, params, sphere
+from stages.common import artifacts, networks, params, sphere, verification
 from stages.common.world import World
 from stages.generators.embedded import EmbeddedGenerator
-from stages.metrics import verification
 from stages.pretrain import RECIPES
 from stages.pretraining import inversion, pose, recognition
 from stages.settings.generate import Generate

@@ -29,7 +29,7 @@ def write(folder: Path, shards: Mapping[str, Sequence[np.ndarray | bytes]], **ab
         digests[f"{place}/{shard}"] = artifacts.digest(where)
         names += [(place, shard, row) for row in range(len(faces))]
     for name, values in zip(("set", "shard", "row"), zip(*names, strict=True) if names else ((), (), ()), strict=True):
-        rows[name] = values
+        rows[name] = list(values)
     rows["label_a"] = rows["label_b"] = list(range(len(names)))
     rows["weight"] = [1.0] * len(names)
     rows["domain"] = ["mix" if place == "mix" else "main" for place, _, _ in names]

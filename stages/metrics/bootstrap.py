@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from stages.common import verification
 from stages.common.streams import stream
-from stages.metrics import verification
 
 CHUNK = 32  # replicates at a time; (CHUNK, 6000) int32 is 0.8 MB and stays in the cache
 SEEDS_FOR_A_VERDICT = 5

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from stages.common import networks, ranks, sphere
 from stages.common.streams import stream
-from stages.metrics.verification import ten_fold_accuracy
+from stages.common.verification import ten_fold_accuracy
 from stages.settings.pretrain import Pretrain
 from stages.training import heads
 from stages.training.decorrelation import decorrelation

@@ -14,7 +14,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from stages.metrics import verification
+from stages.common import verification
 from stages.reporting.results import FAR_GRID, Contrast, digits, minus_sign, title
 from stages.reporting.spread import Embedded
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from stages.common import artifacts, params, tables
+from stages.common import artifacts, params, tables, verification
 from stages.common.errors import InputError
-from stages.metrics import bootstrap, verification
+from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Difference, Estimate
 from stages.reporting import frame
 from stages.settings.report import WILD, Question

@@ -25,7 +25,10 @@ ADAFACE = "input_layer.0.weight"  # a key of AdaFace's layout alone
 
 
 def adopt(source: Path, out: Path) -> None:
-    """Write the checkpoint in a folder as a network of ours; raises InputError when it is not what `train` describes."""
+    """Write the checkpoint in a folder as a network of ours.
+
+    Raises InputError when it is not the network that `train` describes.
+    """
     if out.exists():
         raise InputError(out, "is there already", allowed="a folder that does not exist")
     card = params.load("train", Train).card()

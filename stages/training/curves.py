@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-from dvclive import Live
+from dvclive.live import Live
 
 from stages.training.learner import Learner
 

@@ -35,8 +35,9 @@ class _Synchronised(_BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         """Take whatever has its channels in the second dimension."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x (b, c, ...) normalised, in its own precision; the statistics are taken in float32."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Return faces' features (b, c, ...) normalised, in their own precision; statistics are taken in float32."""
+        x = input
         if not self.training:
             return super().forward(x)
         others, shape = [0, *range(2, x.ndim)], [1, -1, *[1] * (x.ndim - 2)]

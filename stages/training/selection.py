@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.common import networks, sphere
+from stages.common import networks, sphere, verification
 from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.images import Shards, grey
 from stages.common.streams import stream
-from stages.metrics import verification
 from stages.training.samples import Samples
 
 PAIRS = 6000  # at most, half of them genuine, as in LFW

@@ -10,7 +10,7 @@ import trainings
 from ruamel.yaml import YAML
 from torch import Tensor, nn
 
-from stages.common import artifacts, networks
+from stages.common import networks
 from stages.common.errors import InputError
 from stages.recognisers import iresnet
 from stages.tools import adopt

@@ -74,5 +74,5 @@ def test_weights_of_another_network_are_refused(
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path):
-    with refused(tmp_path, "weights.safetensors"):
+    with refused("weights.safetensors", "no such file"):
         begin(net(IRESNET, 1), tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from stages.metrics import verification
+from stages.common import verification
 
 
 def scored(seed: int = 0, pairs: int = 600, digits: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
