@@ -84,7 +84,9 @@ def main() -> str:
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)
     last = sum(loss[-1] for loss in losses.values()) / len(losses)
-    return f"train {name}: {len(cfg.seeds)} seeds on {len(samples.faces)} images, loss {last:.2f} -> data/train/{name}"
+    count = f"{len(samples.faces) - len(samples.skipped)} images"
+    count += f" ({len(samples.skipped)} unreadable skipped)" if len(samples.skipped) else ""
+    return f"train {name}: {len(cfg.seeds)} seeds on {count}, loss {last:.2f} -> data/train/{name}"
 
 
 if __name__ == "__main__":
