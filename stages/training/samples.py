@@ -77,18 +77,22 @@ def _decoded(streamed: Streamed, held: bool, unreadable: Unreadable) -> tuple[np
     """Return the faces, in memory if they are to be `held`, and which samples are skipped as unreadable."""
     faces = np.zeros(streamed.shape, np.uint8) if held else streamed
     skipped = []
-    for i in np.argsort(streamed.shard, kind="stable"):
-        try:
-            if isinstance(faces, np.ndarray):
-                faces[i] = streamed.face(i)
-            elif unreadable == "skip":
-                streamed.face(i)
-            else:
-                streamed.check_header(i)
-        except InputError:
-            if unreadable == "refuse":
-                raise
-            skipped.append(i)
+    order = np.argsort(streamed.shard, kind="stable")
+    of_shard = np.split(order, np.searchsorted(streamed.shard[order], range(1, len(streamed.shards))))
+    for shard, members in zip(streamed.shards, of_shard, strict=True):
+        for i in members:
+            try:
+                if isinstance(faces, np.ndarray):
+                    faces[i] = streamed.face(i)
+                elif unreadable == "skip":
+                    streamed.face(i)
+                else:
+                    streamed.check_header(i)
+            except InputError:
+                if unreadable == "refuse":
+                    raise
+                skipped.append(i)
+        shard.release()
     return faces, np.sort(np.array(skipped, np.int64))
 
 
@@ -140,8 +144,7 @@ def _shard(manifest: Path, file: Path, expected: str | None) -> Shard:
             "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
         )
         raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
-    shard = images.Shards(file.parent, file.name)
-    return Shard(file, shard.table["image"], shard.frame_px)
+    return Shard.open(file)
 
 
 def _check_range(file: Path, name: str, values: np.ndarray, limit: int | np.ndarray) -> None:
