@@ -10,7 +10,8 @@ from stages.settings.train import Augmentation
 from stages.training import augmentation
 
 SIDE = 48
-GREY, RGB = variant.noise(1, SIDE)[0, :, :, :1].clip(1), variant.noise(1, SIDE)[0].clip(1)
+RGB = (variant.noise(1, SIDE)[0] * [1, 0.7, 0.3]).clip(1).astype(np.uint8)  # reddish, nowhere black
+GREY = RGB[:, :, :1].copy()
 
 
 def box_of(outside: np.ndarray) -> tuple[int, int, int, int]:
