@@ -105,7 +105,8 @@ def test_workers_draw_nothing_from_the_generator_of_the_network():
 
 
 def test_a_worker_that_is_killed_ends_the_training_in_one_line(monkeypatch):
-    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.2)
+    waiting = "torch.utils.data.dataloader._MultiProcessingDataLoaderIter._try_get_data.__defaults__"
+    monkeypatch.setattr(waiting, (0.2,))  # seconds until it looks after its workers, instead of 5
     drawn = batches(toy(), 10**9, SIZE, 0, workers=1)
     next(drawn)
     (worker,) = multiprocessing.active_children()
