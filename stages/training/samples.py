@@ -48,7 +48,7 @@ def read(
     Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
     differs, a row or label out of range; and when an image is not readable, unless `unreadable` is skip. An image that
     is to be skipped is dropped before the training, so that each epoch shows every other image once, whatever the
-    number of ranks, and no face of nothing enters the statistics of a normalisation or a head. This costs faces that
+    number of ranks, and no blank face enters the statistics of a normalisation or a head. This costs faces that
     are not held one more decoding; to refuse them, a look at their headers has to do, and the rest is seen when a batch
     needs it.
     """
@@ -65,8 +65,8 @@ def read(
     streamed = Streamed(shards, shard, row, Frame(size_px, size_px, frame_px), colour)
     held = math.prod(streamed.shape) <= held_share * memory.per_rank()
     faces, skipped = _decoded(streamed, held, unreadable)
-    if len(skipped) and not np.delete(~mix, skipped).any():
-        raise InputError(manifest, "none of its images in the domain main is readable")
+    if len(np.unique(np.delete(mix, skipped))) < len(np.unique(mix)):
+        raise InputError(manifest, "none of its images in one of the domains is readable")
     return Samples(
         faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"], frame_px=frame_px,
         skipped=skipped,

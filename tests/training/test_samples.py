@@ -107,8 +107,10 @@ def test_skipped_images_are_counted_and_every_epoch_shows_all_others(tmp_path, s
         assert sorted(epoch) == [label for label in range(18) if label not in (9, 10, 11)]
 
 
-def test_a_variant_without_a_readable_image_is_refused(tmp_path):
-    manifest = variant.write(tmp_path, {"generate/a": [HEADLESS, b""], "mix/a": variant.noise(2)})
+@pytest.mark.parametrize("broken", ["generate", "mix"])
+def test_a_domain_without_a_readable_image_is_refused(tmp_path, broken):
+    sets = {f"{name}/a": [HEADLESS, b""] if name == broken else variant.noise(2) for name in ("generate", "mix")}
+    manifest = variant.write(tmp_path, sets)
     with refused("manifest.arrow", "none of its images"):
         read(manifest, tmp_path, 32, "rgb", unreadable="skip")
 
