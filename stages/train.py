@@ -129,9 +129,11 @@ def main() -> str:
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         ranks.publish(folder, Path("data/train") / name)
-    seeds, count = len(losses), len(variant.samples.faces)
+    samples, seeds = variant.samples, len(losses)
     last = sum(loss[-1] for loss in losses.values()) / seeds
-    return f"train {name}: {seeds} seeds on {count} images, loss {last:.2f} -> data/train/{name}"
+    count = f"{len(samples.faces) - len(samples.skipped)} images"
+    count += f" ({len(samples.skipped)} unreadable skipped)" if len(samples.skipped) else ""
+    return f"train {name}: {seeds} seeds on {count}, loss {last:.2f} -> data/train/{name}"
 
 
 if __name__ == "__main__":

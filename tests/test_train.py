@@ -15,9 +15,11 @@ import pyarrow as pa
 import pytest
 import torch
 import trainings
+import variant
 from ruamel.yaml import YAML
 from torch import Tensor
 from tqdm import tqdm
+from variant import held
 
 from stages import train
 from stages.common import artifacts, images, networks, tables
@@ -125,7 +127,7 @@ def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_e
     levels = replace(CFG.levels, blocks=[1, 2, 1, 1])
     shape = {"levels": asdict(levels), "options": {"squeeze_excitation": squeeze_excitation}, "input.size_px": 16}
     cfg = trainings.cfg(backbone="iresnet", **shape, **{"runs.seeds": [0]})
-    samples = replace(toy(), faces=images.resize(toy().faces, 16))
+    samples = replace(toy(), faces=images.resize(held(toy()), 16))
     train.train(Variant("base", samples), cfg, workplace)
     model = networks.load(workplace / "seed-0")
     assert artifacts.read_json(workplace / "seed-0/card.json")["blocks"] == [1, 2, 1, 1]
@@ -220,11 +222,11 @@ def test_reads_faces_labels_and_domains_at_the_network_s_size(workplace):
     assert samples.mix.tolist() == [False] * 48 + [True] * 8
     assert samples.label_a.tolist() == [*np.repeat(np.arange(PEOPLE), EACH), *[PEOPLE] * 8]
     own = images.Shards("data/generate").faces([5, 47])
-    assert np.array_equal(samples.faces[[5, 47]], own)
-    assert np.abs(samples.faces[48].astype(float) - pattern(PEOPLE, 0)).mean() < 40
-    grey = read(file, Path("data"), 32, "grey").faces
+    assert np.array_equal(held(samples)[[5, 47]], own)
+    assert np.abs(held(samples)[48].astype(float) - pattern(PEOPLE, 0)).mean() < 40
+    grey = held(read(file, Path("data"), 32, "grey"))
     assert grey.shape == (56, 32, 32, 1)
-    assert np.abs(grey - samples.faces @ np.array([[0.299], [0.587], [0.114]])).max() <= 0.51
+    assert np.abs(grey - held(samples) @ np.array([[0.299], [0.587], [0.114]])).max() <= 0.51
 
 
 def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(workplace):
@@ -232,10 +234,19 @@ def test_faces_of_two_frames_are_brought_to_that_of_the_set_they_are_mixed_into(
     mix = rows_of(8, "sets/wild", "mix", first=PEOPLE)
     samples = read(write_manifest("mixed", [*mix, *rows_of()], classes=PEOPLE + 1), Path("data"), 32, "rgb")
     own, other = (images.Shards(f"data/{name}").faces(np.arange(8)) for name in ("generate", "sets/wild"))
-    assert samples.frame_px == 112 and np.array_equal(samples.faces[8:16], own)
-    assert np.array_equal(samples.faces[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
+    assert samples.frame_px == 112 and np.array_equal(held(samples)[8:16], own)
+    assert np.array_equal(held(samples)[:8], Frame(32, 32, 112).of(other, images.FRAME_PX))
     train.train(Variant("mixed", samples), trainings.cfg(samples=32, **{"runs.seeds": [0]}), workplace)
     assert networks.load(workplace / "seed-0").frame.frame_px == 112
+
+
+def test_one_image_per_person_trains_the_same_network_in_memory_and_streamed(tmp_path):
+    manifest = variant.write(tmp_path, {"generate/a": variant.noise(20)})
+    in_memory, streamed = (
+        fit.fit(read(manifest, tmp_path, 32, "rgb", share), replace(CFG, samples=64), 0)[0] for share in (1.0, 0.0)
+    )
+    weights = in_memory.state_dict()
+    assert all(torch.equal(weights[name], tensor) for name, tensor in streamed.state_dict().items())
 
 
 def truncate(file: Path) -> None:
@@ -290,7 +301,7 @@ def test_batches_depend_on_the_seed_alone():
 
 def test_the_same_faces_are_transformed_otherwise_in_each_seed_and_step():
     alike = toy()
-    alike.faces[:] = alike.faces[0]
+    held(alike)[:] = held(alike)[0]
     shown = [batch.faces for seed in (0, 1) for batch in batches(alike, 2, 8, seed)]
     assert all(not torch.equal(shown[i], shown[j]) for i in range(4) for j in range(i))
 
@@ -315,7 +326,7 @@ def test_labels_and_their_ratio_are_those_of_the_sample():
 def test_domain_mixup_mixes_pixels_and_labels_by_psi(monkeypatch):
     monkeypatch.setattr(transform, "warped", lambda faces, moves: faces)
     samples = toy(mix=2)
-    samples.faces[samples.mix], samples.faces[~samples.mix] = 50, 200
+    held(samples)[samples.mix], held(samples)[~samples.mix] = 50, 200
     batch = next(batches(samples, 1, 400, seed=0))
     assert batch.mix is not None
     assert torch.allclose(batch.faces.mean((1, 2, 3)), 50 + 150 * batch.psi, atol=1e-3)

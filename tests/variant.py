@@ -1,12 +1,13 @@
 """A small variant on disk: shards of noise, and the manifest that lists every image of them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from stages.common import artifacts, images, tables
+from stages.training.samples import Samples
 
 
 def noise(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
@@ -15,25 +16,32 @@ def noise(count: int, side: int = 32, seed: int = 0) -> np.ndarray:
     return images.resize(coarse, side)
 
 
-def write(folder: Path, shards: Mapping[str, Sequence[np.ndarray | bytes]], **about: object) -> Path:
+def write(folder: Path, shards: Mapping[str, np.ndarray | list[bytes]], **about: object) -> Path:
     """Write FOLDER/SET/SHARD.arrow for each `SET/SHARD` and a manifest of all their images; returns its path.
 
-    Each image is an identity of its own; those of sets named mix are of that domain.
+    Each image is an identity of its own; those of the set `mix` are of that domain. Shards named `other` state another
+    frame than the rest.
     """
-    names, digests, rows = [], {}, {name: [] for name in tables.MANIFEST.names}
+    places, digests = [], {}
     for name, faces in shards.items():
-        number, where = np.arange(len(faces)), folder / f"{name}.arrow"
+        number, file = np.arange(len(faces)), folder / f"{name}.arrow"
         frame_px = 112 if "other" in name else images.FRAME_PX
-        images.write_shard(where, faces, identity=number, index=number, seed=number, domain="", frame_px=frame_px)
-        place, shard = where.parent.name, where.name
-        digests[f"{place}/{shard}"] = artifacts.digest(where)
-        names += [(place, shard, row) for row in range(len(faces))]
-    for name, values in zip(("set", "shard", "row"), zip(*names, strict=True) if names else ((), (), ()), strict=True):
-        rows[name] = list(values)
-    rows["label_a"] = rows["label_b"] = list(range(len(names)))
-    rows["weight"] = [1.0] * len(names)
-    rows["domain"] = ["mix" if place == "mix" else "main" for place, _, _ in names]
-    variant = {"classes": max(1, len(names)), "augment": False, "digests": digests} | about
-    table = tables.of(tables.MANIFEST, rows).replace_schema_metadata({"variant": json.dumps(variant)})
+        images.write_shard(file, list(faces), identity=number, index=number, seed=number, domain="", frame_px=frame_px)
+        digests[f"{name}.arrow"] = artifacts.digest(file)
+        places += [(file.parent.name, file.name, row) for row in range(len(faces))]
+    columns = {
+        **{name: [place[i] for place in places] for i, name in enumerate(("set", "shard", "row"))},
+        **{name: list(range(len(places))) for name in ("label_a", "label_b")},
+        "weight": [1.0] * len(places),
+        "domain": ["mix" if place == "mix" else "main" for place, _, _ in places],
+    }
+    variant = {"classes": max(1, len(places)), "augment": False, "digests": digests} | about
+    table = tables.of(tables.MANIFEST, columns).replace_schema_metadata({"variant": json.dumps(variant)})
     tables.write(folder / "manifest.arrow", table)
     return folder / "manifest.arrow"
+
+
+def held(samples: Samples) -> np.ndarray:
+    """Return the faces of samples that are held in memory."""
+    assert isinstance(samples.faces, np.ndarray)
+    return samples.faces

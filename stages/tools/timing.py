@@ -1,13 +1,14 @@
-"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate` or `pack`.
+"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate`, `train` or `pack`.
 
 world       faces that the face world photographs, and differentiates, per second
 generator   seconds that the embedded generator takes to find the person behind a row
 generate    published generators beside their own scripts, on random weights of `--size tiny`, `small` or `full`
+train       the loaders of `train`, arcface_torch and AdaFace, and the training's loop beside ready tensors
 pack        J against CPU seconds and the front over alpha, of the packing solver and the paper's loop: minutes, with
             `--full` hours
 
-It prints tables; with `--write`, those of `generate` and `pack` go to reports/timing. `stages.tools.generator_timing`,
-`packing_cells` and `packing_runs` say how these two are measured. The other figures are the best of several runs, as
+It prints tables; with `--write`, those of `generate`, `train` and `pack` go to reports/timing. `generator_timing`,
+`loop_timing`, `packing_cells` and `packing_runs` beside this file say how these are measured. The other figures are the best of several runs, as
 other work on the machine only slows them down; for the same reason no test looks at them.
 """
 
@@ -28,7 +29,7 @@ from stages.common import devices, params, sphere
 from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate
-from stages.tools import command, generator_timing, packing_timing, standin
+from stages.tools import command, generator_timing, loop_timing, packing_timing, standin
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
@@ -113,7 +114,7 @@ def main(arguments: list[str]) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("subject", choices=["world", "generator", "generate", "pack"])
+    parser.add_argument("subject", choices=["world", "generator", "generate", "train", "pack"])
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: instead of the held-out seeds")
     parser.add_argument(
@@ -130,11 +131,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--images", type=int, default=8, help="generate only: how many, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: steps of diffusion")
     parser.add_argument("--runs", type=int, default=5, help="generate only: how many; the best counts")
-    parser.add_argument("--write", action="store_true", help="generate and pack: write to reports/timing, too")
+    parser.add_argument("--write", action="store_true", help="generate, train and pack: write to reports/timing, too")
     args = parser.parse_args(arguments)
     generate = partial(generator_timing.main, args.backends, args.size, args.images, args.steps, args.runs, args.write)
+    train = partial(loop_timing.main, args.write)
     pack = partial(packing_timing.main, args.full, args.seeds, args.write, args.cells, args.without, args.folder)
-    {"world": world, "generator": generator, "generate": generate, "pack": pack}[args.subject]()
+    {"world": world, "generator": generator, "generate": generate, "pack": pack, "train": train}[args.subject]()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ of it. Flip, jitter and the variant's `augment` draw the numbers of a whole batc
 only the part's faces are changed; the rest of the augmentation has a stream for each sample and epoch.
 """
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -91,8 +92,11 @@ def _drawn(dataset: "Batches", steps: range, workers: int) -> Iterator[Batch | I
         multiprocessing_context="fork",  # workers share what is held in memory and the maps of the shards
         generator=torch.Generator(),  # else it would draw from the global one, which the network's dropout uses
     )  # fmt: skip
+    handler = signal.getsignal(signal.SIGCHLD)
+    drawn = iter(loader)
+    signal.signal(signal.SIGCHLD, handler)  # torch's would raise at a worker's death wherever the training stands
     try:
-        yield from loader
+        yield from drawn
     except RuntimeError as error:
         if "DataLoader worker (pid" not in str(error):
             raise

@@ -1,5 +1,7 @@
 """The faces of samples while they lie encoded in their shards."""
 
+import ctypes
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,22 +11,41 @@ import pyarrow as pa
 from stages.common import images
 from stages.common.frames import Frame
 
+MADVISE = ctypes.CDLL(None).madvise
+
 
 @dataclass(frozen=True)
 class Shard:
-    """A memory-mapped shard: its file, its encoded images, and what they show of ArcFace's template of 112 px."""
+    """A memory-mapped shard: its file, its encoded images, and what they show of ArcFace's template of 112 px.
+
+    map: the bytes of the file, among them the images.
+    """
 
     file: Path
     images: pa.ChunkedArray
     frame_px: int
+    map: pa.Buffer
+
+    @classmethod
+    def open(cls, file: Path) -> "Shard":
+        """Map a shard; raises InputError when it is truncated or lacks a column."""
+        frame_px = images.Shards(file.parent, file.name).frame_px
+        whole = pa.memory_map(str(file)).read_buffer()
+        return cls(file, pa.ipc.open_file(whole).read_all()["image"], frame_px, whole)
+
+    def release(self) -> None:
+        """Take the pages that were read out of this process's memory; they stay in the system's cache.
+
+        Else it would seem to need all of the shards, as far as it has seen them: what batch systems end it for.
+        """
+        MADVISE(ctypes.c_void_p(self.map.address), ctypes.c_size_t(self.map.size), mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)
 class Streamed:
     """Faces (n, s, s, c) uint8, RGB or grey, decoded from memory-mapped shards when they are indexed.
 
-    Sample i is image row[i] of shards[shard[i]], brought to `frame`. Each shard keeps its own map; pages that the
-    system reads of it are its cache, not memory of this process.
+    Sample i is image row[i] of shards[shard[i]], brought to `frame`.
     """
 
     shards: list[Shard]
@@ -47,6 +68,8 @@ class Streamed:
         faces = np.empty((len(samples), *self.shape[1:]), np.uint8)
         for face, i in zip(faces, samples.tolist(), strict=True):
             face[:] = self.face(i)
+        for number in np.unique(self.shard[samples]):
+            self.shards[number].release()
         return faces
 
     def face(self, i: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def read(
     Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
     differs, a row or label out of range; and when an image is not readable, unless `unreadable` is skip. An image that
     is to be skipped is dropped before the training, so that each epoch shows every other image once, whatever the
-    number of ranks, and no face of nothing enters the statistics of a normalisation or a head. This costs faces that
+    number of ranks, and no blank face enters the statistics of a normalisation or a head. This costs faces that
     are not held one more decoding; to refuse them, a look at their headers has to do, and the rest is seen when a batch
     needs it.
     """
@@ -70,8 +70,8 @@ def read(
     streamed = Streamed(shards, shard, row, Frame(size_px, size_px, frame_px), colour)
     held = math.prod(streamed.shape) <= held_share * memory.per_rank()
     faces, skipped = _decoded(streamed, held, unreadable)
-    if len(skipped) and not np.delete(~mix, skipped).any():
-        raise InputError(manifest, "none of its images in the domain main is readable")
+    if len(np.unique(np.delete(mix, skipped))) < len(np.unique(mix)):
+        raise InputError(manifest, "none of its images in one of the domains is readable")
     return Samples(
         faces, **column, mix=mix, classes=variant["classes"], augment=variant["augment"], frame_px=frame_px,
         skipped=skipped,
@@ -82,18 +82,22 @@ def _decoded(streamed: Streamed, held: bool, unreadable: Unreadable) -> tuple[np
     """Return the faces, in memory if they are to be `held`, and which samples are skipped as unreadable."""
     faces = np.zeros(streamed.shape, np.uint8) if held else streamed
     skipped = []
-    for i in np.argsort(streamed.shard, kind="stable"):
-        try:
-            if isinstance(faces, np.ndarray):
-                faces[i] = streamed.face(i)
-            elif unreadable == "skip":
-                streamed.face(i)
-            else:
-                streamed.check_header(i)
-        except InputError:
-            if unreadable == "refuse":
-                raise
-            skipped.append(i)
+    order = np.argsort(streamed.shard, kind="stable")
+    of_shard = np.split(order, np.searchsorted(streamed.shard[order], range(1, len(streamed.shards))))
+    for shard, members in zip(streamed.shards, of_shard, strict=True):
+        for i in members:
+            try:
+                if isinstance(faces, np.ndarray):
+                    faces[i] = streamed.face(i)
+                elif unreadable == "skip":
+                    streamed.face(i)
+                else:
+                    streamed.check_header(i)
+            except InputError:
+                if unreadable == "refuse":
+                    raise
+                skipped.append(i)
+        shard.release()
     return faces, np.sort(np.array(skipped, np.int64))
 
 
@@ -145,8 +149,7 @@ def _shard(manifest: Path, file: Path, expected: str | None) -> Shard:
             "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
         )
         raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
-    shard = images.Shards(file.parent, file.name)
-    return Shard(file, shard.table["image"], shard.frame_px)
+    return Shard.open(file)
 
 
 def _check_range(file: Path, name: str, values: np.ndarray, limit: int | np.ndarray) -> None:

@@ -37,8 +37,9 @@ def test_the_tightest_group_around_the_process_limits_it(groups):
 
 
 def test_version_1_and_a_container_that_sees_its_own_group_as_the_root(groups):
-    (groups / "cgroup").write_text("9:cpu:/docker/7\n4:memory:/docker/7\n0::/\n")
+    (groups / "cgroup").write_text("9:cpu:/other\n4:memory:/docker/7\n0::/\n")
     limit(groups / "groups/memory/memory.limit_in_bytes", str(5 * GB))
+    limit(groups / "groups/memory/other/memory.limit_in_bytes", str(GB))
     assert memory.total() == 5 * GB
 
 

@@ -1,5 +1,6 @@
 """Samples: faces are the same in memory and streamed, and what cannot be trained on is refused in one line."""
 
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def with_broken(folder: Path, *broken: bytes, count: int = 12) -> Path:
     """Write a variant of two shards with broken images from row 3 of the second on."""
     faces = [images.encode(face) for face in variant.noise(count)]
     faces[3 : 3 + len(broken)] = broken
-    return variant.write(folder, {"generate/a": list(variant.noise(6, seed=1)), "generate/b": faces})
+    return variant.write(folder, {"generate/a": variant.noise(6, seed=1), "generate/b": faces})
 
 
 @pytest.mark.parametrize(("size_px", "colour"), [(32, "rgb"), (32, "grey"), (48, "grey"), (16, "rgb")])
@@ -57,6 +58,24 @@ def test_faces_are_held_while_they_fit_their_share_of_memory(tmp_path, monkeypat
     for available, kind in ((2 * taken, np.ndarray), (2 * taken - 2, Streamed)):
         monkeypatch.setattr(memory, "per_rank", lambda available=available: available)
         assert isinstance(read(manifest, tmp_path, 32, "rgb", 0.5).faces, kind)
+
+
+def resident(file: Path) -> int:
+    """Return how many bytes of a mapped file count as this process's memory."""
+    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    return sum(1024 * int(re.findall(r"^Rss: +(\d+)", part, re.MULTILINE)[0]) for part in maps if f"{file}\n" in part)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux alone tells")
+def test_what_was_streamed_is_not_kept_in_memory(tmp_path):
+    streamed = read(variant.write(tmp_path, {"generate/a": variant.noise(40)}), tmp_path, 32, "rgb", NOTHING).faces
+    assert isinstance(streamed, Streamed)
+    file = tmp_path / "generate/a.arrow"
+    assert resident(file) == 0  # its headers were read
+    streamed.face(7)
+    assert resident(file) > 0
+    assert streamed[np.arange(40)].shape == (40, 32, 32, 3)
+    assert resident(file) == 0
 
 
 @pytest.mark.parametrize("share", [ALL, NOTHING])
@@ -88,8 +107,10 @@ def test_skipped_images_are_counted_and_every_epoch_shows_all_others(tmp_path, s
         assert sorted(epoch) == [label for label in range(18) if label not in (9, 10, 11)]
 
 
-def test_a_variant_without_a_readable_image_is_refused(tmp_path):
-    manifest = variant.write(tmp_path, {"generate/a": [HEADLESS, b""], "mix/a": variant.noise(2)})
+@pytest.mark.parametrize("broken", ["generate", "mix"])
+def test_a_domain_without_a_readable_image_is_refused(tmp_path, broken):
+    sets = {f"{name}/a": [HEADLESS, b""] if name == broken else variant.noise(2) for name in ("generate", "mix")}
+    manifest = variant.write(tmp_path, sets)
     with refused("manifest.arrow", "none of its images"):
         read(manifest, tmp_path, 32, "rgb", unreadable="skip")
 

@@ -52,7 +52,7 @@ def fitted(group: Group, folder: Path | None, stop_at: int | None, changes: dict
         losses.append(watched(self, *how))
         return losses[-1]
 
-    Learner.learn = learn
+    Learner.learn = learn  # pyright: ignore
     try:
         fit.fit(samples(), trainings.cfg(**CHANGES | changes), 3, folder, group=group, after_step=after)
     except StopError:
@@ -101,7 +101,8 @@ def test_statistics_of_a_batch_are_those_of_all_its_parts():
     x, norm = 3 + torch.randn(6, 4, 5, 5), torch.nn.BatchNorm2d(4)
     twin = normalisation._Synchronised(copy.deepcopy(norm), ALONE)
     inputs = [x.clone().requires_grad_() for _ in range(2)]
-    norm(x), twin(x)
+    for layer in (norm, twin):
+        layer(x)
     outputs = [layer(each) for layer, each in zip((norm, twin), inputs, strict=True)]
     weight = torch.randn(6, 4, 5, 5)
     for output in outputs:
