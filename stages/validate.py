@@ -24,7 +24,7 @@ from stages.settings.pack import Pack
 from stages.settings.pretrain import Pretrain
 from stages.settings.report import Report
 from stages.settings.sets import Sets
-from stages.settings.train import Train
+from stages.settings.train import Head, Train
 from stages.settings.variants import Variants
 from stages.validation import networks
 
@@ -57,6 +57,7 @@ def validate(file: Path) -> int:
     dicts = {name: _entries(name, cls, values, file) for name, cls in DICTS.items()}
     _check_counts(file, **sections)
     _check_gradients(file, sections["generate"], sections["embed"])
+    _check_options(file, sections["train"].head)
     _check_networks(file, variants=list(dicts["variants"]), **sections)
     _check_unrelated(file, sections["audit"], dicts["sets"])
     sections["report"].check_variants(dicts["variants"], file)
@@ -126,6 +127,18 @@ def _check_gradients(file: Path, generate: Generate, embed: Network) -> None:
         if backend not in able:
             allowed = f"{', '.join(able)}, or generate.attributes.centres = false and generate.poses.identities = 0"
             raise InputError(file, "no gradients for AttrOP", key=key, value=backend, allowed=allowed)
+
+
+def _check_options(file: Path, head: Head) -> None:
+    if not head.options:
+        return
+    from stages.training import heads  # torch takes seconds, and only these options need it
+
+    try:
+        heads.check_options(head.name, head.options)
+    except InputError as error:
+        key = f"train.head.options.{error.key}"
+        raise InputError(file, error.problem, key=key, value=error.value, allowed=error.allowed) from error
 
 
 def _check_variant(file: Path, key: str, variant: Variants, sets: dict[str, Sets], generate: Generate) -> None:

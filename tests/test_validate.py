@@ -1,6 +1,8 @@
 """Bad parameters end in one line that names file, key, value and what is allowed."""
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
-from tiny import ROOT, params, working_in, write_params, write_values
+from tiny import ENVIRONMENT, ROOT, params, working_in, write_params, write_values
 
 from stages.common.errors import ABSENT, InputError
 from stages.common.params import check, read
@@ -107,6 +109,29 @@ def test_one_line_names_the_key(tmp_path: Path, key: str, value: Any, named: str
     assert said in str(error.value) and "\n" not in str(error.value)
     if key == named and error.value.value is not ABSENT:
         assert error.value.value == value or value != value
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"), [("q", 1, "h, t_alpha"), ("h", -1, "at least 0"), ("t_alpha", 2, "0 to 1")]
+)
+def test_an_option_of_the_loss_is_checked_by_the_loss(tmp_path: Path, option: str, value: float, allowed: str):
+    file = tmp_path / "params.yaml"
+    write_params(tmp_path, {"train.head.name": "adaface", "train.head.options": {option: value}})
+    with pytest.raises(InputError) as refused:
+        validate(file)
+    error = refused.value
+    assert (error.file, error.key, error.allowed) == (str(file), f"train.head.options.{option}", allowed)
+    assert error.value == (ABSENT if option == "q" else value) and "\n" not in str(error)
+    write_params(tmp_path, {"train.head.name": "adaface", "train.head.options": {"h": 0.3, "t_alpha": 1}})
+    assert validate(file) > 100
+
+
+def test_without_options_of_the_loss_torch_is_not_loaded():
+    """It takes seconds."""
+    line = "import sys; from stages import validate as v; v.validate(v.params.FILE); print('torch' in sys.modules)"
+    run = [sys.executable, "-c", line]
+    done = subprocess.run(run, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_missing_section_or_key_is_named(tmp_path: Path):
