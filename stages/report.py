@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
+from stages.common.variants import Variants
 from stages.reporting import figures, frame, page, results, sections
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
 from stages.settings.report import Report
-from stages.settings.variants import Variants
 
 REPORTS = Path("reports")
 TITLE = "Facesphere: synthetic training sets compared"

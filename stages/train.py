@@ -16,13 +16,13 @@ from pathlib import Path
 from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.common.errors import InputError
 from stages.common.params import NONE, below_data
-from stages.settings.train import Train
 from stages.training import fit, selection
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
 from stages.training.progress import Progress
 from stages.training.samples import Samples, read
 from stages.training.selection import Selection
+from stages.training.settings import Train
 
 
 @dataclass(frozen=True)

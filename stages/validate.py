@@ -13,6 +13,7 @@ from stages.common import artifacts, params, stage
 from stages.common.errors import InputError, shown
 from stages.common.evaluate import Evaluate
 from stages.common.params import NONE, Network
+from stages.common.variants import Variants
 from stages.common.world import World
 from stages.formats import layouts
 from stages.settings.audit import Audit
@@ -24,8 +25,7 @@ from stages.settings.pack import Pack
 from stages.settings.pretrain import Pretrain
 from stages.settings.report import Report
 from stages.settings.sets import Sets
-from stages.settings.train import Head, Train
-from stages.settings.variants import Variants
+from stages.training.settings import Head, Train
 from stages.validation import networks
 
 SECTIONS = {

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from stages.common import artifacts, catalogue, params, stage, tables
 from stages.common.images import Shards
-from stages.settings.variants import Variants
+from stages.common.variants import Variants
 
 GENERATED = "generate"
 

@@ -125,7 +125,7 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
 @pytest.mark.parametrize("squeeze_excitation", [False, True])
 def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_excitation):
     levels = replace(CFG.levels, blocks=[1, 2, 1, 1])
-    shape = {"levels": asdict(levels), "options": {"squeeze_excitation": squeeze_excitation}, "input.size_px": 16}
+    shape = {"levels": asdict(levels), "options.squeeze_excitation": squeeze_excitation, "input.size_px": 16}
     cfg = trainings.cfg(backbone="iresnet", **shape, **{"runs.seeds": [0]})
     samples = replace(toy(), faces=images.resize(held(toy()), 16))
     train.train(Variant("base", samples), cfg, workplace)

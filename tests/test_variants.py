@@ -17,8 +17,8 @@ from stages import variants
 from stages.common import artifacts, images
 from stages.common.catalogue import AUDITED, KEY
 from stages.common.images import Shards, write_shard
+from stages.common.variants import Variants
 from stages.formats import index_within
-from stages.settings.variants import Variants
 
 PLAIN = Variants(source="sets/a", mix="none", width=3, depth=2)
 

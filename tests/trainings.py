@@ -4,10 +4,11 @@ from copy import deepcopy
 from typing import Any
 
 from stages.common import params
-from stages.settings.train import Train
+from stages.training.settings import Train
 
 SMALL: dict[str, Any] = {
-    "backbone": "compact", "levels": {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1]}, "options": {"fold_stem": True},
+    "backbone": "compact", "levels": {"widths": [8, 8, 16, 16], "blocks": [1, 1, 1, 1]},
+    "options": {"fold_stem": True, "squeeze_excitation": False, "dropout": 0},
     "embedding_size": 16, "input": {"size_px": 32, "colour": "rgb"}, "start": "none",
     "head": {"name": "cosface", "scale": 16.0, "margin": 0.1, "warm_up": 0.3, "options": {}}, "decorrelation": 0.0,
     "augment": {"flip": 0.5, "jitter": 1, "crop": 0, "low_res": 0, "photometric": 0, "erase": 0},

@@ -9,11 +9,11 @@ import numpy as np
 
 from stages.common import artifacts, params, tables, verification
 from stages.common.errors import InputError
+from stages.common.variants import Variants
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Difference, Estimate
 from stages.reporting import frame
 from stages.settings.report import WILD, Question
-from stages.settings.variants import Variants
 
 REPORTS, SCORES = Path("reports/evaluate"), Path("data/evaluate")
 FAR_GRID = np.logspace(-3, 0, 121)  # where ROC curves are averaged; 3,000 impostor pairs resolve no less than 1e-3

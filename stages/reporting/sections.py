@@ -18,6 +18,7 @@ from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.common.streams import stream
+from stages.common.variants import Variants
 from stages.metrics import bootstrap
 from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
@@ -27,7 +28,6 @@ from stages.reporting.tables import Cell, Table
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
 from stages.settings.report import WILD, Report
-from stages.settings.variants import Variants
 
 DATA = Path("data")
 SEPARATION = {"closest": "cosine of the closest pair", "mean": "mean cosine to the nearest row"}

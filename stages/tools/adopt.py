@@ -17,9 +17,9 @@ from stages.common import artifacts, networks, params
 from stages.common.errors import InputError
 from stages.foreign import checkpoints, published
 from stages.foreign.state_dicts import FIRST, arcface_layout, state_dict
-from stages.settings.train import Train
 from stages.tools import command
 from stages.training import start
+from stages.training.settings import Train
 
 ADAFACE = "input_layer.0.weight"  # a key of AdaFace's layout alone
 

@@ -18,11 +18,11 @@ import torch
 
 from stages.common import artifacts, devices, images, params
 from stages.reporting import markdown
-from stages.settings.train import Train
 from stages.tools import train_timing
 from stages.training.batches import Batch, batches
 from stages.training.learner import Learner
 from stages.training.samples import read
+from stages.training.settings import Train
 
 FILE = Path("reports/timing/train.md")
 SIDE_PX = 112
@@ -33,7 +33,7 @@ DEEPER = {
     for name, blocks in {"r50": [3, 4, 14, 3], "r100": [3, 13, 30, 3]}.items()
 }
 LARGE: dict[str, Any] = {
-    "options": {}, "embedding_size": 512, "input": {"size_px": SIDE_PX, "colour": "rgb"}, "decorrelation": 0,
+    "embedding_size": 512, "input": {"size_px": SIDE_PX, "colour": "rgb"}, "decorrelation": 0,
     "head": {"name": "arcface", "scale": 64, "margin": 0.5, "warm_up": 0, "options": {}},
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from stages.tools import command
 PROFILES = Path(__file__).parent.parent / "profiles"
 REFUSED = "--no-such-profile"  # an unknown option, so that `dvc exp run $(...)` does not run without the profile
 # mappings of names: a profile replaces each as a whole
-REPLACED = ("sets", "variants", "report.contrasts", "train.options", "train.head.options")
+REPLACED = ("sets", "variants", "report.contrasts", "train.head.options")
 
 
 def names() -> list[str]:

@@ -8,8 +8,8 @@ pack        J against CPU seconds and the front over alpha, of the packing solve
             `--full` hours
 
 It prints tables; with `--write`, those of `generate`, `train` and `pack` go to reports/timing. `generator_timing`,
-`loop_timing`, `packing_cells` and `packing_runs` beside this file say how these are measured. The other figures are the best of several runs, as
-other work on the machine only slows them down; for the same reason no test looks at them.
+`loop_timing`, `packing_cells` and `packing_runs` beside this file say how these are measured. The other figures are the
+best of several runs, as other work on the machine only slows them down; for the same reason no test looks at them.
 """
 
 import argparse

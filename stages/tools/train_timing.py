@@ -22,10 +22,10 @@ from torch import Tensor
 
 from stages.common import artifacts, images, tables
 from stages.formats import rec
-from stages.settings.train import Augment
 from stages.training import augmentation
 from stages.training.batches import PLAIN, batches
 from stages.training.samples import Samples, read
+from stages.training.settings import Augment
 from stages.world.album import portraits
 
 SIZE_PX, BATCH, STEPS, RUNS = 112, 128, 10, 3

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from stages.common.streams import stream
-from stages.settings.train import Augment
+from stages.training.settings import Augment
 
 CROP_AREA, CROP_ASPECT = (0.2, 1.0), (3 / 4, 4 / 3)
 SMALL_SIDE = (0.2, 1.0)  # of low resolution, as a part of the side

@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 from stages.common import parents
 from stages.common.errors import InputError
 from stages.common.streams import stream
-from stages.settings.train import Augment
 from stages.training import transform
 from stages.training.augmentation import varied
 from stages.training.samples import Samples
+from stages.training.settings import Augment
 
 PSI_STEPS = 20
 PLAIN = Augment(flip=0.5, jitter=1.0, crop=0.0, low_res=0.0, photometric=0.0, erase=0.0)

@@ -12,13 +12,13 @@ import torch.distributed as dist
 from torch import nn
 
 from stages.common.errors import InputError
-from stages.settings.train import Train
 from stages.training import checkpoints, optimisers
 from stages.training.batches import batches
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
 from stages.training.samples import Samples
 from stages.training.selection import Selection
+from stages.training.settings import Train
 
 LOSS_PARTS = 10
 

@@ -15,13 +15,13 @@ from stages.common import devices, networks
 from stages.common.params import NONE, below_data
 from stages.common.recomputation import Recomputing
 from stages.common.streams import stream
-from stages.settings.train import Train
 from stages.training import checkpoints, optimisers, sharded, start
 from stages.training.batches import Batch, Labels
 from stages.training.collectives import ALONE, Group
 from stages.training.decorrelation import decorrelation
 from stages.training.normalisation import synchronise
 from stages.training.selection import Selection
+from stages.training.settings import Train
 
 CLIP = 5.0  # largest norm of the gradient
 

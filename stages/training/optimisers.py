@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from stages.settings.train import Optimiser, Schedule
+from stages.training.settings import Optimiser, Schedule
 
 FLOOR = 0.1  # where the warm-up begins, of the peak
 

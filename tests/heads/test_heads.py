@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from stages.common.errors import InputError
-from stages.settings.train import Head
 from stages.training.heads import MarginHead, check_options, class_of, load
+from stages.training.settings import Head
 
 HEADS = get_type_hints(Head)["name"].__args__
 CLASSES, D, B, SCALE, MARGIN = 7, 5, 9, 11.0, 0.35

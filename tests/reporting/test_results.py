@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from reporting import project
 
+from stages.common.variants import Variants
 from stages.reporting import results
 from stages.reporting.results import FAR_GRID, TWIN, WILD, Variant
 from stages.settings.report import Question
-from stages.settings.variants import Variants
 
 PLAIN = Variants(**project.PLAIN)
 R = 200

@@ -10,11 +10,11 @@ import pytest
 from reporting import project
 
 from stages.common import images
+from stages.common.variants import Variants
 from stages.reporting import faces, frame, page, tables
 from stages.reporting.page import Figures, Folded, Heading, Text
 from stages.reporting.results import Variant
 from stages.reporting.tables import Cell, Table
-from stages.settings.variants import Variants
 
 PLAIN = Variants(**project.PLAIN)
 

@@ -25,12 +25,12 @@ LEVELS = {
 
 def card_of(backbone: str, folder: Path) -> dict[str, Any]:
     """Write the params.yaml of a small network and return the card of it."""
-    options = {"heads": 2} if backbone == "vit" else {}
+    options = {"options.heads": 2} if backbone == "vit" else {}
     small = {"embedding_size": nets.D, "input.size_px": nets.SIDE_PX, "input.colour": "rgb"}
-    values = trainings.values(backbone=backbone, levels=LEVELS[backbone], options=options, **small)
+    values = trainings.values(backbone=backbone, levels=LEVELS[backbone], **options, **small)
     with (folder / "params.yaml").open("w") as stream:
         YAML(typ="safe").dump({"train": values}, stream)
-    return trainings.cfg(backbone=backbone, levels=LEVELS[backbone], options=options, **small).card()
+    return trainings.cfg(backbone=backbone, levels=LEVELS[backbone], **options, **small).card()
 
 
 def tensors(net: nn.Module) -> dict[str, Tensor]:

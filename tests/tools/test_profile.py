@@ -16,12 +16,12 @@ from tiny import ENVIRONMENT, ROOT, git_and_dvc
 from stages import validate
 from stages.common import params
 from stages.common.errors import InputError
-from stages.settings.train import Train
 from stages.tools import profile
 from stages.training import optimisers
 from stages.training.batches import batches
 from stages.training.learner import Learner
 from stages.training.samples import Samples
+from stages.training.settings import Train
 
 RECIPES = [name for name in profile.names() if set(params.read(profile.PROFILES / f"{name}.yaml")) == {"train"}]
 DATA = [name for name in profile.names() if name not in RECIPES]

@@ -21,7 +21,7 @@ from stages.training.samples import Samples
 PEOPLE, EACH = 7, 6
 CHANGES = {
     "samples": 12 * 24, "batch": 24, "input.size_px": 16, "runs.checkpoint_s": 0.0, "head.name": "adaface",
-    "compute.precision": "full", "decorrelation": 0.3, "backbone": "iresnet", "options": {},  # drops nothing out
+    "compute.precision": "full", "decorrelation": 0.3, "backbone": "iresnet",  # drops nothing out
 }  # fmt: skip
 
 

@@ -31,6 +31,20 @@ class Levels:
 
 
 @settings
+class Options:
+    """What some backbones have and others have not; what is left out is as in stages/backbones."""
+
+    fold_stem: bool
+    squeeze_excitation: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    expansion: Annotated[float, Field(gt=0, le=16)] | None = None
+    heads: Annotated[int, Field(ge=1, le=128)] | None = None
+    patch_px: Annotated[int, Field(ge=1, le=128)] | None = None
+    drop_path: Annotated[float, Field(ge=0, lt=1)] | None = None
+    mask_ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+
+@settings
 class Input:
     """What the network takes: faces of a side, in colour or not."""
 
@@ -62,12 +76,6 @@ class Augment:
 
 
 LEVELS = {"compact": 4, "iresnet": 4, "mobilefacenet": 4, "vit": 1}  # of a backbone
-OPTIONS: dict[str, tuple[str, ...]] = {  # of a backbone's own; where they are not set, its own defaults
-    "compact": ("fold_stem",),
-    "iresnet": ("squeeze_excitation", "dropout"),
-    "mobilefacenet": ("expansion",),
-    "vit": ("heads", "patch_px", "drop_path", "mask_ratio"),
-}
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -158,7 +166,7 @@ class Train:
 
     backbone: Literal["compact", "iresnet", "mobilefacenet", "vit"]
     levels: Levels
-    options: dict[str, bool | int | float]
+    options: Options
     embedding_size: Channels
     input: Input
     start: PathOrNone
@@ -187,7 +195,20 @@ class Train:
         }
         if self.backbone != "compact":
             card |= {"blocks": list(self.levels.blocks)}
-        return card | self.options
+        return card | {name: value for name, value in self._options().items() if value is not None}
+
+    def _options(self) -> dict[str, float | None]:
+        options = self.options
+        if self.backbone == "compact":
+            return {"fold_stem": options.fold_stem}
+        if self.backbone == "iresnet":
+            return {"squeeze_excitation": options.squeeze_excitation, "dropout": options.dropout}
+        if self.backbone == "mobilefacenet":
+            return {"expansion": options.expansion}
+        return {
+            "heads": options.heads, "patch_px": options.patch_px, "drop_path": options.drop_path,
+            "mask_ratio": options.mask_ratio,
+        }  # fmt: skip
 
     def steps(self, images: int) -> int:
         """Return how many batches a training on so many images sees; they are whole."""
@@ -203,9 +224,5 @@ class Train:
         for name, levels in (("widths", self.levels.widths), ("blocks", self.levels.blocks)):
             if len(levels) != (count := LEVELS[self.backbone]):
                 raise InputError(None, key=f"levels.{name}", value=levels, allowed=f"{count} of {self.backbone}")
-        for name in self.options:
-            if name not in OPTIONS[self.backbone]:
-                allowed = ", ".join(OPTIONS[self.backbone])
-                raise InputError(None, f"not an option of {self.backbone}", key=f"options.{name}", allowed=allowed)
         if self.compute.recompute and self.backbone == "compact":
             raise InputError(None, "compact has too few blocks", key="compute.recompute", value=True, allowed="false")
