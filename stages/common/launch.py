@@ -1,4 +1,4 @@
-"""Run a stage: `python -m stages.common.launch [--ranks N | --share seeds|data] stages.generate`, as dvc.yaml does.
+"""Run a stage: `python -m stages.common.launch [--ranks N | --share KEY] stages.generate`, as dvc.yaml does.
 
 This process starts the ranks, which do the work, and watches over them. It ends them when DVC, Ctrl-C or SIGTERM ends
 it, prints the one line of a failure, and keeps other runs of the stage out. It fails when parameters or dependencies
@@ -7,8 +7,9 @@ the outputs until DVC has recorded them. Its signal handler is set before anythi
 
 On one machine without an accelerator the ranks are forked from this process. With PET_NNODES, PET_RDZV_ENDPOINT or a
 GPU, torchrun starts them: this is `torchrun -m stages.generate`. Both start PET_NPROC_PER_NODE ranks, by default one
-for each core. A stage that shares a few long items, such as seeds, gets one more: on two cores, three trainings end
-sooner as three processes than as two and then one. `--ranks 1` is for stages whose work is not shared.
+for each core. Where KEY of params.yaml, such as train.runs.ranks, says that ranks share seeds, which are few and long,
+there is one more: on two cores, three trainings end sooner as three processes than as two and then one. `--ranks 1` is
+for stages whose work is not shared.
 """
 
 import os
@@ -57,7 +58,7 @@ def supervise(words: list[str]) -> None:
     """Run a stage as the command line says; raises StageError with one line when it does not end well."""
     from stages.common import params, pipeline, scratch, stage
 
-    extra, fixed, module, arguments = _parsed(words)
+    share, fixed, module, arguments = _parsed(words)
     address, by_dvc = stage.address(module, arguments), "DVC_STAGE" in os.environ
     try:
         if "@" in address:
@@ -68,7 +69,7 @@ def supervise(words: list[str]) -> None:
                 print(f"{address}: brought back the outputs of an earlier run, which DVC had not recorded")
                 return
             with _environment(key):
-                _run([module, *arguments], fixed, extra)
+                _run([module, *arguments], fixed, share)
             if by_dvc:
                 scratch.keep(address, key)
     except pipeline.ChangedError as error:
@@ -79,7 +80,7 @@ def supervise(words: list[str]) -> None:
         raise StageError(stage.error_line(error)) from error
 
 
-def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
+def _parsed(words: list[str]) -> tuple[str | None, int | None, str, list[str]]:
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -87,11 +88,21 @@ def _parsed(words: list[str]) -> tuple[int, int | None, str, list[str]]:
     )
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--ranks", type=int, metavar="N", help="so many ranks, whatever PET_NPROC_PER_NODE says")
-    number.add_argument("--share", choices=("seeds", "data"), help="seeds: one rank more than there are cores")
+    number.add_argument("--share", metavar="KEY", help="where this key says seeds: one rank more than there are cores")
     parser.add_argument("module", help="a stage's module, such as stages.generate")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")
     options = parser.parse_args(words)
-    return int(options.share == "seeds"), options.ranks, options.module, options.arguments
+    return options.share, options.ranks, options.module, options.arguments
+
+
+def _says_seeds(key: str | None) -> bool:
+    """Return whether a key of params.yaml says `seeds`; what it may say is for the stage to refuse."""
+    from stages.common import params
+
+    node: Any = params.read() if key else {}
+    for part in (key or "").split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node == "seeds"
 
 
 @contextmanager
@@ -112,14 +123,14 @@ def _environment(key: str) -> Iterator[None]:
         yield
 
 
-def _run(words: list[str], fixed: int | None, extra: int) -> None:
+def _run(words: list[str], fixed: int | None, share: str | None) -> None:
     from stages.common import stage
 
     if fixed is None:
         import torch  # once, before the ranks are forked
 
         remote = torch.cuda.is_available() or DISTRIBUTED & set(os.environ)
-        code = _torchrun(words) if remote else _fork(words, _ranks(extra))
+        code = _torchrun(words) if remote else _fork(words, _ranks(share))
     else:
         code = _fork(words, fixed)
     if code:
@@ -127,12 +138,14 @@ def _run(words: list[str], fixed: int | None, extra: int) -> None:
         raise StageError(error.read_text() if error.exists() else f"error: a rank ended with {code}\n")
 
 
-def _ranks(extra: int) -> int:
+def _ranks(share: str | None) -> int:
     from stages.common.errors import InputError
 
     number = os.environ.get("PET_NPROC_PER_NODE", "auto")
     if number == "auto":
-        return len(os.sched_getaffinity(0)) + extra  # the cores that this process may use, not all of the machine's
+        return len(os.sched_getaffinity(0)) + _says_seeds(
+            share
+        )  # the cores that this process may use, not all of the machine's
     if not number.isdigit() or int(number) < 1:
         raise InputError(None, key="PET_NPROC_PER_NODE", value=number, allowed="auto, or a number from 1")
     return int(number)

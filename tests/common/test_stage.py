@@ -55,8 +55,10 @@ def test_a_rank_that_loses_its_connection_to_one_that_failed_is_silent(tmp_path:
     assert done.returncode == 1 and done.stderr == "error: of the first\n"
 
 
-@pytest.mark.parametrize(("words", "more"), [([], 0), (["--share", "seeds"], 1), (["--share", "data"], 0)])
-def test_a_rank_for_each_core_and_the_extra_ones(words: list[str], more: int, tmp_path: Path):
+@pytest.mark.parametrize(("share", "more"), [(None, 0), ("seeds", 1), ("data", 0)])
+def test_a_rank_for_each_core_and_one_more_where_seeds_are_shared(share: str | None, more: int, tmp_path: Path):
+    words = ["--share", "train.runs.ranks"] if share else []
+    write_params(tmp_path, {"train.runs.ranks": share})
     (tmp_path / "told.py").write_text("import os\nopen(f'rank-{os.environ[\"RANK\"]}', 'x')\n")
     done = run(tmp_path, "stages.common.launch", *words, "told", PET_NPROC_PER_NODE="auto")
     assert done.returncode == 0, done.stderr
