@@ -34,6 +34,7 @@ DEEPER = {
 }
 LARGE: dict[str, Any] = {
     "embedding_size": 512, "input": {"size_px": SIDE_PX, "colour": "rgb"}, "decorrelation": 0,
+    "loader": {"memory": 0, "workers": 1, "unreadable": "refuse", "psi": "sample"},
     "head": {"name": "arcface", "scale": 64, "margin": 0.5, "warm_up": 0, "options": {}},
 }  # fmt: skip
 
@@ -61,7 +62,7 @@ def rates(case: Case, manifest: Path) -> tuple[float, float]:
     """Return images/s of the loop and of ready tensors: the best of some turns, one of each in turn."""
     section = params.read()["train"] | case.changes | {"batch": case.batch}
     cfg = params.check("train", section, Train)
-    samples = read(manifest, manifest.parent, cfg.input.size_px, cfg.input.colour, held_share=0.0)
+    samples = read(manifest, manifest.parent, cfg.input.size_px, cfg.input.colour, cfg.loader.memory)
     learner = Learner(samples.classes, cfg, 0)
     steps = 2 + case.steps * TURNS
     stream = batches(samples, steps, case.batch, 0, part=learner.positions, augment=cfg.augment, workers=case.workers)
@@ -116,7 +117,8 @@ def page(speeds: dict[str, float], rows: list[list[str]]) -> str:
 Written by `python -m stages.tools.timing train`, on {kind}. Faces of {train_timing.SIZE_PX} px, JPEG quality
 {images.JPEG_QUALITY}, {train_timing.COUNT:,} of them. Loaders: images per second of CPU time, on one core, without a
 network; the others' are rebuilt by their description (stages/tools/train_timing.py). Loop: the training itself, from
-the shards; ready tensors: the same steps on one batch that is there. Best of {TURNS} turns, one of each in turn.
+the shards, or of params.yaml from memory; ready tensors: the same steps on one batch that is there. Best of {TURNS}
+turns, one of each in turn.
 
 {loaders}
 
