@@ -51,7 +51,7 @@ def exchange(x_ref: Tensor, x: Tensor, row: Tensor) -> Tensor:
     energy = _energies(fast_x, fast_x, floor) - _self_disturbance(fast_x, floor)  # (m,)
     total, count = float(energy.double().sum()), min(PICKS, len(row) // 4, len(fast))
     most_uses = -(-len(row) // len(fast))
-    while count:
+    while count and total > 0:  # where nobody is crowded, rounding leaves less than nothing
         leave = _pick(fast_x, -energy, count, floor)
         without = gallery_energy - _disturbance(fast, fast_x[leave], floor).sum(1)
         uses = torch.bincount(row, minlength=len(fast)) - torch.bincount(row[leave], minlength=len(fast))

@@ -235,6 +235,17 @@ def test_crowded_rows_go_where_they_disturb_least():
     assert uses.max() < 4 and (uses > 0).sum() >= 58
 
 
+def test_rows_that_nobody_crowds_are_exchanged_no_more(monkeypatch: pytest.MonkeyPatch):
+    """Rounding made their energy negative here, and then every exchange looked like a gain, without end."""
+    picks, pick = [], distant_start._pick
+    monkeypatch.setattr(distant_start, "_pick", lambda *how: (picks.append(how), pick(*how))[1])
+    monkeypatch.setattr(distant_start, "_self_disturbance", lambda rows, floor: torch.full((len(rows),), 1.0))
+    ref = torch.from_numpy(clustered(60, d=8))
+    row = torch.tensor([0, 7, 20, 33, 41])
+    distant_start.exchange(ref, ref[row], row)
+    assert not picks
+
+
 def energy(x: np.ndarray) -> float:
     """Return the sum of max(cos - 0.1, 0)^2 over pairs of rows (m, d)."""
     return float((np.triu(x @ x.T - 0.1, 1).clip(0) ** 2).sum())
