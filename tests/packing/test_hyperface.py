@@ -240,8 +240,8 @@ def test_rows_that_nobody_crowds_are_exchanged_no_more(monkeypatch: pytest.Monke
     picks, pick = [], distant_start._pick
     monkeypatch.setattr(distant_start, "_pick", lambda *how: (picks.append(how), pick(*how))[1])
     monkeypatch.setattr(distant_start, "_self_disturbance", lambda rows, floor: torch.full((len(rows),), 1.0))
-    ref = torch.from_numpy(clustered(60, d=8))
-    row = torch.tensor([0, 7, 20, 33, 41])
+    ref = torch.eye(8).repeat(8, 1)
+    row = torch.arange(5)
     distant_start.exchange(ref, ref[row], row)
     assert not picks
 
