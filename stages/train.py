@@ -27,11 +27,15 @@ from stages.training.settings import Train
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained on: a variant's name, its samples, and the people on whom the training is scored as it runs."""
+    """What is trained on: a variant's name, its samples, and the people on whom the training is scored as it runs.
+
+    unreadable: how many images were skipped.
+    """
 
     name: str
     samples: Samples
     judges: Selection | None = None
+    unreadable: int = 0
 
 
 def train(variant: Variant, cfg: Train, folder: Path) -> None:
@@ -112,11 +116,12 @@ def read_variant(name: str, cfg: Train) -> Variant:
     manifest, size_px, colour = Path("data/variants") / name / "manifest.arrow", cfg.input.size_px, cfg.input.colour
     samples = read(manifest, Path("data"), size_px, colour, cfg.loader.memory, cfg.loader.unreadable)
     people, path = cfg.monitor.identities, cfg.monitor.path
-    if not people:
-        return Variant(name, samples)
-    if path == NONE:
-        return Variant(name, *selection.hold_out(samples, people))
-    return Variant(name, samples, selection.of_set(below_data(path), people, size_px, colour, samples.frame_px))
+    judges, unreadable = None, len(samples.skipped)
+    if people and path == NONE:
+        samples, judges = selection.hold_out(samples, people)
+    elif people:
+        judges = selection.of_set(below_data(path), people, size_px, colour, samples.frame_px)
+    return Variant(name, samples, judges, unreadable)
 
 
 def main() -> str:
@@ -132,7 +137,7 @@ def main() -> str:
     samples, seeds = variant.samples, len(losses)
     last = sum(loss[-1] for loss in losses.values()) / seeds
     count = f"{len(samples.faces) - len(samples.skipped)} images"
-    count += f" ({len(samples.skipped)} unreadable skipped)" if len(samples.skipped) else ""
+    count += f" ({variant.unreadable} unreadable skipped)" if variant.unreadable else ""
     return f"train {name}: {seeds} seeds on {count}, loss {last:.2f} -> data/train/{name}"
 
 

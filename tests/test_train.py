@@ -249,6 +249,17 @@ def test_one_image_per_person_trains_the_same_network_in_memory_and_streamed(tmp
     assert all(torch.equal(weights[name], tensor) for name, tensor in streamed.state_dict().items())
 
 
+def test_the_closing_line_counts_broken_images_and_not_those_of_people_held_out(workplace, monkeypatch):
+    broken = [images.encode(pattern(i // EACH, i)) for i in range(PEOPLE * EACH)]
+    broken[3] = b""
+    who = np.repeat(np.arange(PEOPLE), EACH)
+    images.write_shard("data/generate/00000.arrow", broken, identity=who, index=who, seed=who, domain="studio")
+    write_manifest("base", rows_of())
+    changes = {"runs.seeds": [0], "loader.unreadable": "skip", "monitor.identities": 2, "monitor.times": 1}
+    YAML().dump({"train": trainings.values(samples=32, **changes)}, workplace / "params.yaml")
+    assert f"on {(PEOPLE - 2) * EACH - 1} images (1 unreadable skipped)" in run_main("base", monkeypatch)
+
+
 def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-700])
 

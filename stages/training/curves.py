@@ -1,4 +1,4 @@
-"""The curves of a training under way, for `dvc plots` and `dvc exp show`: DVCLive writes them, a file a curve.
+"""The curves of a training under way, for `dvc plots show` and `dvc metrics show`: DVCLive writes them, a file a curve.
 
 FOLDER/plots/metrics/{loss,learning_rate,norm,images_s,held_out}.tsv   step, value
 FOLDER/metrics.json                                                    the last point
@@ -7,9 +7,9 @@ FOLDER/metrics.json                                                    the last 
 import time
 from pathlib import Path
 
-import pandas as pd
 from dvclive.live import Live
 
+from stages.common import artifacts
 from stages.training.learner import Learner
 
 
@@ -43,9 +43,15 @@ class Curves:
             self.began, self.last = now, learner.step
 
     def _begin(self, step: int) -> Live:
-        """Drop the points of later steps, which a training that was killed has left."""
+        """Drop the points of later steps, and halves of points and files, which a training that was killed has left."""
+        (self.folder / "metrics.json").unlink(missing_ok=True)
         for file in self.folder.glob("plots/metrics/*.tsv"):
-            points = pd.read_csv(file, sep="\t")
-            points[points["step"] <= step].to_csv(file, sep="\t", index=False)
+            header, *points = [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")] or [
+                ""
+            ]
+            with artifacts.output_file(file) as fresh:
+                fresh.write_text("".join([header, *(p for p in points if int(p.partition("\t")[0]) <= step)]))
+            if not header:
+                file.unlink()
         self.began, self.last = time.monotonic(), step
         return Live(str(self.folder), resume=True, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)
