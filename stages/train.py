@@ -5,7 +5,8 @@ torchrun --nproc-per-node=auto -m stages.train NAME
 reads   data/variants/NAME/manifest.arrow and the image shards it lists; data/SET, where people of it choose the end
 writes  data/train/NAME/seed-SEED/          a network each
         data/train/NAME/loss.json           the mean loss by tenths of the training
-        data/train/NAME/curves/seed-SEED/   DVCLive's files, where monitor.curves asks for them
+        data/curves/NAME/seed-SEED/         DVCLive's files, where monitor.curves asks for them
+        data/metrics/NAME/seed-SEED.json    the last points of these curves
 """
 
 import shutil
@@ -23,6 +24,8 @@ from stages.training.progress import Progress
 from stages.training.samples import Samples, read
 from stages.training.selection import Selection
 from stages.training.settings import Train
+
+CURVES, METRICS = ".curves", ".metrics"  # hidden: outputs of their own, so that curves change no network's folder
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def train(variant: Variant, cfg: Train, folder: Path) -> None:
     group = Group(ranks.rank(), ranks.size()) if together else ALONE
     check_group(cfg, group)
     share = ranks.together if together else ranks.share
+    for part in (CURVES, METRICS):
+        (folder / part).mkdir(exist_ok=True)
     progress = Progress(folder, seeds, cfg.steps(variant.samples.main_count), cfg.batch)
 
     def begin(seed: int) -> None:
@@ -71,7 +76,8 @@ def train_seed(variant: Variant, cfg: Train, folder: Path, seed: int, group: Gro
     if leads and cfg.monitor.curves:
         from stages.training.curves import Curves  # DVCLive takes a second to import
 
-        curves = Curves(folder / "curves" / f"seed-{seed}", cfg.monitor.curves, cfg.batch)
+        steps = cfg.steps(variant.samples.main_count)
+        curves = Curves(folder / CURVES / f"seed-{seed}", cfg.monitor.curves, cfg.batch, steps)
 
     def follow(learner: Learner) -> None:
         if leads:
@@ -81,6 +87,8 @@ def train_seed(variant: Variant, cfg: Train, folder: Path, seed: int, group: Gro
 
     fitted = fit.fit(variant.samples, cfg, seed, checkpoints, group=group, selection=variant.judges, after_step=follow)
     if leads:
+        if curves:
+            (curves.folder / "metrics.json").replace(folder / METRICS / f"seed-{seed}.json")
         networks.save(folder / f"seed-{seed}", fitted.net, {**cfg.card(), **described(variant, cfg, seed, fitted)})
         artifacts.write_json(loss_file(folder, seed), fitted.losses)  # last: it marks the seed as done
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -133,7 +141,8 @@ def main() -> str:
         train(variant, cfg, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
-        ranks.publish(folder, Path("data/train") / name)
+        for part, output in {"": "train", CURVES: "curves", METRICS: "metrics"}.items():
+            ranks.publish(folder / part, Path("data") / output / name)
     samples, seeds = variant.samples, len(losses)
     last = sum(loss[-1] for loss in losses.values()) / seeds
     count = f"{len(samples.faces) - len(samples.skipped)} images"

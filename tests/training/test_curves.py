@@ -24,7 +24,7 @@ def test_a_killed_training_goes_on_with_its_curves(tmp_path: Path, monkeypatch: 
     cfg = trainings.cfg(samples=12 * 8, batch=8, **changes)
 
     def train(stop_at: int | None) -> None:
-        curves = Curves(tmp_path / "curves", cfg.monitor.curves, cfg.batch)
+        curves = Curves(tmp_path / "curves", cfg.monitor.curves, cfg.batch, 12)
 
         def after(learner: Learner) -> None:
             curves.follow(learner)
@@ -57,9 +57,9 @@ def test_dvc_shows_what_is_drawn(tmp_path: Path):
     git_and_dvc(tmp_path)
     subprocess.run(["git", "commit", "-qm", "begun", "--allow-empty"], cwd=tmp_path, check=True)
     with working_in(tmp_path):
-        curves = Curves(tmp_path / "curves", 1, 8)
+        curves = Curves(tmp_path / "curves", 2, 8, 3)
         cfg = trainings.cfg(samples=3 * 8, batch=8, **{"input.size_px": 16})
         fit.fit(trainings.noise(4, 6), cfg, 0, after_step=curves.follow)
         shown = Repo(".").plots.show(["curves/plots/metrics/loss.tsv"])
     points = shown["workspace"]["sources"]["data"]["curves/plots/metrics/loss.tsv"]["data"]
-    assert [point["step"] for point in points] == ["1", "2", "3"] or [point["step"] for point in points] == [1, 2, 3]
+    assert [int(point["step"]) for point in points] == [2, 3]
