@@ -71,6 +71,7 @@ class Learner:
         self.names = dict(learned.named_parameters())
         self.optimiser = optimisers.build(learned, cfg.optimiser, cfg.learning_rate)
         self.precision = devices.training_dtype(cfg.compute.precision)
+        torch.backends.cudnn.allow_tf32 = self.precision is not None  # `full` is float32 on GPUs, too
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)  # pyright: ignore
         self.model = self._model()
         self.parts = shared_out(group, cfg.batch, cfg.runs.micro_batches)
@@ -177,7 +178,7 @@ class Learner:
         tensors = dict(self._tensors()) | {
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "scores": torch.tensor([*self.scores.items()], dtype=torch.float64).view(-1, 2),
-            f"generator.{self.group.rank}": torch.get_rng_state(),
+            **{name: generator.get_state() for name, generator in self._generators().items()},
         }
         if self.scaler.is_enabled():
             tensors["scale"] = torch.tensor(self.scaler.get_scale())
@@ -196,8 +197,8 @@ class Learner:
                 p, is_scalar = self.names[parameter], not sizes[name][0]
                 self.optimiser.state[p][key] = torch.zeros((), device=p.device) if is_scalar else torch.zeros_like(p)
         tensors = dict(self._tensors())
-        own = f"generator.{self.group.rank}"
-        extra = ["losses", "scores", "scale", own, *(name for name in sizes if name.startswith("chosen."))]
+        generators = self._generators()
+        extra = ["losses", "scores", "scale", *generators, *(name for name in sizes if name.startswith("chosen."))]
         tensors |= {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in extra if name in sizes}
         checkpoints.read(checkpoint, tensors, self.group)
         self.losses = tensors["losses"].tolist()
@@ -206,8 +207,15 @@ class Learner:
         self.chosen = {name: tensors[f"chosen.{name}"] for name in self.net.state_dict() if f"chosen.{name}" in sizes}
         if "scale" in tensors:
             self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": tensors["scale"].item()})
-        if own in tensors:
-            torch.set_rng_state(tensors[own])
+        for name in generators.keys() & tensors.keys():
+            generators[name].set_state(tensors[name])
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        """Return what dropout draws from: the generators of this rank's CPU and GPU, by their names in a checkpoint."""
+        own = {"cpu": torch.default_generator}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.default_generators[self.device.index]
+        return {f"generator.{self.group.rank}.{name}": generator for name, generator in own.items()}
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the tensors of a checkpoint by name; sharded ones stand for the whole."""
