@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from stages.common.devices import device
+
 TILE = 1024  # rows a tile; (TILE, TILE) float32 is 4 MB
+COLUMNS = 1 << 14  # rows that a tile is compared with at a time: 67 MB
 
 
 def unit_rows(x: np.ndarray) -> np.ndarray:
@@ -17,18 +20,42 @@ def nearest(x: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.
     """Return, for each unit row of `x` (m, d), the index and cosine of its nearest row of `y` (n, d).
 
     Without `y` the rows of `x` are compared among themselves, and no row is its own neighbour. Works in tiles: memory
-    O(TILE * n). Returns (m,) int64 and (m,) float32.
+    O(TILE * COLUMNS), on the CPU or on this rank's GPU. Returns (m,) int64 and (m,) float32.
     """
+    if device().type == "cuda":
+        return nearest_by_torch(x, y)
     targets = x if y is None else y
-    index, cosine = [], []
+    index, cosine = np.zeros(len(x), np.int64), np.full(len(x), -np.inf, np.float32)
     for start in range(0, len(x), TILE):
-        cos = x[start : start + TILE] @ targets.T  # (tile, n)
-        if y is None:
-            rows = np.arange(len(cos))
-            cos[rows, start + rows] = -np.inf
-        index.append(cos.argmax(axis=1))
-        cosine.append(cos.max(axis=1))
-    return np.concatenate(index), np.concatenate(cosine).astype(np.float32)
+        rows = np.arange(start, min(start + TILE, len(x)))
+        for begin in range(0, len(targets), COLUMNS):
+            cos = x[rows] @ targets[begin : begin + COLUMNS].T  # (tile, columns)
+            if y is None:
+                own = rows[(begin <= rows) & (rows < begin + COLUMNS)]
+                cos[own - start, own - begin] = -np.inf
+            place, largest = cos.argmax(axis=1), cos.max(axis=1)
+            nearer = largest > cosine[rows]
+            index[rows[nearer]], cosine[rows[nearer]] = begin + place[nearer], largest[nearer]
+    return index, cosine
+
+
+def nearest_by_torch(x: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `nearest` returns, up to rounding, by torch on this rank's device."""
+    import torch
+
+    targets = torch.from_numpy(x if y is None else y).to(device())
+    index, cosine = targets.new_zeros(len(x), dtype=torch.long), targets.new_full((len(x),), -torch.inf)
+    for start in range(0, len(x), TILE):
+        rows = slice(start, min(start + TILE, len(x)))
+        one = torch.from_numpy(x[rows]).to(device())
+        for begin in range(0, len(targets), COLUMNS):
+            cos = one @ targets[begin : begin + COLUMNS].T  # (tile, columns)
+            if y is None and -len(one) < start - begin < cos.shape[1]:
+                cos.diagonal(start - begin).fill_(-torch.inf)
+            largest, place = cos.max(dim=1)
+            index[rows] = torch.where(largest > cosine[rows], begin + place, index[rows])
+            cosine[rows] = torch.maximum(largest, cosine[rows])
+    return index.cpu().numpy(), cosine.cpu().numpy()
 
 
 def angle_deg(cosine: np.ndarray) -> np.ndarray:
