@@ -44,7 +44,7 @@ def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
 
     This is how surely the judge sees one person in the images of a row that is not its own.
     """
-    return cluster_means.mean(faces.to_the_others, faces.identity, seed)
+    return cluster_means.mean(faces.to_the_others, faces.identity[faces.several], seed)
 
 
 def separation(faces: Faces) -> dict[str, float]:

@@ -83,10 +83,16 @@ class Faces:
         return self.cosines(self.centres)
 
     @cached_property
+    def several(self) -> np.ndarray:
+        """Return which images (b,) show an identity of which there are others."""
+        return self.count[self.identity] > 1
+
+    @cached_property
     def to_the_others(self) -> np.ndarray:
-        """Return the cosine (b,) of every image to the centre of its identity's other images."""
+        """Return the cosine of each of the `several` images to the centre of its identity's other images."""
 
         def cosine(x: np.ndarray, identity: np.ndarray) -> np.ndarray:
+            x, identity = x[some := self.count[identity] > 1], identity[some]
             return np.einsum("bd,bd->b", x, sphere.unit_rows(self.total[identity] - x))
 
         return self.each(cosine)
