@@ -17,12 +17,13 @@ import numpy as np
 import pyarrow as pa
 
 from stages.auditing import attributes, faces, images, measures
-from stages.auditing.faces import Faces, Numbered
+from stages.auditing.faces import Numbered
 from stages.common import artifacts, params, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import Network
 from stages.common.world import World
+from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 
 GENERATED = Path("data/generate")
@@ -39,7 +40,7 @@ def fidelities(
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
         control, _ = faces.control(recogniser, name)
         x = artifacts.read_rows(folder, row, recogniser.embedding_size)[0]
-        x = (x[drawn] if name == "packed" else x)[: int(control.identity.max()) + 1]
+        x = (x[drawn] if name == "packed" else x)[: control.people]
         judge = measures.judged(*by_judge[name], seed)
         if name == "gallery":  # only here does the judge have the face that the image should show
             judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x)], seed)
@@ -67,7 +68,7 @@ def main() -> str:
     table, people = images.drawn(GENERATED), faces.unrelated_people(cfg, world)
     shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")
     raw = {name: faces.embedded(network, shards) for name, network in networks.items()}
-    plain = {name: Faces(sphere.unit_rows(x), shards.column("identity")) for name, x in raw.items()}
+    plain = {name: Faces(x, shards.column("identity")) for name, x in raw.items()}
     gallery = sphere.unit_rows(faces.embedded(judge, Shards("data/gallery")))
     control = {name: faces.control(judge, name) for name in ("packed", "gallery", "gaussian")}
     unrelated = dict(zip(networks, faces.unrelated([recogniser, judge], people), strict=True))
@@ -86,7 +87,7 @@ def main() -> str:
         "attributes": attributes.measured(
             {
                 "recogniser": (recogniser, artifacts.read_rows("data/pack", "x_id")[0][drawn]),
-                "judge": (judge, faces.centres(plain["judge"], int(plain["judge"].identity.max()) + 1)),
+                "judge": (judge, plain["judge"].centres),
             }
         ),
         "kept": int(keep.sum()),

@@ -7,25 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from stages.common import sphere, stage
+from stages.common import stage
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import below_data
 from stages.common.world import World
+from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
 PART = 128  # images between two steps of the progress bar; a multiple of a recogniser's chunk
-
-
-@dataclass(frozen=True)
-class Faces:
-    """Embedded images of one kind: unit rows x (b, d) and whom they show (b,)."""
-
-    x: np.ndarray
-    identity: np.ndarray
 
 
 Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identity (b,)
@@ -44,13 +37,6 @@ class People:
     frame_px: int
 
 
-def centres(faces: Faces, m: int) -> np.ndarray:
-    """Return the unit mean row of each of m identities (m, d)."""
-    total = np.zeros((m, faces.x.shape[1]))
-    np.add.at(total, faces.identity, faces.x)
-    return sphere.unit_rows(total)
-
-
 def embedded(recogniser: Recogniser, shards: Shards) -> np.ndarray:
     """Return the recogniser's rows (images, d), not normalised, of all images of the shards."""
     rows, frame_px = np.arange(len(shards)), shards.frame_px
@@ -60,7 +46,7 @@ def embedded(recogniser: Recogniser, shards: Shards) -> np.ndarray:
 def control(recogniser: Recogniser, name: str) -> Numbered:
     """Return what was drawn without perturbation of packed, gallery or gaussian rows, by the recogniser."""
     shards = Shards("data/generate", f"control-{name}-*.arrow")
-    return Faces(sphere.unit_rows(embedded(recogniser, shards)), shards.column("identity")), shards.column("index")
+    return Faces(embedded(recogniser, shards), shards.column("identity")), shards.column("index")
 
 
 def unrelated_people(cfg: Audit, world: World) -> People:
@@ -94,7 +80,7 @@ def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
 
     raw = _in_parts(len(people.identity), "calibrate", rows_of)  # (images, d of one and of the other)
     ends = np.cumsum([network.embedding_size for network in networks])
-    return [(Faces(sphere.unit_rows(x), people.identity), people.index) for x in np.split(raw, ends[:-1], 1)]
+    return [(Faces(x, people.identity), people.index) for x in np.split(raw, ends[:-1], 1)]
 
 
 def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
