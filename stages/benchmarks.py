@@ -94,6 +94,8 @@ def main() -> str:
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})
         ranks.publish(folder, "data/benchmarks")
+    if ranks.rank() > 0:
+        return ""
     notes = [f"; {name}{note}" for name in aligners if (note := alignment.fixed_crops(f"data/benchmarks/{name}"))]
     return f"benchmarks: {', '.join(str(entry['name']) for entry in index)}{''.join(notes)} -> data/benchmarks"
 
