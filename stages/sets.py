@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import images, params, ranks, shards, stage
+from stages.common import catalogue, images, params, ranks, shards, stage
 from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Roster
 from stages.common.world import World
@@ -38,7 +38,7 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     fewer people than params ask for, or holds an unreadable image.
     """
     faces = training_sets.READERS[cfg.backend](params.below_data(cfg.path))
-    people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
+    people, number = int(faces.identity.max()) + 1, catalogue.index_within(faces.identity)
     if people < cfg.identities:
         allowed = f"at most {people}, the people in {cfg.path}"
         raise InputError(params.FILE, key=f"sets.{name}.identities", value=cfg.identities, allowed=allowed)

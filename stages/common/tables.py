@@ -15,13 +15,13 @@ from stages.common.errors import InputError
 
 MANIFEST = pa.schema(
     [
-        ("set", pa.string()),  # the image is data/SET/SHARD, row ROW
-        ("shard", pa.string()),
+        ("set", pa.dictionary(pa.int8(), pa.string())),  # the image is data/SET/SHARD, row ROW
+        ("shard", pa.dictionary(pa.int32(), pa.string())),
         ("row", pa.int32()),
         ("label_a", pa.int32()),  # the sample shows `weight` of label_a and the rest of label_b
         ("label_b", pa.int32()),
         ("weight", pa.float32()),
-        ("domain", pa.string()),  # main, or mix: joins by domain mixup
+        ("domain", pa.dictionary(pa.int8(), pa.string())),  # main, or mix: joins by domain mixup
     ]
 )
 DRAWN = pa.schema(  # data/generate/images.feather: a row for each plain or mixed image

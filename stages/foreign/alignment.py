@@ -5,7 +5,6 @@ crop, as if its face lay where those of FFHQ and CelebA-HQ lie on average. The `
 NAME-fixed-crop.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stages.common import devices, images, tables
+from stages.common import devices
 from stages.common.errors import InputError
+from stages.common.images import Shards
 from stages.common.params import NONE, below_data
 from stages.common.world import World
 from stages.foreign import bounded, graphs, photographs, pretrained
@@ -119,12 +119,9 @@ class Aligner:
 
 def fixed_crops(folder: str | Path) -> str:
     """Return how many images in a folder's shards have a fixed crop, as the end of a sentence; empty when none has."""
-    count_of: Counter[str] = Counter()
-    for file in Path(folder).glob("*-[0-9]*.arrow"):
-        domains = tables.read(file, images.SCHEMA)["domain"].value_counts()
-        count_of.update({domain["values"]: domain["counts"] for domain in domains.to_pylist()})
-    fixed = sum(count for domain, count in count_of.items() if domain.endswith(FIXED))
-    return f", {fixed} of {count_of.total()} with a fixed crop" if fixed else ""
+    domains = Shards(folder, "*-[0-9]*.arrow").table["domain"].to_pylist()
+    count = sum(domain.endswith(FIXED) for domain in domains)
+    return f", {count} of {len(domains)} with a fixed crop" if count else ""
 
 
 def load(world: World) -> Aligner:
