@@ -1,12 +1,10 @@
 """An album: people of one population photographed in one domain."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from stages.common import shards
 from stages.common.shards import Provenance, Roster
 from stages.world import identity, render, style
 
@@ -23,10 +21,6 @@ class Album:
         """Return the rendered faces of a slice of rows, uint8 (b, size_px, size_px, 3) RGB."""
         rows = self.rows
         return render.photograph(self.z[part], self.style[part], rows.seed[part], rows.domain, size_px)
-
-    def write(self, prefix: str, folder: Path, size_px: int) -> None:
-        """Render all into image shards, all ranks together."""
-        shards.draw(prefix, self.rows, lambda part: self.faces(part, size_px), folder)
 
 
 def portraits(split: str, seed: int, identities: int, depth: int, domain: str, spread: float) -> Album:
