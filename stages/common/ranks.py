@@ -9,8 +9,9 @@ stage that was killed resumes there.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +24,8 @@ from tqdm import tqdm
 from stages.common import artifacts, pipeline, scratch, stage
 
 T = TypeVar("T")
+HIDDEN = shutil.ignore_patterns(".*")  # what is half-written, or of use to a later try alone
+LOOK_S = 2.0  # between two looks at what all ranks have written
 
 
 def rank() -> int:
@@ -68,6 +71,48 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> N
     barrier()
 
 
+def make(files: Mapping[Path, int], work: Callable[[Path], None], label: str, unit: str) -> None:
+    """Call `work` on each of these files that is missing, to write it; ranks share them as in `share`.
+
+    files: how many `unit`s each holds. Rank 0 shows how many of them lie there, whichever rank wrote them, in this run
+    or in one that was killed; how fast they come, and how long the rest will take.
+    """
+    todo = [file for file in files if not file.exists()]
+    barrier()  # all ranks have looked before one writes
+    with _watched(files, todo, label, unit) if rank() == 0 else nullcontext():
+        share(todo, work, None)
+
+
+@contextmanager
+def _watched(files: Mapping[Path, int], todo: Sequence[Path], label: str, unit: str) -> Iterator[None]:
+    """Show in one line how many units of the files are there, while they are written."""
+    missing, total = set(todo), sum(files.values())
+    bar = tqdm(
+        desc=label, total=total, initial=total - sum(files[file] for file in todo), unit=f" {unit}", unit_scale=True,
+        miniters=1, mininterval=1, ncols=80, file=sys.stdout,
+    )  # fmt: skip
+
+    def look() -> None:
+        names = {folder: set(os.listdir(folder)) for folder in {file.parent for file in missing} if folder.exists()}
+        written = {file for file in missing if file.name in names.get(file.parent, ())}
+        missing.difference_update(written)
+        bar.update(sum(files[file] for file in written))
+
+    def watch() -> None:
+        while not ended.wait(LOOK_S):
+            look()
+
+    ended, watching = threading.Event(), threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
+        look()
+        bar.close()
+
+
 def together(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:
     """Call `work` on every item, all ranks on one after the other."""
     barrier()  # they may talk to each other from here on
@@ -95,12 +140,26 @@ def kept(address: str) -> Iterator[Path]:
 
 
 def publish(folder: Path, output: str | Path) -> None:
-    """Copy the items of a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
+    """Make the items of a scratch folder a stage's output, once all ranks are done; rank 0 does it.
+
+    They lie in both, but once on the disk: by a move, a run that is killed here would lose what it has.
+    """
     barrier()
     if rank() == 0:
         with artifacts.output_folder(output) as fresh:
             for item in sorted(folder.iterdir()):
-                if item.name != "lock" and not item.name.startswith("."):
-                    copy = shutil.copytree if item.is_dir() else shutil.copy2  # a move would lose them if killed here
-                    copy(item, fresh / item.name)
+                if item.name == "lock" or item.name.startswith("."):
+                    continue
+                if item.is_dir():
+                    shutil.copytree(item, fresh / item.name, ignore=HIDDEN, copy_function=_link)
+                else:
+                    _link(item, fresh / item.name)
     barrier()
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name, or copy it where the disk has no hard links, or it is another one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
