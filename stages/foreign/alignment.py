@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.compute as pc
 
 from stages.common import devices
 from stages.common.errors import InputError
@@ -119,9 +120,10 @@ class Aligner:
 
 def fixed_crops(folder: str | Path) -> str:
     """Return how many images in a folder's shards have a fixed crop, as the end of a sentence; empty when none has."""
-    domains = Shards(folder, "*-[0-9]*.arrow").table["domain"].to_pylist()
-    count = sum(domain.endswith(FIXED) for domain in domains)
-    return f", {count} of {len(domains)} with a fixed crop" if count else ""
+    shards = Shards(folder, "*-[0-9]*.arrow")
+    domains = (shard.table["domain"] for shard in shards.shards)
+    count = sum(int(pc.ends_with(domain, FIXED).to_numpy().sum()) for domain in domains)
+    return f", {count} of {len(shards)} with a fixed crop" if count else ""
 
 
 def load(world: World) -> Aligner:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from stages.common import artifacts, digests, images, memory, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.training.faces import Shard, Streamed
+from stages.common.images import Shard
+from stages.training.faces import Streamed
 
 DOMAINS = ("main", "mix")
 Unreadable = Literal["refuse", "skip"]
@@ -64,7 +65,7 @@ def read(
     names, shard = _shards_of(table)
     shards = [_shard(manifest, data / name, variant["digests"].get(name)) for name in names]
     row = table["row"].to_numpy()
-    _check_range(manifest, "row", row, np.array([len(shard.images) for shard in shards])[shard])
+    _check_range(manifest, "row", row, np.array([len(shard) for shard in shards])[shard])
     mix = _is_mix(table)
     frame_px = shards[shard[mix.argmin()]].frame_px  # images of other sets are mixed into these
     streamed = Streamed(shards, shard, row, Frame(size_px, size_px, frame_px), colour)

@@ -1,12 +1,12 @@
 """Samples: faces are the same in memory and streamed, and what cannot be trained on is refused in one line."""
 
-import re
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import resident
 import variant
 from refusal import refused
 
@@ -60,22 +60,16 @@ def test_faces_are_held_while_they_fit_their_share_of_memory(tmp_path, monkeypat
         assert isinstance(read(manifest, tmp_path, 32, "rgb", 0.5).faces, kind)
 
 
-def resident(file: Path) -> int:
-    """Return how many bytes of a mapped file count as this process's memory."""
-    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
-    return sum(1024 * int(re.findall(r"^Rss: +(\d+)", part, re.MULTILINE)[0]) for part in maps if f"{file}\n" in part)
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux alone tells")
+@resident.on_linux
 def test_what_was_streamed_is_not_kept_in_memory(tmp_path):
     streamed = read(variant.write(tmp_path, {"generate/a": variant.noise(40)}), tmp_path, 32, "rgb", NOTHING).faces
     assert isinstance(streamed, Streamed)
     file = tmp_path / "generate/a.arrow"
-    assert resident(file) == 0  # its headers were read
+    assert resident.resident(file) == 0  # its headers were read
     streamed.face(7)
-    assert resident(file) > 0
+    assert resident.resident(file) > 0
     assert streamed[np.arange(40)].shape == (40, 32, 32, 3)
-    assert resident(file) == 0
+    assert resident.resident(file) == 0
 
 
 @pytest.mark.parametrize("share", [ALL, NOTHING])
