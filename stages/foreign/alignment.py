@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyarrow.compute as pc
 
 from stages.common import devices
 from stages.common.errors import InputError
@@ -121,8 +120,8 @@ class Aligner:
 def fixed_crops(folder: str | Path) -> str:
     """Return how many images in a folder's shards have a fixed crop, as the end of a sentence; empty when none has."""
     shards = Shards(folder, "*-[0-9]*.arrow")
-    domains = (shard.table["domain"] for shard in shards.shards)
-    count = sum(int(pc.ends_with(domain, FIXED).to_numpy().sum()) for domain in domains)
+    domains = (entry for shard in shards.shards for entry in shard.table["domain"].value_counts().to_pylist())
+    count = sum(domain["counts"] for domain in domains if domain["values"].endswith(FIXED))
     return f", {count} of {len(shards)} with a fixed crop" if count else ""
 
 
