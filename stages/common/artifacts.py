@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -149,6 +149,24 @@ def map_array(file: str | Path) -> np.ndarray:
         return np.memmap(file, kind, "r", start, shape, order) if size else np.empty(shape, kind)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(file, f"not a readable .npy file: {brief(error)}") from error
+
+
+def join_arrays(
+    file: str | Path, parts: Sequence[Path], change: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> None:
+    """Write the finite arrays (b, ...) of `.npy` files one below the other, each as `change` returns it.
+
+    One at a time is in memory.
+    """
+    count = sum(len(map_array(part)) for part in parts)
+    with output_file(file) as fresh, fresh.open("wb") as stream:
+        for number, part in enumerate(parts):
+            x = np.ascontiguousarray(change(read_array(part)))
+            if number == 0:
+                shape, kind = (count, *x.shape[1:]), np.lib.format.dtype_to_descr(x.dtype)
+                header = {"descr": kind, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(x.data)
 
 
 def _npy_header(stream: BinaryIO) -> re.Match[str] | None:

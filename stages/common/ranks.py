@@ -8,8 +8,9 @@ stage's parameters and dependencies; a stage that was killed resumes there.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from stages.common import artifacts, pipeline, scratch, stage
 
 T = TypeVar("T")
+LOOK_S = 2.0  # between two looks at what all ranks have written
 
 
 def rank() -> int:
@@ -54,6 +56,48 @@ def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> N
     for item in tqdm(own_items, label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
         work(item)
     barrier()
+
+
+def make(files: Mapping[Path, int], work: Callable[[Path], None], label: str, unit: str) -> None:
+    """Call `work` on each of these files that is missing, to write it; ranks share them as in `share`.
+
+    files: how many `unit`s each holds. Rank 0 shows how many of them lie there, whichever rank wrote them, in this run
+    or in one that was killed; how fast they come, and how long the rest will take.
+    """
+    todo = [file for file in files if not file.exists()]
+    barrier()  # all ranks have looked before one writes
+    with _watched(files, todo, label, unit) if rank() == 0 else nullcontext():
+        share(todo, work, None)
+
+
+@contextmanager
+def _watched(files: Mapping[Path, int], todo: Sequence[Path], label: str, unit: str) -> Iterator[None]:
+    """Show in one line how many units of the files are there, while they are written."""
+    missing, total = set(todo), sum(files.values())
+    bar = tqdm(
+        desc=label, total=total, initial=total - sum(files[file] for file in todo), unit=f" {unit}", unit_scale=True,
+        miniters=1, mininterval=1, ncols=80, file=sys.stdout,
+    )  # fmt: skip
+
+    def look() -> None:
+        names = {folder: set(os.listdir(folder)) for folder in {file.parent for file in missing} if folder.exists()}
+        written = {file for file in missing if file.name in names.get(file.parent, ())}
+        missing.difference_update(written)
+        bar.update(sum(files[file] for file in written))
+
+    def watch() -> None:
+        while not ended.wait(LOOK_S):
+            look()
+
+    ended, watching = threading.Event(), threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join()
+        look()
+        bar.close()
 
 
 def together(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:
