@@ -24,7 +24,7 @@ def shared(*files: Path) -> str:
     return notes.noted(note, lambda: f"{_computed(files)}\n").strip()
 
 
-def each(files: Sequence[Path], folder: Path) -> list[str]:
+def each(files: Sequence[Path], folder: Path | None) -> list[str]:
     """Return the SHA-256 in hex of each of a stage's input files, which ranks share; see `notes.each`."""
     return notes.each([(file,) for file in files], _computed, folder, "sha256")
 

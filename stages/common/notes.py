@@ -10,13 +10,16 @@ T = TypeVar("T")
 GROUP = 64  # items in one note
 
 
-def each(items: Sequence[T], work: Callable[[T], str], folder: Path, name: str) -> list[str]:
+def each(items: Sequence[T], work: Callable[[T], str], folder: Path | None, name: str) -> list[str]:
     """Return the line that `work` says of each item; ranks that call this meanwhile share the work.
 
     None waits for a rank that does not call it. folder: that of the finished parts of a run, `ranks.kept`. Its name is
     a digest of all that the stage depends on, of data files their sizes and times of change, by which DVC knows them,
     too. So what stands there is true of the items, also in a later try, and a run whose input changes meanwhile fails.
+    Without one, nothing is noted.
     """
+    if folder is None:
+        return [work(item) for item in items]
     starts = range(0, len(items), GROUP)
     groups = {folder / f".{name}-{start:07d}": items[start : start + GROUP] for start in starts}
     texts: dict[Path, str] = {}

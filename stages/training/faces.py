@@ -31,6 +31,11 @@ class Streamed:
         """Return (n, s, s, c)."""
         return len(self), self.frame.height, self.frame.width, images.CHANNELS[self.colour]
 
+    def by_shard(self) -> list[np.ndarray]:
+        """Return the samples that each shard holds."""
+        order = np.argsort(self.shard, kind="stable")
+        return np.split(order, np.searchsorted(self.shard[order], range(1, len(self.shards))))
+
     def __getitem__(self, samples: np.ndarray) -> np.ndarray:
         """Return the faces (b, s, s, c) of samples (b,); raises InputError as `face`."""
         faces = np.empty((len(samples), *self.shape[1:]), np.uint8)
