@@ -10,7 +10,7 @@ import resident
 import variant
 from refusal import refused
 
-from stages.common import images, memory, tables
+from stages.common import digests, images, memory, tables
 from stages.training import samples
 from stages.training.batches import batches
 from stages.training.faces import Streamed
@@ -99,6 +99,24 @@ def test_skipped_images_are_counted_and_every_epoch_shows_all_others(tmp_path, s
     seen = np.concatenate([batch.main.label_a.numpy() for batch in batches(kept, 6, 5, seed=0)]).reshape(2, 15)
     for epoch in seen:
         assert sorted(epoch) == [label for label in range(18) if label not in (9, 10, 11)]
+
+
+@pytest.mark.parametrize("unreadable", ["refuse", "skip"])
+def test_a_later_try_neither_hashes_the_shards_nor_looks_at_their_images_again(tmp_path, monkeypatch, unreadable):
+    manifest = with_broken(tmp_path, *[bodiless()] * 3)
+    first = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
+    monkeypatch.setattr(digests, "_computed", None)
+    monkeypatch.setattr(Streamed, "face", None)
+    monkeypatch.setattr(Streamed, "check_header", None)
+    again = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
+    assert first.skipped.tolist() == again.skipped.tolist() == ([9, 10, 11] if unreadable == "skip" else [])
+
+
+def test_an_image_that_is_refused_is_refused_in_a_later_try_too(tmp_path):
+    manifest = with_broken(tmp_path, HEADLESS)
+    for _ in range(2):
+        with refused("generate/b.arrow: row 3", "not a readable image"):
+            read(manifest, tmp_path, 32, "rgb", NOTHING, kept=tmp_path)
 
 
 @pytest.mark.parametrize("broken", ["generate", "mix"])
