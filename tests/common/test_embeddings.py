@@ -54,15 +54,18 @@ def test_rows_are_those_of_all_faces_by_each_network(tmp_path: Path):
     assert shown.shards == SLICES and not list(tmp_path.glob("[!.]*.npy"))
 
 
-def test_whole_shards_of_a_run_that_was_killed_are_kept(tmp_path: Path):
-    shown, seen = pictures(tmp_path), []
+def test_whole_shards_of_a_run_that_was_killed_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shown, seen, write = pictures(tmp_path), [], artifacts.write_array
 
-    def killed(faces: np.ndarray) -> None:
-        if len(faces) == SIZES[2]:
+    def killed(file: Path, x: np.ndarray) -> None:
+        if file.name == ".faces-b-00002.npy":
             raise KeyboardInterrupt
+        write(file, x)
 
+    monkeypatch.setattr(artifacts, "write_array", killed)
     with pytest.raises(KeyboardInterrupt):
-        embeddings.embed({"a": Watched(), "b": Watched(killed)}, shown, tmp_path, "faces")
+        embeddings.embed({"a": Watched(), "b": Watched()}, shown, tmp_path, "faces")
+    monkeypatch.setattr(artifacts, "write_array", write)
     files = embeddings.embed(
         {"a": Watched(lambda faces: seen.append(len(faces))), "b": Watched()}, shown, tmp_path, "faces"
     )
