@@ -7,35 +7,43 @@ writes  data/benchmarks/PROTOCOL/faces-*.arrow  image shards
         data/benchmarks/index.json              the protocols, in the order of the report
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.errors import InputError
-from stages.common.shards import Drawn, Encoded, Provenance
+from stages.common.shards import Drawn, Encoded, Provenance, Roster
 from stages.common.world import World
 from stages.foreign import alignment
 from stages.foreign.alignment import Aligner
 from stages.formats.benchmark_pairs import Benchmark
 from stages.protocols import embedded, external
 from stages.settings.benchmarks import Benchmarks
+from stages.world.album import Album
 
 
 def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict[str, object]]:
     """Render the five wild protocols and Syn-LFW; returns their index entries."""
     index = []
     for name in embedded.PROTOCOLS:
-        album, pairs = embedded.make(name, cfg, world)
-        index.append(_entry(name, "wild", len(pairs)))
-        album.write("faces", folder / name, world.size_px)
-        _write_pairs(folder / name, pairs)
+        scenes, pairs = embedded.make(name, cfg, world)
+        index.append(_rendered(name, scenes.people, scenes.album, pairs, world, folder))
         if name == "lfw":
-            index.append(_entry("syn-lfw", "studio", len(pairs)))
-            embedded.in_studio(album, world).write("faces", folder / "syn-lfw", world.size_px)
-            _write_pairs(folder / "syn-lfw", pairs)
+            studio = replace(scenes.people, domain="studio")
+            index.append(_rendered("syn-lfw", studio, partial(embedded.in_studio, scenes, world), pairs, world, folder))
     return index
+
+
+def _rendered(
+    name: str, people: Roster, album: Callable[[slice], Album], pairs: pa.Table, world: World, folder: Path
+) -> dict[str, object]:
+    shards.draw("faces", people, lambda part: album(part).faces(slice(None), world.size_px), folder / name)
+    _write_pairs(folder / name, pairs)
+    return _entry(name, people.domain, len(pairs))
 
 
 def external_protocol(
@@ -94,6 +102,8 @@ def main() -> str:
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})
         ranks.publish(folder, "data/benchmarks")
+    if ranks.rank() > 0:
+        return ""
     notes = [f"; {name}{note}" for name in aligners if (note := alignment.fixed_crops(f"data/benchmarks/{name}"))]
     return f"benchmarks: {', '.join(str(entry['name']) for entry in index)}{''.join(notes)} -> data/benchmarks"
 

@@ -18,6 +18,8 @@ def main() -> str:
     with ranks.kept("gallery") as folder:
         shards.draw("faces", initial.rows, initial.faces, folder)
         ranks.publish(folder, "data/gallery")
+    if ranks.rank() > 0:
+        return ""
     notes = alignment.fixed_crops("data/gallery") + formats.files_skipped(initial.skipped)
     return f"gallery: {cfg.identities} initial faces{notes} -> data/gallery"
 

@@ -16,6 +16,8 @@ writes  data/generate/plain-*.arrow             k images of each identity, pertu
         data/generate/attributes.feather        what AttrOP reached for every row that it moved, also where it failed
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,7 @@ from stages.attributes import attrop, record
 from stages.common import artifacts, params, ranks, shards, sphere, stage, tables
 from stages.common.errors import InputError
 from stages.common.params import Network
-from stages.common.shards import Drawn, Provenance
+from stages.common.shards import Drawn, Provenance, Roster
 from stages.common.streams import stream
 from stages.common.world import World
 from stages.foreign import alignment
@@ -72,100 +74,151 @@ def noise_scale(cfg: Generate, index: np.ndarray, d: int) -> np.ndarray:
             return sigmas(int(index.max()) + 1, cfg.noise)[index] / np.sqrt(d)
 
 
-def partners(identities: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return SynFace's partner and ratio of each mixed image, (identities, images) each.
+def partners(person: np.ndarray, identities: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return SynFace's partner and ratio of each mixed image of some of the identities (p,), (p, images) each.
 
     Partners of an identity are drawn from the others, without replacement while there are enough. Ratios are drawn
     uniformly from 0, 0.05, ..., 1, so a few images show the partner alone, as in the paper's code.
     """
-    partner, ratio = np.empty((identities, images), np.int64), np.empty((identities, images), np.float32)
-    for i in range(identities):
+    partner, ratio = np.empty((len(person), images), np.int64), np.empty((len(person), images), np.float32)
+    for row, i in enumerate(person):
         rng = stream("mixup partners", seed, i)
         others = rng.choice(identities - 1, images, replace=images > identities - 1)
-        partner[i] = others + (others >= i)
-        ratio[i] = rng.choice(RATIOS, images)
+        partner[row] = others + (others >= i)
+        ratio[row] = rng.choice(RATIOS, images)
     return partner, ratio
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """The rows of people who are mixed among themselves, the same number of images each."""
+
+    people: Roster
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.people)
+
+    def __getitem__(self, part: slice) -> Provenance:
+        """Return where the images of a slice come from, with each one's partner and ratio."""
+        rows, depth = self.people[part], self.people.depth
+        person, place = np.unique(rows.identity, return_inverse=True)
+        partner, ratio = partners(person, len(depth), depth[0], self.people.seed)
+        return replace(rows, partner=partner[place, rows.index], ratio=ratio[place, rows.index])
+
+
 def conditions(generator: Generator, name: str, rows: Rows, seed: int, folder: Path) -> np.ndarray:
-    """Return the conditions (m, c) of rows, computed in chunks by all ranks; finished chunks are kept."""
+    """Return the conditions (m, c) of rows, computed in chunks by all ranks; finished chunks are kept.
+
+    They are memory-mapped: of 300,000 identities they would take half a gigabyte on every rank.
+    """
     x, norms = rows
-    seeds = shards.image_seeds(f"condition-{name}", seed, np.arange(len(x)), np.zeros(len(x), np.int64))
-    starts = range(0, len(x), CHUNK)
-    files = {folder / f".{name}-{start:07d}.npy": start for start in starts}
-    todo = [file for file in files if not file.exists()]
+    files = {folder / f".{name}-{start:07d}.npy": start for start in range(0, len(x), CHUNK)}
 
     def work(file: Path) -> None:
         part = np.minimum(np.arange(files[file], files[file] + CHUNK), len(x) - 1)  # the last row fills the last chunk
-        artifacts.write_array(file, generator.condition(x[part], norms[part], seeds[part])[: len(x) - files[file]])
+        seeds = shards.image_seeds(f"condition-{name}", seed, part, np.zeros(CHUNK, np.int64))
+        artifacts.write_array(file, generator.condition(x[part], norms[part], seeds)[: len(x) - files[file]])
 
-    ranks.barrier()  # all ranks have looked before one writes
-    ranks.share(todo, work, f"refine {name} rows")
-    return np.concatenate([artifacts.read_array(file) for file in files])
-
-
-def listed(prefix: str, rows: Provenance, width: int | None = None, cosine: np.ndarray | None = None) -> pa.Table:
-    """Return the rows of images.feather for PREFIX-*.arrow, with cosines (images,) or the width of the mixup."""
-    count = len(rows.identity)
-    columns = {"prefix": [prefix] * count, "identity": rows.identity, "index": rows.index, "width": [width] * count}
-    return tables.of(tables.DRAWN, columns | {"cosine": [None] * count if cosine is None else cosine})
+    ranks.make({file: min(CHUNK, len(x) - start) for file, start in files.items()}, work, f"refine {name}", "rows")
+    if ranks.rank() == 0:
+        artifacts.join_arrays(folder / f".{name}.npy", list(files))
+    ranks.barrier()
+    return artifacts.map_array(folder / f".{name}.npy")
 
 
-def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> pa.Table:
-    """Draw every identity's images; returns their rows of images.feather."""
-    depth = [cfg.images_of(i) for i in range(len(x_id))]
-    identity = np.repeat(np.arange(len(x_id)), depth)
-    index = np.concatenate([np.arange(k) for k in depth])
-    seeds = shards.image_seeds("generate", cfg.seed, identity, index)
-    x = perturb(x_id[identity], seeds, noise_scale(cfg, index, x_id.shape[1]))
-    rows = Provenance(generator.domain, identity, index, seeds, frame_px=generator.frame_px)
+def plain(generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path) -> Roster:
+    """Draw every identity's images, and keep the cosine of each one's row to its identity's; returns who is on them."""
+    depth = np.array([cfg.images_of(i) for i in range(len(x_id))])
+    people = Roster("generate", cfg.seed, generator.domain, depth, generator.frame_px)
 
     def faces(part: slice) -> Drawn:
-        perturbed = generator.perturbed(condition[identity[part]], x_id[identity[part]], x[part])
-        return generators.faces(generator, perturbed, seeds[part])
+        rows = people[part]
+        centre = x_id[rows.identity]
+        x = perturb(centre, rows.seed, noise_scale(cfg, rows.index, x_id.shape[1]))
+        artifacts.write_array(cosines(folder, part.start), np.einsum("bd,bd->b", x, centre).astype(np.float32))
+        return generators.faces(generator, generator.perturbed(condition[rows.identity], centre, x), rows.seed)
 
-    shards.draw("plain", rows, faces, folder)
-    return listed("plain", rows, cosine=np.einsum("bd,bd->b", x, x_id[identity]).astype(np.float32))
+    shards.draw("plain", people, faces, folder)
+    return people
+
+
+def cosines(folder: Path, start: int) -> Path:
+    """Return the file of the cosines of a shard of plain images, which is there before the shard is."""
+    return folder / f".cosine-{start:010d}.npy"
 
 
 def mixup(
     generator: Generator, x_id: np.ndarray, condition: np.ndarray, cfg: Generate, folder: Path, width: int
-) -> pa.Table:
+) -> Roster:
     """Draw SynFace's identity mixup: conditions of two identities, each perturbed as a plain image would be.
 
-    Both are among the first `width` identities. Returns their rows of images.feather.
+    Both are among the first `width` identities. Returns who is on the images.
     """
-    m, k = min(width, len(x_id)), cfg.mixup.images
-    identity, index = (grid.ravel() for grid in np.mgrid[:m, :k])
-    partner, ratio = (grid.ravel() for grid in partners(m, k, cfg.seed))
-    seeds = shards.image_seeds("mixup", cfg.seed, identity, index)
-    scale = noise_scale(cfg, index, x_id.shape[1])
-    rows = Provenance(generator.domain, identity, index, seeds, partner, ratio, generator.frame_px)
-
-    def parent(person: np.ndarray, part: slice) -> np.ndarray:
-        x = x_id[person[part]]
-        return generator.perturbed(condition[person[part]], x, perturb(x, seeds[part], scale[part]))
+    depth = np.full(min(width, len(x_id)), cfg.mixup.images)
+    mixed = Mixed(Roster("mixup", cfg.seed, generator.domain, depth, generator.frame_px))
 
     def faces(part: slice) -> Drawn:
-        mixed = generator.mixed(parent(identity, part), parent(partner, part), ratio[part])
-        return generators.faces(generator, mixed, seeds[part])
+        rows = mixed[part]
+        scale = noise_scale(cfg, rows.index, x_id.shape[1])
 
-    prefix = "mixup" if width == cfg.mixup.widths()[0] else f"mixup-{width}"
-    shards.draw(prefix, rows, faces, folder)
-    return listed(prefix, rows, width)
+        def parent(person: np.ndarray) -> np.ndarray:
+            x = x_id[person]
+            return generator.perturbed(condition[person], x, perturb(x, rows.seed, scale))
+
+        assert rows.partner is not None and rows.ratio is not None
+        both = generator.mixed(parent(rows.identity), parent(rows.partner), rows.ratio)
+        return generators.faces(generator, both, rows.seed)
+
+    shards.draw(mixup_prefix(cfg, width), mixed, faces, folder)
+    return mixed.people
+
+
+def mixup_prefix(cfg: Generate, width: int) -> str:
+    """Return how the shards of the images begin that are mixed among so many identities."""
+    return "mixup" if width == cfg.mixup.widths()[0] else f"mixup-{width}"
+
+
+def write_listing(folder: Path, drawn: Mapping[str, tuple[Roster, int | None]]) -> None:
+    """Write images.feather: who is on the shards of each prefix, and the width of the mixup where they are mixed."""
+    with tables.writing(folder / "images.feather", tables.DRAWN) as write:
+        for number, (people, width) in enumerate(drawn.values()):
+            parts = shards.slices(len(people))
+            several = tables.ROWS_PER_BATCH // parts[0].stop
+            for first in range(0, len(parts), several):
+                some = parts[first : first + several]
+                identity, index = people.who(slice(some[0].start, some[-1].stop))
+                prefix = tables.worded(np.full(len(index), number, np.int8), list(drawn))
+                if width is None:
+                    cosine = np.concatenate([artifacts.read_array(cosines(folder, part.start)) for part in some])
+                    write(listed(prefix, identity, index, cosine=cosine))
+                else:
+                    write(listed(prefix, identity, index, width))
+
+
+def listed(
+    prefix: pa.Array,
+    identity: np.ndarray,
+    index: np.ndarray,
+    width: int | None = None,
+    cosine: np.ndarray | None = None,
+) -> pa.Table:
+    """Return rows of images.feather (b,), with the cosine of each plain image or the width of the mixup."""
+    none = pa.nulls(len(prefix), pa.float32())
+    columns = {"prefix": prefix, "identity": identity, "index": index, "cosine": none if cosine is None else cosine}
+    return tables.of(tables.DRAWN, columns | {"width": none if width is None else np.full(len(prefix), width)})
 
 
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
     """Draw unperturbed images of the first identities."""
-    identities = min(cfg.control.identities, len(condition))
-    identity, index = (grid.ravel() for grid in np.mgrid[:identities, : cfg.control.images])
-    seeds = shards.image_seeds(f"control-{name}", cfg.seed, identity, index)
-    rows = Provenance(generator.domain, identity, index, seeds, frame_px=generator.frame_px)
+    depth = np.full(min(cfg.control.identities, len(condition)), cfg.control.images)
+    people = Roster(f"control-{name}", cfg.seed, generator.domain, depth, generator.frame_px)
 
     def faces(part: slice) -> Drawn:
-        return generators.faces(generator, condition[identity[part]], seeds[part])
+        rows = people[part]
+        return generators.faces(generator, condition[rows.identity], rows.seed)
 
-    shards.draw(f"control-{name}", rows, faces, folder)
+    shards.draw(f"control-{name}", people, faces, folder)
 
 
 def accepted(moved: pa.Table) -> np.ndarray:
@@ -186,14 +239,14 @@ def accepted(moved: pa.Table) -> np.ndarray:
 def main() -> str:
     """Run the stage."""
     cfg, world, embed = params.load("generate", Generate), params.load("world", World), params.load("embed", Network)
-    x_id, norms = artifacts.read_rows("data/pack", "x_id")
+    x_id, norms = artifacts.map_rows("data/pack", "x_id")
     needed = max(cfg.identities(), *cfg.mixup.widths(), cfg.control.identities)
     if not cfg.attributes.centres:  # else the further rows replace those that AttrOP does not accept
         x_id, norms = x_id[:needed], norms[:needed]
     d, controlled = x_id.shape[1], cfg.control.identities
     controls = {
-        "gallery": artifacts.read_rows("data/embed", "x_ref", d),
-        "gaussian": artifacts.read_rows("data/pack", "x_normal", d),
+        "gallery": artifacts.map_rows("data/embed", "x_ref", d),
+        "gaussian": artifacts.map_rows("data/pack", "x_normal", d),
     }
     generator = generators.load(cfg, world)
     with ranks.kept("generate") as folder:
@@ -204,8 +257,9 @@ def main() -> str:
             packed, table = mover.centres(x_id, packed)
             rows, moved = accepted(table)[:needed], [table]
             x_id, packed = x_id[rows], packed[rows]
-        images = [plain(generator, x_id, packed, cfg, folder)]
-        images += [mixup(generator, x_id, packed, cfg, folder, width) for width in cfg.mixup.widths()]
+        drawn: dict[str, tuple[Roster, int | None]] = {"plain": (plain(generator, x_id, packed, cfg, folder), None)}
+        for width in cfg.mixup.widths():
+            drawn[mixup_prefix(cfg, width)] = mixup(generator, x_id, packed, cfg, folder, width), width
         control(generator, "packed", packed, cfg, folder)
         for name, (x, native) in controls.items():
             condition = conditions(generator, name, (x[:controlled], native[:controlled]), cfg.seed, folder)
@@ -213,14 +267,17 @@ def main() -> str:
         if mover and cfg.poses.identities:
             moved += [mover.poses(x_id, packed, rows)]
         if ranks.rank() == 0:
-            tables.write(folder / "images.feather", pa.concat_tables(images))
+            write_listing(folder, drawn)
             artifacts.write_array(folder / "rows.npy", rows)
             record.write(folder, moved)
         ranks.publish(folder, "data/generate")
-    cosine = images[0]["cosine"].to_numpy()
-    mean = f"cosine of a perturbed row to its identity {cosine.mean():.3f}"
+    if ranks.rank() > 0:
+        return ""
+    listing = tables.read("data/generate/images.feather", tables.DRAWN, nullable=("width", "cosine"))
+    mean = f"cosine of a perturbed row to its identity {np.nanmean(listing['cosine'].to_numpy()):.3f}"
     note, people = alignment.fixed_crops("data/generate"), min(cfg.identities(), len(rows))
-    return f"generate: {len(cosine)} images of {people} identities, {mean}{note} -> data/generate"
+    images = len(drawn["plain"][0])
+    return f"generate: {images} images of {people} identities, {mean}{note} -> data/generate"
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import images, params, ranks, shards, stage
+from stages.common import catalogue, images, params, ranks, shards, stage
 from stages.common.errors import InputError
-from stages.common.shards import Drawn, Encoded, Provenance
+from stages.common.shards import Drawn, Encoded, Roster
 from stages.common.world import World
 from stages.foreign import alignment, photographs
 from stages.formats import training_sets
@@ -22,8 +22,12 @@ from stages.world import album
 
 def embedded(name: str, cfg: Sets, world: World, folder: Path) -> str:
     """Render people of this set's own population in the `wild` domain; returns an empty note."""
-    faces = album.portraits(f"sets-{name}", cfg.seed, cfg.identities, cfg.images, "wild", world.spread.wild)
-    faces.write("faces", folder, world.size_px)
+    people = Roster(f"sets-{name}", cfg.seed, "wild", np.full(cfg.identities, cfg.images))
+
+    def faces(part: slice) -> Drawn:
+        return album.photographed(people, part, world.spread.wild).faces(slice(None), world.size_px)
+
+    shards.draw("faces", people, faces, folder)
     return ""
 
 
@@ -34,14 +38,14 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     fewer people than params ask for, or holds an unreadable image.
     """
     faces = training_sets.READERS[cfg.backend](params.below_data(cfg.path))
-    people, number = int(faces.identity.max()) + 1, formats.index_within(faces.identity)
+    people, number = int(faces.identity.max()) + 1, catalogue.index_within(faces.identity)
     if people < cfg.identities:
         allowed = f"at most {people}, the people in {cfg.path}"
         raise InputError(params.FILE, key=f"sets.{name}.identities", value=cfg.identities, allowed=allowed)
     selected = np.flatnonzero((faces.identity < cfg.identities) & (number < cfg.images))
     selected = selected[np.argsort(faces.identity[selected], kind="stable")]
-    identity, index = faces.identity[selected], number[selected]
-
+    depth = np.bincount(faces.identity[selected])
+    rows = Roster(f"sets-{name}", cfg.seed, "external", depth, world.photo_frame_px)
     aligner = None if cfg.aligned else alignment.load(world)
 
     def stored(part: slice) -> Drawn | Encoded:
@@ -53,8 +57,6 @@ def on_disk(name: str, cfg: Sets, world: World, folder: Path) -> str:
     def framed(photograph: np.ndarray) -> np.ndarray:
         return photographs.framed(photograph, world.photo_frame_px)
 
-    seeds = shards.image_seeds(f"sets-{name}", cfg.seed, identity, index)
-    rows = Provenance("external", identity, index, seeds, frame_px=world.photo_frame_px)
     shards.draw("faces", rows, stored, folder)
     return formats.files_skipped(faces.skipped)
 
@@ -67,6 +69,8 @@ def main() -> str:
     with ranks.kept(f"sets@{name}") as folder:
         passed = make(name, cfg, world, folder)
         ranks.publish(folder, f"data/sets/{name}")
+    if ranks.rank() > 0:
+        return ""
     notes = alignment.fixed_crops(f"data/sets/{name}") + passed
     return f"sets {name}: {cfg.identities} identities, at most {cfg.images} images each{notes} -> data/sets/{name}"
 

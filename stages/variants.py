@@ -9,6 +9,7 @@ writes  data/variants/NAME/manifest.arrow   one row per training sample: set, sh
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,78 +21,90 @@ from stages.common.variants import Variants
 GENERATED = "generate"
 
 
-def rows_of(source: str, mixed_among: int = 0) -> pd.DataFrame:
+def folder_of(source: str) -> str:
+    """Return the folder below data/ of the images of `sets/NAME`, or of `audit`."""
+    return GENERATED if source == "audit" else source
+
+
+def rows_of(source: str, mixed_among: int = 0) -> pa.Table:
     """Return where the images of `sets/NAME`, or those of `audit` that it kept, are, and whom they show.
 
-    Columns set, shard, row, identity, partner and ratio. Of `audit` plain images, or those mixed among the first
+    Columns shard, row, identity, partner and ratio. Of `audit` plain images, or those mixed among the first
     `mixed_among` identities, by identity and index; of a set in the order of its shards.
     """
     if source != "audit":
-        return catalogue.of(Shards(f"data/{source}")).assign(set=source)
+        return catalogue.of(Shards(f"data/{source}"))
     wanted = pc.field("width") == mixed_among if mixed_among else pc.field("kind") == "plain"
-    images = catalogue.audited().filter(wanted).to_pandas()
+    images = catalogue.audited().filter(wanted)
     catalogue.check_once(images, str(catalogue.AUDITED))
-    return images[images["kept"]].sort_values(catalogue.KEY).assign(set=GENERATED)
+    images = images.filter(pc.field("kept"))
+    return images.take(np.argsort(catalogue.keys(images)))
 
 
-def choose(rows: pd.DataFrame, width: int, depth: int, key: str) -> pd.DataFrame:
+def choose(rows: pa.Table, width: int, depth: int, key: str) -> pa.Table:
     """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack."""
-    number = rows.groupby("identity").cumcount()  # of the image within its identity
-    chosen = rows.loc[(rows["identity"] < width) & (number < depth)]
-    count = chosen.groupby("identity").size().reindex(range(width), fill_value=0)
+    identity = rows["identity"].to_numpy()
+    chosen = (identity < width) & (catalogue.index_within(identity) < depth)
+    count = np.bincount(identity[chosen], minlength=width)
     if count.min() < depth:
-        short = count.idxmin()
+        short = int(count.argmin())
         raise ValueError(
             f"{key}: identity {short} has {count[short]} images left; allowed: at least depth = {depth}, or fewer: skip"
         )
-    return chosen
+    return rows.filter(chosen)
 
 
-def skip(rows: pd.DataFrame, width: int, depth: int, key: str) -> tuple[pd.DataFrame, int]:
+def skip(rows: pa.Table, width: int, depth: int, key: str) -> tuple[pa.Table, int]:
     """Return the images of identities that have `depth`, numbered anew, and how many the first `width` passed over.
 
     Raises ValueError when there are not so many.
     """
-    count = rows.groupby("identity").size()
-    enough = count.loc[count >= depth].index
+    identity = rows["identity"].to_numpy()
+    person, count = np.unique(identity, return_counts=True)
+    enough = pd.Index(person[count >= depth])
     if len(enough) < width:
         raise ValueError(f"{key}: {len(enough)} identities have {depth} images; allowed: at least width = {width}")
-    left = rows.loc[rows["identity"].isin(enough)]
-    number = {name: enough.get_indexer(left[name]) for name in ("identity", "partner")}
-    return left.assign(**number), int(enough[width - 1]) + 1 - width
+    left = rows.filter(np.isin(identity, enough))
+    for name in ("identity", "partner"):
+        number = pa.array(enough.get_indexer(left[name].to_numpy()), pa.int32())
+        left = left.set_column(left.schema.get_field_index(name), name, number)
+    return left, int(enough[width - 1]) + 1 - width
 
 
 def manifest(cfg: Variants, name: str) -> pa.Table:
     """Return the manifest of a variant; classes of `mix` follow those of `source`."""
     source = rows_of(cfg.source, cfg.width if cfg.mixup else 0)
     main, skipped = _taken(source, cfg.width, cfg.depth, cfg, f"variants.{name}")
-    parts, classes, digests = [_samples(main, 0, "main")], cfg.width, _digests(main)
+    folder, classes = folder_of(cfg.source), cfg.width
+    parts, digests = [_samples(main, folder, 0, "main")], _digests(main, folder)
     if cfg.mixed:
         source = rows_of(cfg.mix)
         mix, more = _taken(source, cfg.mixed, cfg.depth_of_mix, cfg, f"variants.{name}.mix")
-        parts.append(_samples(mix, classes, "mix"))
-        classes, digests, skipped = classes + cfg.mixed, digests | _digests(mix), skipped + more
+        parts.append(_samples(mix, cfg.mix, classes, "mix"))
+        classes, digests, skipped = classes + cfg.mixed, digests | _digests(mix, cfg.mix), skipped + more
     about = {"classes": classes, "augment": cfg.augment, "digests": digests}
     about |= {"skipped": skipped} if cfg.fewer == "skip" else {}
     return pa.concat_tables(parts).replace_schema_metadata({"variant": json.dumps(about, sort_keys=True)})
 
 
-def _taken(rows: pd.DataFrame, width: int, depth: int, cfg: Variants, key: str) -> tuple[pd.DataFrame, int]:
+def _taken(rows: pa.Table, width: int, depth: int, cfg: Variants, key: str) -> tuple[pa.Table, int]:
     if cfg.fewer == "refuse":
         return choose(rows, width, depth, key), 0
     rows, skipped = skip(rows, width, depth, key)
     return choose(rows, width, depth, key), skipped
 
 
-def _samples(rows: pd.DataFrame, first_label: int, domain: str) -> pa.Table:
-    place = {name: rows[name] for name in ("set", "shard", "row")}
-    labels = {"label_a": rows["identity"] + first_label, "label_b": rows["partner"] + first_label}
-    return tables.of(tables.MANIFEST, {**place, **labels, "weight": rows["ratio"], "domain": [domain] * len(rows)})
+def _samples(rows: pa.Table, folder: str, first_label: int, domain: str) -> pa.Table:
+    one = np.zeros(len(rows), np.int8)
+    words = {"set": tables.worded(one, [folder]), "domain": tables.worded(one, [domain])}
+    labels = {f"label_{x}": rows[name].to_numpy() + first_label for x, name in (("a", "identity"), ("b", "partner"))}
+    place = {name: rows[name] for name in ("shard", "row")}
+    return tables.of(tables.MANIFEST, {**words, **place, **labels, "weight": rows["ratio"]})
 
 
-def _digests(rows: pd.DataFrame) -> dict[str, str]:
+def _digests(rows: pa.Table, folder: str) -> dict[str, str]:
     """Return the sha256 of every shard named; of generated ones that of the images which the audit saw."""
-    folder, names = rows["set"].iloc[0], rows["shard"].unique()
+    names = rows["shard"].unique().to_pylist()
     if folder == GENERATED:
         audited = artifacts.read_mapping("data/audit/shards.json", *names)
         return {f"{folder}/{name}": audited[name] for name in names}

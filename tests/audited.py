@@ -11,7 +11,6 @@ from stages import audit, generate
 from stages.auditing import images
 from stages.common import catalogue, tables
 from stages.common.images import Shards
-from stages.common.shards import Provenance
 
 GENERATED = Path("data/generate")
 
@@ -19,10 +18,9 @@ GENERATED = Path("data/generate")
 def listed(prefix: str, width: int | None = None) -> pa.Table:
     """Return the rows of images.feather for the shards of a prefix; a plain image's cosine tells its key."""
     shards = Shards(GENERATED, f"{prefix}-?????.arrow")
-    identity, index, seed = (shards.column(name) for name in ("identity", "index", "seed"))
-    return generate.listed(
-        prefix, Provenance("x", identity, index, seed), width, None if width else told(identity, index)
-    )
+    identity, index = (shards.column(name) for name in ("identity", "index"))
+    words = tables.worded(np.zeros(len(shards), np.int8), [prefix])
+    return generate.listed(words, identity, index, width, None if width else told(identity, index))
 
 
 def told(identity: np.ndarray, index: np.ndarray) -> np.ndarray:

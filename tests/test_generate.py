@@ -49,7 +49,7 @@ def test_noise_of_an_image_depends_on_its_seed_alone():
 
 
 def test_partners_are_others_without_repetition_and_ratios_on_the_grid():
-    partner, ratio = generate.partners(30, 20, seed=1)
+    partner, ratio = generate.partners(np.arange(30), 30, 20, seed=1)
     assert all(len(set(row)) == 20 and i not in row for i, row in enumerate(partner.tolist()))
     assert partner.min() == 0 and partner.max() == 29
     assert np.allclose(ratio * 20, np.round(ratio * 20), atol=1e-5) and ratio.min() == 0 and ratio.max() == 1

@@ -15,10 +15,9 @@ from tiny import TINY, run, working_in, write_params
 
 from stages import variants
 from stages.common import artifacts, images
-from stages.common.catalogue import AUDITED, KEY
+from stages.common.catalogue import AUDITED, KEY, index_within
 from stages.common.images import Shards, write_shard
 from stages.common.variants import Variants
-from stages.formats import index_within
 
 PLAIN = Variants(source="sets/a", mix="none", width=3, depth=2)
 

@@ -59,7 +59,6 @@ class AttrOP:
         size = self.generator.rows_at_once
         starts = range(0, len(x), size)
         files = {self.folder / f".{name}-{start:07d}.npy": slice(start, start + size) for start in starts}
-        todo = [file for file in files if not file.exists()]
 
         def work(file: Path) -> None:
             part = files[file]
@@ -67,8 +66,8 @@ class AttrOP:
             outputs = descend(self.generator, self.critic, *inputs, self.cfg.attributes)
             artifacts.write_array(file, np.concatenate(outputs, 1))
 
-        ranks.barrier()  # all ranks have looked before one writes
-        ranks.share(todo, work, f"AttrOP {name}")
+        rows = {file: len(seeds[part]) for file, part in files.items()}
+        ranks.make(rows, work, f"AttrOP {name}", "rows")
         columns = np.concatenate([artifacts.read_array(file) for file in files])
         return columns[:, : condition.shape[1]], columns[:, condition.shape[1] :]
 

@@ -25,23 +25,29 @@ def drawn(folder: Path) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _joined(folder: Path, prefix: str, rows: pa.Table) -> pa.Table:
+def _joined(folder: Path, prefix: str, known: pa.Table) -> pa.Table:
     shards = f"{prefix}-?????.arrow"  # mixup-?????.arrow is not mixup-100-?????.arrow
-    stored, known = catalogue.of(Shards(folder, shards)), rows.drop_columns(["prefix"]).to_pandas()
-    stored["embedding"] = np.arange(len(stored)) if prefix == "plain" else np.nan
+    stored = catalogue.of(Shards(folder, shards))
     catalogue.check_once(stored, f"{folder}/{shards}")
     catalogue.check_once(known, f"{folder}/images.feather: {prefix}")
-    both = stored.merge(known, "outer", catalogue.KEY, validate="one_to_one", indicator="where")
-    alone = both[both["where"] != "both"]
-    if len(alone):
-        one = alone.iloc[0]
-        lacking = "images.feather" if one["where"] == "left_only" else shards
+    key, known_key = catalogue.keys(stored), catalogue.keys(known)
+    order, known_order = np.argsort(key), np.argsort(known_key)
+    if not np.array_equal(key[order], known_key[known_order]):
+        missing = int(np.setxor1d(key, known_key)[0])
+        lacking, (identity, index) = "images.feather" if missing in key else shards, catalogue.of_key(missing)
         raise ValueError(
-            f"{folder}/{lacking}: image {one['index']} of identity {one['identity']} ({prefix}) is missing; "
-            "run `dvc repro generate`"
+            f"{folder}/{lacking}: image {index} of identity {identity} ({prefix}) is missing; run `dvc repro generate`"
         )
-    columns = {name: both[name] for name in both.columns} | {"kind": [prefix.partition("-")[0]] * len(both)}
+    columns = {name: stored[name].take(order) for name in stored.column_names}
+    columns |= {name: _with_gaps(known[name].to_numpy()[known_order], name) for name in ("width", "cosine")}
+    columns["kind"] = tables.worded(np.zeros(len(order), np.int8), [prefix.partition("-")[0]])
+    columns["embedding"] = _with_gaps(order if prefix == "plain" else np.full(len(order), np.nan), "embedding")
     return tables.of(tables.IMAGES.remove(LAST), columns)
+
+
+def _with_gaps(values: np.ndarray, name: str) -> pa.Array:
+    """Return a column where NaN stands for no value."""
+    return pa.array(values, tables.IMAGES.field(name).type, from_pandas=True)
 
 
 def kept(images: pa.Table, keep: np.ndarray) -> pa.Table:

@@ -18,6 +18,7 @@ from stages.common.errors import InputError
 
 CARD, WEIGHTS = "card.json", "weights.safetensors"  # of a network; weights that are not ours have other names
 UNIT_TOLERANCE = 1e-3
+ROWS_CHECKED = 4096  # at a time
 TEMPORARY = ".tmp-"  # begins the name of a file or folder while it is written; the writer's process number follows
 JSON_BYTES = 1 << 24  # at most: parsed, a byte can take thirty
 NPY_LENGTH = {b"\1": 2, b"\2": 4, b"\3": 4}  # bytes that state the header's length, by the version of the format
@@ -126,9 +127,13 @@ def write_array(file: str | Path, x: np.ndarray) -> None:
 def read_array(file: str | Path) -> np.ndarray:
     """Return the finite array in a `.npy` file; pickles, truncated files and NaN raise ValueError."""
     x = np.array(map_array(file))
+    _check_finite(x, file)
+    return x
+
+
+def _check_finite(x: np.ndarray, file: str | Path) -> None:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         raise InputError(file, "holds NaN or infinity", allowed="finite numbers")
-    return x
 
 
 def map_array(file: str | Path) -> np.ndarray:
@@ -190,14 +195,19 @@ def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.n
     Raises ValueError when a file is missing or truncated, a number is not finite, a row is not of length one to 1e-3,
     the embedding size is not `d`, or there are not as many norms as rows.
     """
+    x, norms = map_rows(folder, name, d)
+    return np.array(x), norms
+
+
+def map_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same with the rows memory-mapped; raises as `read_rows`."""
     file, norms_file = (Path(folder) / f"{stem}.npy" for stem in (name, f"{name}_norms"))
-    x, norms = read_array(file), read_array(norms_file)
+    x, norms = map_array(file), read_array(norms_file)
     if x.ndim != 2 or x.dtype != np.float32 or len(x) == 0:
         raise InputError(file, f"{x.dtype} {x.shape}", allowed="float32 rows (n, d)")
     if d is not None and x.shape[1] != d:
         raise InputError(file, key="embedding size", value=x.shape[1], allowed=str(d))
-    with np.errstate(over="ignore"):  # a row too long for float32 has infinite length, and is refused
-        length = np.linalg.norm(x, axis=1)
+    length = np.concatenate([_lengths(x[i : i + ROWS_CHECKED], file) for i in range(0, len(x), ROWS_CHECKED)])
     if not (np.abs(length - 1) <= UNIT_TOLERANCE).all():
         row = int(np.abs(length - 1).argmax())
         raise InputError(file, f"length {length[row]:.4f}", key=f"row {row}", allowed=f"1 to {UNIT_TOLERANCE}")
@@ -207,6 +217,12 @@ def read_rows(folder: str | Path, name: str, d: int | None = None) -> tuple[np.n
         row = int(norms.argmin())
         raise InputError(norms_file, f"norm {norms[row]:.4g}", key=f"row {row}", allowed="above 0")
     return x, norms
+
+
+def _lengths(x: np.ndarray, file: Path) -> np.ndarray:
+    _check_finite(x, file)
+    with np.errstate(over="ignore"):  # a row too long for float32 has infinite length, and is refused
+        return np.linalg.norm(x, axis=1)
 
 
 def write_weights(network: str | Path, tensors: Mapping[str, Any], card: Mapping[str, Any]) -> None:

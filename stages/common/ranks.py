@@ -22,6 +22,7 @@ from tqdm import tqdm
 from stages.common import artifacts, pipeline, scratch, stage
 
 T = TypeVar("T")
+HIDDEN = shutil.ignore_patterns(".*")  # what is half-written, or of use to a later try alone
 LOOK_S = 2.0  # between two looks at what all ranks have written
 
 
@@ -132,12 +133,26 @@ def kept(address: str) -> Iterator[Path]:
 
 
 def publish(folder: Path, output: str | Path) -> None:
-    """Copy the items of a scratch folder to a stage's output, once all ranks are done; rank 0 does it."""
+    """Make the items of a scratch folder a stage's output, once all ranks are done; rank 0 does it.
+
+    They lie in both, but once on the disk: by a move, a run that is killed here would lose what it has.
+    """
     barrier()
     if rank() == 0:
         with artifacts.output_folder(output) as fresh:
             for item in sorted(folder.iterdir()):
-                if item.name != "lock" and not item.name.startswith("."):
-                    copy = shutil.copytree if item.is_dir() else shutil.copy2  # a move would lose them if killed here
-                    copy(item, fresh / item.name)
+                if item.name == "lock" or item.name.startswith("."):
+                    continue
+                if item.is_dir():
+                    shutil.copytree(item, fresh / item.name, ignore=HIDDEN, copy_function=_link)
+                else:
+                    _link(item, fresh / item.name)
     barrier()
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name, or copy it where the disk has no hard links, or it is another one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -2,7 +2,8 @@
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,13 @@ from stages.common.errors import InputError
 
 MANIFEST = pa.schema(
     [
-        ("set", pa.string()),  # the image is data/SET/SHARD, row ROW
-        ("shard", pa.string()),
+        ("set", pa.dictionary(pa.int8(), pa.string())),  # the image is data/SET/SHARD, row ROW
+        ("shard", pa.dictionary(pa.int32(), pa.string())),
         ("row", pa.int32()),
         ("label_a", pa.int32()),  # the sample shows `weight` of label_a and the rest of label_b
         ("label_b", pa.int32()),
         ("weight", pa.float32()),
-        ("domain", pa.string()),  # main, or mix: joins by domain mixup
+        ("domain", pa.dictionary(pa.int8(), pa.string())),  # main, or mix: joins by domain mixup
     ]
 )
 DRAWN = pa.schema(  # data/generate/images.feather: a row for each plain or mixed image
@@ -48,6 +49,7 @@ IMAGES = pa.schema(  # data/audit/images.arrow: a row for each image of data/gen
     ]
 )
 PAIRS = pa.schema([("a", pa.int32()), ("b", pa.int32()), ("same", pa.bool_()), ("fold", pa.int8())])
+ROWS_PER_BATCH = 1 << 16  # of a table that is written in parts
 FILE = b"ARROW1\0\0"  # how a file begins; a stream follows, then a footer
 END = b"\xff\xff\xff\xff\0\0\0\0"  # how a stream ends
 EXPANDED_BYTES, EXPANDED_TIMES = 1 << 26, 4  # memory that a compressed file may take: bytes, or times its size
@@ -60,18 +62,33 @@ def pairs(a: np.ndarray, b: np.ndarray, same: np.ndarray, fold: np.ndarray) -> p
 
 
 def of(schema: pa.Schema, columns: Mapping[str, Any]) -> pa.Table:
-    """Return the table of a schema from its columns."""
-    return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names})
+    """Return the table of a schema from its columns: arrays of Arrow or NumPy, or lists."""
+    return pa.table({name: columns[name] for name in schema.names}, schema)
 
 
 def write(file: str | Path, table: pa.Table) -> None:
     """Write a table."""
+    with writing(file, table.schema) as write_part:
+        write_part(table.unify_dictionaries())  # a file holds one dictionary per column
+
+
+@contextmanager
+def writing(file: str | Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """Yield a function that appends a table to those in `file`; they share their dictionaries, as `worded` makes them.
+
+    The file is there when the block ends well.
+    """
     with (
         artifacts.output_file(file) as fresh,
         pa.OSFile(str(fresh), "wb") as sink,
-        pa.ipc.new_file(sink, table.schema) as writer,
+        pa.ipc.new_file(sink, schema) as writer,
     ):
-        writer.write_table(table.unify_dictionaries())  # a file holds one dictionary per column
+        yield writer.write_table
+
+
+def worded(number: np.ndarray, words: Sequence[str]) -> pa.Array:
+    """Return a dictionary column of the word of each number (n,)."""
+    return pa.DictionaryArray.from_arrays(pa.array(number), pa.array(words, pa.string()))
 
 
 def read(

@@ -51,14 +51,6 @@ def people(labels: Any) -> np.ndarray:
     return np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64).ravel()
 
 
-def index_within(identity: np.ndarray) -> np.ndarray:
-    """Return the number of each image within its person (n,), in the order of the rows."""
-    order = np.argsort(identity, kind="stable")
-    index = np.empty(len(identity), np.int64)
-    index[order] = np.arange(len(identity)) - np.searchsorted(identity[order], identity[order])
-    return index
-
-
 def files_skipped(count: int) -> str:
     """Return how a closing line counts the files that were not read; nothing where there were none."""
     return f", files skipped: {count}" if count else ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from stages import formats
+from stages.common import catalogue
 from stages.common.errors import InputError
 from stages.formats import Faces, layouts
 
@@ -39,7 +40,7 @@ class Folder:
 
 def write(folder: Path, faces: Faces) -> None:
     """Write FOLDER/PERSON/NUMBER.EXT, numbers padded with zeros so that the order of names is that of people."""
-    index = formats.index_within(faces.identity)
+    index = catalogue.index_within(faces.identity)
     widths = [len(str(int(numbers.max()))) for numbers in (faces.identity, index)]
     for row in formats.progress(range(len(index)), "write images"):
         encoded = faces.encoded(row)

@@ -105,7 +105,7 @@ def write(folder: Path, faces: Faces) -> None:
     """
     lmdb, msgpack = formats.library("lmdb"), formats.library("msgpack")
     rows = len(faces.identity)
-    keys = [str(row).encode() for row in range(rows)]
+    packer, keys = msgpack.Packer(), bytearray(msgpack.Packer().pack_array_header(rows))
     file = folder / "train.lmdb"
     with lmdb.open(str(file), subdir=False, map_size=PAGES, lock=False) as env:
         for start in formats.progress(range(0, rows, ROWS_PER_COMMIT), "write train.lmdb"):
@@ -114,9 +114,10 @@ def write(folder: Path, faces: Faces) -> None:
             _grow(env, packed)
             with env.begin(write=True) as view:
                 for row, value in zip(part, packed, strict=True):
-                    view.put(keys[row], value)
-        totals = {b"__keys__": keys, b"__len__": rows, b"__classnum__": int(faces.identity.max()) + 1}
-        packed = {key: msgpack.packb(value) for key, value in totals.items()}
+                    view.put(str(row).encode(), value)
+                    keys += packer.pack(str(row).encode())
+        totals = {b"__len__": rows, b"__classnum__": int(faces.identity.max()) + 1}
+        packed = {b"__keys__": bytes(keys), **{key: msgpack.packb(value) for key, value in totals.items()}}
         _grow(env, packed.values())
         with env.begin(write=True) as view:
             for key, value in packed.items():

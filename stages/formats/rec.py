@@ -7,6 +7,7 @@ lack record 0 and those of the people. Labels beyond 2^24 are not exact in f32, 
 they hold an image, not by what record 0 says.
 """
 
+import itertools
 import re
 import struct
 import warnings
@@ -22,7 +23,7 @@ from stages.formats import Faces, layouts, recordio
 HEADER = struct.Struct("<IfQQ")
 HEAD = 8 + HEADER.size + 4  # bytes of a record up to the first of several labels
 EXACT = 1 << 24  # whole numbers beyond are not exact in float32
-CHUNK = 65536
+CHUNK = 8192  # records whose heads are read together
 
 
 class Rec:
@@ -84,17 +85,21 @@ class Rec:
             offset = int(offsets[outside.argmax()])
             size = len(self._records.read(offset))
             raise InputError(self.file, f"{size} bytes", key=f"byte {offset}", allowed=f"a header of {HEADER.size}")
-        parts = []
-        for start in range(0, len(offsets), CHUNK):
-            at = offsets[start : start + CHUNK, None] + np.arange(HEAD)
-            parts.append(data[np.minimum(at, len(data) - 1)])
-        words = np.concatenate(parts).view("<u4")  # magic, flag and length, label count, label, id, id2, labels
+        starts = range(0, len(offsets), CHUNK)
+        parts = zip(*(self._heads_at(data, offsets[start : start + CHUNK]) for start in starts), strict=True)
+        label_count, label, word = (np.concatenate(column) for column in parts)
+        return label_count, label, self._lengths(offsets, word)
+
+    def _heads_at(self, data: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return of some records: how many labels follow the header, the (first) label, the word of flag and length."""
+        at = offsets[:, None] + np.arange(HEAD)
+        words = data[np.minimum(at, len(data) - 1)].view("<u4")  # magic, flag and length, label count, label, id, ...
         floats = words.view("<f4")
         no_record = np.flatnonzero((words[:, 0] != np.frombuffer(recordio.MAGIC, "<u4")) | (words[:, 1] >> 29 > 1))
         if len(no_record):
             raise InputError(self.file, recordio.NO_RECORD, key=f"byte {offsets[no_record[0]]}")
         label_count = words[:, 2].astype(np.int64)
-        return label_count, np.where(label_count > 0, floats[:, 8], floats[:, 3]), self._lengths(offsets, words[:, 1])
+        return label_count, np.where(label_count > 0, floats[:, 8], floats[:, 3]), words[:, 1].copy()
 
     def _lengths(self, offsets: np.ndarray, word: np.ndarray) -> np.ndarray:
         length = (word % recordio.LIMIT).astype(np.int64)
@@ -130,24 +135,24 @@ def write(folder: Path, faces: Faces) -> None:
     order = np.argsort(faces.identity, kind="stable")
     first = np.searchsorted(faces.identity[order], np.arange(int(faces.identity.max()) + 2)) + 1  # key of each person
     n, people = len(order), len(first) - 1
-    size = images.decode(faces.encoded(int(order[0])), faces.source(int(order[0]))).shape[:2]
-    offsets = []
-    with (folder / "train.rec").open("wb") as stream:
+    size = images.size(faces.encoded(int(order[0])), faces.source(int(order[0])))
+    with (folder / "train.rec").open("wb") as stream, (folder / "train.idx").open("w") as index:
+        keys = itertools.count()
 
         def record(label: float, labels: list[int], encoded: bytes) -> None:
-            head = HEADER.pack(len(labels), label, len(offsets), 0)
-            offsets.append(stream.tell())
+            key = next(keys)
+            index.write(f"{key}\t{stream.tell()}\n")
+            head = HEADER.pack(len(labels), label, key, 0)
             recordio.write(stream, head + struct.pack(f"<{len(labels)}f", *labels) + encoded)
 
         record(0, [n + 1, n + 1 + people], b"")
         for row in formats.progress(order, "write train.rec"):
             encoded, source = faces.encoded(int(row)), faces.source(int(row))
-            shape = images.decode(encoded, source).shape[:2]
+            shape = images.size(encoded, source)
             if shape != size:
                 pixels = f"{shape[0]} x {shape[1]} pixels"
                 raise InputError(source, pixels, allowed=f"{size[0]} x {size[1]}, as the first")
             record(float(faces.identity[row]), [], encoded)
         for i in range(people):
             record(0, [int(first[i]), int(first[i + 1])], b"")
-    (folder / "train.idx").write_text("".join(f"{key}\t{offset}\n" for key, offset in enumerate(offsets)))
     (folder / "property").write_text(f"{people},{size[0]},{size[1]}\n")

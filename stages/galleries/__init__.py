@@ -9,7 +9,7 @@ imports of ours goes into the `deps` of `gallery`, and its tests into tests/gall
 from importlib import import_module
 from typing import Protocol
 
-from stages.common.shards import Drawn, Provenance
+from stages.common.shards import Drawn, Rows
 from stages.common.world import World
 from stages.settings.gallery import Gallery
 
@@ -20,7 +20,7 @@ class Initial(Protocol):
     rows: who is on which, known before any is drawn; skipped: how many files lie there that are no image.
     """
 
-    rows: Provenance
+    rows: Rows
     skipped: int
 
     def faces(self, part: slice) -> Drawn:

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from stages.common import artifacts, devices, ranks, shards
+from stages.common import artifacts, devices, ranks
 from stages.common.errors import InputError
 from stages.common.params import below_data
-from stages.common.shards import Drawn, Provenance
+from stages.common.shards import Drawn, Roster
 from stages.common.world import World
 from stages.foreign import alignment, bounded, pretrained
 from stages.foreign.alignment import Aligner
@@ -28,14 +28,14 @@ class Unconditional:
     """Draws pictures in batches of one size, padded, so that no picture depends on the others of its batch."""
 
     pipeline: Any
-    rows: Provenance
+    rows: Roster
     aligner: Aligner
     cfg: Denoising
     skipped: int = 0
 
     def faces(self, part: slice) -> Drawn:
         """Return the faces of a slice of rows, and the domain of each, which says whether a detector found it."""
-        seeds, faces, domains = self.rows.seed[part], [], []
+        seeds, faces, domains = self.rows[part].seed, [], []
         for start in tqdm(range(0, len(seeds), self.cfg.batch), "batches", leave=False, disable=ranks.rank() != 0):
             pictures = self.pictures(seeds[start : start + self.cfg.batch])
             aligned, names = self.aligner.align(pictures, self.rows.domain)
@@ -55,9 +55,8 @@ class Unconditional:
 
 def load(cfg: Gallery, world: World) -> Unconditional:
     """Return the gallery of a folder of weights; raises InputError when a file is missing or does not fit."""
-    identity, index = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    seeds = shards.image_seeds("gallery-diffusers", cfg.seed, identity, index)
-    rows = Provenance("diffusers", identity, index, seeds, frame_px=world.photo_frame_px)
+    depth = np.ones(cfg.identities, np.int64)
+    rows = Roster("gallery-diffusers", cfg.seed, "diffusers", depth, world.photo_frame_px)
     return Unconditional(_pipeline(below_data(cfg.path)), rows, alignment.load(world), cfg.diffusion)
 
 

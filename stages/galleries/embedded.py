@@ -4,33 +4,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.common.shards import Provenance
+from stages.common.shards import Roster
 from stages.common.world import World
 from stages.settings.gallery import Gallery
 from stages.world import album
-from stages.world.album import Album
 
 SPLIT = "gallery"  # a population of its own: nobody here is in a set, a benchmark or pretraining
 
 
 @dataclass(frozen=True)
 class Portraits:
-    """An album at the world's size."""
+    """People at the world's size, in random styles of its spread."""
 
-    album: Album
-    size_px: int
+    rows: Roster
+    world: World
     skipped: int = 0
-
-    @property
-    def rows(self) -> Provenance:
-        """Return who is on which image."""
-        return self.album.rows
 
     def faces(self, part: slice) -> np.ndarray:
         """Return the rendered faces of a slice of rows, uint8 (b, size_px, size_px, 3) RGB."""
-        return self.album.faces(part, self.size_px)
+        portraits = album.photographed(self.rows, part, self.world.spread.studio)
+        return portraits.faces(slice(None), self.world.size_px)
 
 
 def load(cfg: Gallery, world: World) -> Portraits:
     """Return the gallery's people."""
-    return Portraits(album.portraits(SPLIT, cfg.seed, cfg.identities, 1, "studio", world.spread.studio), world.size_px)
+    return Portraits(Roster(SPLIT, cfg.seed, "studio", np.ones(cfg.identities, np.int64)), world)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import images, params, shards
+from stages.common import images, params
 from stages.common.errors import InputError
 from stages.common.params import below_data
-from stages.common.shards import Drawn, Provenance
+from stages.common.shards import Drawn, Roster
 from stages.common.world import World
 from stages.foreign import alignment, photographs
 from stages.foreign.alignment import Aligner
@@ -24,7 +24,7 @@ class Folder:
     """Image files, read when their rows are drawn."""
 
     files: list[Path]
-    rows: Provenance
+    rows: Roster
     world: World
     aligner: Aligner | None
     skipped: int
@@ -65,7 +65,5 @@ def load(cfg: Gallery, world: World) -> Folder:
     if len(files) < cfg.identities:
         allowed = f"at most the {len(files)} images in {root}"
         raise InputError(params.FILE, key="gallery.identities", value=cfg.identities, allowed=allowed)
-    identity, index = np.arange(cfg.identities), np.zeros(cfg.identities, np.int64)
-    seeds = shards.image_seeds("gallery-folder", cfg.seed, identity, index)
-    rows = Provenance(DOMAIN, identity, index, seeds, frame_px=world.photo_frame_px)
+    rows = Roster("gallery-folder", cfg.seed, DOMAIN, np.ones(cfg.identities, np.int64), world.photo_frame_px)
     return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), skipped)

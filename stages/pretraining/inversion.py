@@ -33,14 +33,13 @@ def train(cfg: Pretrain, folder: Path) -> None:
     album = portraits("inverter", cfg.seed, cfg.people.inverter, 1, "studio", cfg.spread.studio)
     starts = range(0, cfg.people.inverter, CHUNK)
     files = {folder / f".embedded-{start:07d}.npy": start for start in starts}
-    todo = [file for file in files if not file.exists()]
 
     def work(file: Path) -> None:
         faces = album.faces(slice(files[file], files[file] + CHUNK), SIZE_PX)
         artifacts.write_array(file, recogniser.embed(faces))
 
-    ranks.barrier()  # all ranks have looked before one writes
-    ranks.share(todo, work, "render inverter")
+    sizes = {file: min(CHUNK, cfg.people.inverter - start) for file, start in files.items()}
+    ranks.make(sizes, work, "render inverter", "img")
     if ranks.rank() == 0:
         x = sphere.unit_rows(np.concatenate([artifacts.read_array(file) for file in files]))
         net, cosine = fit(torch.from_numpy(x), identity.bounded(album.z), cfg)

@@ -43,17 +43,18 @@ def draw(people: int, depth: int, combos: Combos, seed: list[int], attributes: n
 def _fold(
     people: np.ndarray, depth: int, combos: Combos, rng: np.random.Generator, attributes: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    half = PER_FOLD // 2
-    genuine = [(i * depth + j, i * depth + k) for i in people for j, k in combos]
-    if len(genuine) < half:
+    half, genuine = PER_FOLD // 2, len(people) * len(combos)
+    if genuine < half:
         allowed = f"at least {half}; take more identities"
-        raise InputError(None, key="genuine pairs a fold", value=len(genuine), allowed=allowed)
-    drawn = [genuine[g] for g in rng.choice(len(genuine), half, replace=False)]
-    impostors_of = {i: _impostors(i, people, attributes) for i in people}
+        raise InputError(None, key="genuine pairs a fold", value=genuine, allowed=allowed)
+    drawn = []
+    for person, combo in np.stack(np.divmod(rng.choice(genuine, half, replace=False), len(combos)), 1):
+        j, k = combos[combo]
+        drawn.append((people[person] * depth + j, people[person] * depth + k))
     impostor: dict[tuple[int, int], None] = {}  # a set in the order of the draws
     while len(impostor) < half:
         i = rng.choice(people)
-        i_impostor = rng.choice(impostors_of[i])
+        i_impostor = rng.choice(_impostors(i, people, attributes))
         j, k = combos[rng.integers(len(combos))]
         impostor[i * depth + j, i_impostor * depth + k] = None
     a, b = zip(*drawn, *impostor, strict=True)

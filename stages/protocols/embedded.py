@@ -6,95 +6,122 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
+from stages.common.shards import Roster
 from stages.common.streams import stream
 from stages.common.world import World
 from stages.protocols import drawn_pairs
 from stages.settings.benchmarks import Benchmarks
 from stages.world import identity, style
-from stages.world.album import Album, portraits
+from stages.world.album import Album, photographed
 
 FRONTAL_DEG, PROFILE_DEG, TURNED_DEG = (0, 10), (52, 72), (25, 55)  # in CFP-FP profiles are beyond 50 degrees of yaw
 AGE_GAP_YEARS = 30
 YOUNGEST_YEARS = 12  # nobody is made younger: AgeDB holds few children
+PEOPLE = 4096  # looked at together
 HALF = 4  # where two conditions meet, each of a person's first four images is compared with each of the last four
+
+
+Values = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Protocol:
     """What a protocol compares.
 
-    depth: images of each person; combos: which of them make pairs; restyle: sets their styles; matched: whether
-    impostors are alike in sex, skin and age.
+    depth: images of each person; combos: which of them make pairs; column: of their styles, which `values` sets, given
+    each image's index (n,) and its person's age in years (n,); matched: whether impostors are alike in sex, skin and
+    age.
     """
 
     depth: int
     combos: drawn_pairs.Combos
-    restyle: Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor] | None = None
+    column: str = ""
+    values: Values | None = None
     matched: bool = False
 
 
-def turned(yaw_deg: tuple[int, int]) -> Callable[[Tensor, Tensor, np.ndarray, np.random.Generator], Tensor]:
-    """Return a restyling that leaves a person's first four images frontal and turns the last four by `yaw_deg`."""
+@dataclass(frozen=True)
+class Scenes:
+    """The images of a protocol: people in random styles, in which `column`, if any, has the `values` (n,)."""
 
-    def restyle(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
+    people: Roster
+    spread: float
+    column: str = ""
+    values: np.ndarray | None = None
+
+    def album(self, part: slice) -> Album:
+        """Return the images of a slice."""
+        album = photographed(self.people, part, self.spread)
+        if self.values is None:
+            return album
+        album.style[:, style.column(self.column)] = torch.from_numpy(self.values[part].astype(np.float32))
+        return album
+
+
+def turned(yaw_deg: tuple[int, int]) -> Values:
+    """Return yaws that leave a person's first four images frontal and turn the last four by `yaw_deg`."""
+
+    def values(index: np.ndarray, age_years: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         size = np.where(index < HALF, rng.uniform(*FRONTAL_DEG, len(index)), rng.uniform(*yaw_deg, len(index)))
-        return _with_column(styles, "yaw_deg", size * rng.choice([-1, 1], len(index)))
+        return size * rng.choice([-1, 1], len(index))
 
-    return restyle
+    return values
 
 
-def aged(styles: Tensor, z: Tensor, index: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Make a person's last four images exactly 30 years older than the first four."""
-    base = identity.attributes(z)["age_years"].numpy()
-    young = np.maximum(base - AGE_GAP_YEARS / 2, YOUNGEST_YEARS)
-    return _with_column(styles, "age_offset_years", young - base + AGE_GAP_YEARS * (index >= HALF))
+def aged(index: np.ndarray, age_years: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return age offsets that make a person's last four images exactly 30 years older than the first four."""
+    young = np.maximum(age_years - AGE_GAP_YEARS / 2, YOUNGEST_YEARS)
+    return young - age_years + AGE_GAP_YEARS * (index >= HALF)
 
 
 PROTOCOLS = {
     "lfw": Protocol(6, drawn_pairs.any_two(6)),
-    "cfp-fp": Protocol(2 * HALF, drawn_pairs.across(HALF), turned(PROFILE_DEG)),
-    "agedb": Protocol(2 * HALF, drawn_pairs.across(HALF), aged),
-    "calfw": Protocol(2 * HALF, drawn_pairs.across(HALF), aged, matched=True),
-    "cplfw": Protocol(2 * HALF, drawn_pairs.across(HALF), turned(TURNED_DEG), matched=True),
+    "cfp-fp": Protocol(2 * HALF, drawn_pairs.across(HALF), "yaw_deg", turned(PROFILE_DEG)),
+    "agedb": Protocol(2 * HALF, drawn_pairs.across(HALF), "age_offset_years", aged),
+    "calfw": Protocol(2 * HALF, drawn_pairs.across(HALF), "age_offset_years", aged, matched=True),
+    "cplfw": Protocol(2 * HALF, drawn_pairs.across(HALF), "yaw_deg", turned(TURNED_DEG), matched=True),
 }
 
 
-def make(name: str, cfg: Benchmarks, world: World) -> tuple[Album, pa.Table]:
-    """Return the album and the pairs of one protocol of the `wild` domain; its people are in no other."""
+def make(name: str, cfg: Benchmarks, world: World) -> tuple[Scenes, pa.Table]:
+    """Return the images and the pairs of one protocol of the `wild` domain; its people are in no other."""
     protocol = PROTOCOLS[name]
-    split = f"benchmarks-{name}"
-    album = portraits(split, cfg.seed, cfg.identities, protocol.depth, "wild", world.spread.wild)
-    rng = stream("benchmark", cfg.seed, len(name), *name.encode())
-    if protocol.restyle:
-        album = replace(album, style=protocol.restyle(album.style, album.z, album.rows.index, rng))
-    traits = _standardised(album.z[:: protocol.depth]) if protocol.matched else None
+    people = Roster(f"benchmarks-{name}", cfg.seed, "wild", np.full(cfg.identities, protocol.depth))
+    scenes, traits = Scenes(people, world.spread.wild), _traits(people)
+    if protocol.values:
+        who, index = people.who(slice(None))
+        rng = stream("benchmark", cfg.seed, len(name), *name.encode())
+        values = protocol.values(index, traits["age_years"][who], rng)
+        scenes = replace(scenes, column=protocol.column, values=values)
+    matched = _standardised(traits) if protocol.matched else None
     key = [cfg.seed, *name.encode()]
-    return album, drawn_pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, traits)
+    return scenes, drawn_pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, matched)
 
 
-def in_studio(album: Album, world: World) -> Album:
-    """Return the same people, poses, expressions and lights as `wild` LFW shows, photographed in `studio` (Syn-LFW).
+def in_studio(scenes: Scenes, world: World, part: slice) -> Album:
+    """Return a slice of what `wild` LFW shows, photographed in `studio` (Syn-LFW): people, poses, expressions, lights.
 
     Camera and background are the studio's; hair, beard, glasses and age stay, image for image.
     """
-    styles = album.style.clone()
+    album = scenes.album(part)
     studio = style.sample(album.rows.seed, "studio", world.spread.studio)
     for group in ("camera", "background"):
-        styles[:, style.GROUPS[group]] = studio[:, style.GROUPS[group]]
-    return Album(album.z, styles, replace(album.rows, domain="studio"))
+        album.style[:, style.GROUPS[group]] = studio[:, style.GROUPS[group]]
+    return replace(album, rows=replace(album.rows, domain="studio"))
 
 
-def _with_column(styles: Tensor, name: str, values: np.ndarray) -> Tensor:
-    styles = styles.clone()
-    styles[:, style.column(name)] = torch.from_numpy(values.astype(np.float32))
-    return styles
+def _traits(people: Roster) -> dict[str, np.ndarray]:
+    """Return sex, skin and age in years of people, (m,) each."""
+    m = len(people.depth)
+    parts = [range(start, min(start + PEOPLE, m)) for start in range(0, m, PEOPLE)]
+    traits = [identity.attributes(identity.sample(people.split, people.seed, part)) for part in parts]
+    return {name: np.concatenate([part[name].numpy() for part in traits]) for name in traits[0]}
 
 
-def _standardised(z: Tensor) -> np.ndarray:
-    """Return sex, skin and age (people, 3) in standard deviations, sex threefold, so that matches share it."""
-    traits = np.stack([value.numpy() for value in identity.attributes(z).values()], 1)
-    standardised = (traits - traits.mean(0)) / traits.std(0)
+def _standardised(traits: dict[str, np.ndarray]) -> np.ndarray:
+    """Return traits (m, 3) in standard deviations, sex threefold, so that matches share it."""
+    x = np.stack(list(traits.values()), 1)
+    standardised = (x - x.mean(0)) / x.std(0)
     standardised[:, 0] *= 3
     return standardised

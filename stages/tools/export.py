@@ -21,13 +21,13 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from stages import formats, variants
-from stages.common import artifacts, images, tables
+from stages.common import artifacts, catalogue, images, tables
 from stages.common.errors import InputError
 from stages.foreign import photographs
 from stages.formats import Faces, bin, cvlface, folder, lmdb, parquet, rec, webdataset
@@ -35,6 +35,7 @@ from stages.tools import command
 
 DATA = Path("data")
 SIZES_PX = range(16, 1025)
+FILES_OPEN = 64
 SOURCES = "data/variants/NAME, data/generate, data/gallery, data/sets/NAME, data/benchmarks/NAME"
 SETS: dict[str, Callable[[Path, Faces], None]] = {
     "rec": rec.write,
@@ -47,24 +48,31 @@ BENCHMARKS: dict[str, Callable[[Path, list[bytes], np.ndarray], None]] = {"bin":
 
 
 class Chosen:
-    """Rows of image shards: file, row and person of each (n,), at `size_px` or, where that is None, as they are."""
+    """Rows of image shards: the number of its file and the row within it, and the person, of each (n,).
+
+    They are read at `size_px` or, where that is None, as they are; a few files are open at a time.
+    """
 
     size, skipped = None, 0
 
-    def __init__(self, files: Sequence[str], rows: np.ndarray, identity: np.ndarray, size_px: int | None) -> None:
-        """Open the shards; raises ValueError when one is missing or broken."""
-        self._tables = {file: tables.read(DATA / file, images.SCHEMA) for file in sorted(set(files))}
-        self._files, self._rows, self._size_px = list(files), rows, size_px
+    def __init__(
+        self, files: Sequence[Path], number: np.ndarray, rows: np.ndarray, identity: np.ndarray, size_px: int | None
+    ) -> None:
+        """Look at the shards; raises ValueError when one is missing or broken."""
+        for file in files:
+            tables.read(file, images.SCHEMA)
+        self._files, self._number, self._rows, self._size_px = files, number, rows, size_px
+        self._images = lru_cache(FILES_OPEN)(lambda number: tables.mapped(files[number])["image"])
         self.identity = formats.people(identity)
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
-        encoded = self._tables[self._files[row]]["image"][int(self._rows[row])].as_py()
+        encoded = self._images(int(self._number[row]))[int(self._rows[row])].as_py()
         return reencoded(encoded, self.source(row), self._size_px)
 
     def source(self, row: int) -> str:
         """Return the shard and the row within it."""
-        return f"{DATA / self._files[row]}: row {self._rows[row]}"
+        return f"{self._files[self._number[row]]}: row {self._rows[row]}"
 
 
 def reencoded(encoded: bytes, source: str, size_px: int | None) -> bytes:
@@ -77,30 +85,29 @@ def reencoded(encoded: bytes, source: str, size_px: int | None) -> bytes:
 def chosen(source: Path, size_px: int | None) -> Faces:
     """Return the faces of a variant, of data/generate as audited, or of a set; raises ValueError for anything else."""
     if (source / "manifest.arrow").is_file():
-        manifest = tables.read(source / "manifest.arrow", tables.MANIFEST)
-        return Chosen(_files(source / "manifest.arrow", manifest), *_labels(source, manifest), size_px)
+        return _of_variant(source, size_px)
     if source.parent not in (DATA, DATA / "sets") or not any(source.glob("*.arrow")):
         raise InputError(source, "no images", allowed=SOURCES)
-    name = "audit" if source == DATA / "generate" else str(source.relative_to(DATA))
-    rows = variants.rows_of(name)
-    files = [f"{folder}/{shard}" for folder, shard in zip(rows["set"], rows["shard"], strict=True)]
-    return Chosen(files, rows["row"].to_numpy(), rows["identity"].to_numpy(), size_px)
+    rows = variants.rows_of("audit" if source == DATA / "generate" else str(source.relative_to(DATA)))
+    number, names = catalogue.coded(rows["shard"])
+    used, number = np.unique(number, return_inverse=True)
+    return Chosen(
+        [source / names[i] for i in used], number, rows["row"].to_numpy(), rows["identity"].to_numpy(), size_px
+    )
 
 
-def _files(file: Path, manifest: pa.Table) -> list[str]:
-    names = zip(manifest["set"].to_pylist(), manifest["shard"].to_pylist(), strict=True)
-    files = [f"{folder}/{shard}" for folder, shard in names]
+def _of_variant(source: Path, size_px: int | None) -> Faces:
+    file = source / "manifest.arrow"
+    manifest = tables.read(file, tables.MANIFEST)
+    names, number = catalogue.shards_of(manifest)
     digests = json.loads((manifest.schema.metadata or {}).get(b"variant", b"{}")).get("digests", {})
-    for name in sorted(set(files)):
+    for name in names:
         if artifacts.digest(artifacts.existing(DATA / name)) != digests.get(name):
             raise InputError(DATA / name, f"sha256 differs from the one in {file}; `dvc repro` makes both anew")
-    return files
-
-
-def _labels(source: Path, manifest: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     if not (manifest["weight"].to_numpy() == 1).all():
         raise InputError(source, "faces of two people each", allowed="variants without mixup")
-    return manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
+    rows, labels = manifest["row"].to_numpy(), manifest["label_a"].to_numpy()
+    return Chosen([DATA / name for name in names], number, rows, labels, size_px)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from stages import formats
-from stages.common import artifacts, images, shards
+from stages.common import artifacts, catalogue, images, shards
 from stages.common.errors import InputError
 from stages.formats import Faces, bin, cvlface, folder, memfile, npy, training_sets
 from stages.tools import command
@@ -24,7 +24,7 @@ BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 def write_shards(out: Path, faces: Faces) -> None:
     """Write faces as image shards, people one after the other, every image with its own bytes."""
     order = np.argsort(faces.identity, kind="stable")
-    identity, index = faces.identity[order], formats.index_within(faces.identity)[order]
+    identity, index = faces.identity[order], catalogue.index_within(faces.identity)[order]
     seeds = shards.image_seeds("ingest", 0, identity, index)
     starts = range(0, len(order), images.ROWS_PER_SHARD)
     for number, start in enumerate(formats.progress(starts, "write shards")):

@@ -1,13 +1,11 @@
 """An album: people of one population photographed in one domain."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from stages.common import shards
-from stages.common.shards import Provenance
+from stages.common.shards import Provenance, Roster
 from stages.world import identity, render, style
 
 
@@ -24,14 +22,15 @@ class Album:
         rows = self.rows
         return render.photograph(self.z[part], self.style[part], rows.seed[part], rows.domain, size_px)
 
-    def write(self, prefix: str, folder: Path, size_px: int) -> None:
-        """Render all into image shards, all ranks together."""
-        shards.draw(prefix, self.rows, lambda part: self.faces(part, size_px), folder)
-
 
 def portraits(split: str, seed: int, identities: int, depth: int, domain: str, spread: float) -> Album:
     """Return `depth` images of each of the first `identities` people of a population, in random styles."""
-    person, index = (grid.ravel() for grid in np.mgrid[:identities, :depth])
-    seeds = shards.image_seeds(split, seed, person, index)
-    z = identity.sample(split, seed, range(identities))
-    return Album(z[person], style.sample(seeds, domain, spread), Provenance(domain, person, index, seeds))
+    return photographed(Roster(split, seed, domain, np.full(identities, depth)), slice(None), spread)
+
+
+def photographed(people: Roster, part: slice, spread: float) -> Album:
+    """Return a slice of the images of the population that a roster's split and seed name, in random styles."""
+    rows = people[part]
+    person, image = np.unique(rows.identity, return_inverse=True)
+    z = identity.sample(people.split, people.seed, person)
+    return Album(z[image], style.sample(rows.seed, people.domain, spread), rows)

@@ -1,5 +1,7 @@
 """What each embedded protocol controls."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from refusal import refused
@@ -17,8 +19,8 @@ WORLD = border.check("world", VALUES["world"], World)
 
 
 def columns(name: str, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    album, table = embedded.make(name, CFG, WORLD)
-    value = album.style[:, style.column(column)].numpy()
+    scenes, table = embedded.make(name, CFG, WORLD)
+    value = scenes.album(slice(None)).style[:, style.column(column)].numpy()
     return value[table["a"].to_numpy()], value[table["b"].to_numpy()], table["same"].to_numpy()
 
 
@@ -40,8 +42,8 @@ def test_ages_lie_30_years_apart(name: str):
 
 def mismatch(name: str) -> np.ndarray:
     """Return how far apart sex, skin and age of the two people of impostor pairs lie, in standard deviations."""
-    album, table = embedded.make(name, CFG, WORLD)
-    traits = np.stack([v.numpy() for v in identity.attributes(album.z).values()], 1)
+    scenes, table = embedded.make(name, CFG, WORLD)
+    traits = np.stack([v.numpy() for v in identity.attributes(scenes.album(slice(None)).z).values()], 1)
     impostor = ~table["same"].to_numpy()
     a, b = (traits[table[c].to_numpy()[impostor]] for c in ("a", "b"))
     return (np.abs(a - b) / traits.std(0)).mean(0)
@@ -54,22 +56,32 @@ def test_impostors_are_matched_first_of_all_in_sex(name: str):
 
 
 def test_no_two_protocols_show_the_same_people():
-    identities = [embedded.make(name, CFG, WORLD)[0].z.numpy() for name in embedded.PROTOCOLS]
+    identities = [embedded.make(name, CFG, WORLD)[0].album(slice(None)).z.numpy() for name in embedded.PROTOCOLS]
     people = [set(map(bytes, np.unique(z, axis=0))) for z in identities]
     assert [len(z) for z in people] == [CFG.identities] * len(people)
     assert len(set.union(*people)) == CFG.identities * len(people)
 
 
 def test_in_the_studio_people_pose_expression_and_light_stay():
-    album, _ = embedded.make("lfw", CFG, WORLD)
-    studio = embedded.in_studio(album, WORLD)
-    assert studio.z is album.z and studio.rows.domain == "studio"
+    scenes, _ = embedded.make("lfw", CFG, WORLD)
+    album, studio = scenes.album(slice(None)), embedded.in_studio(scenes, WORLD, slice(None))
+    assert studio.z.equal(album.z) and studio.rows.domain == "studio"
     for group in ("pose", "expression", "illumination", "age", "hair", "glasses", "beard"):
         assert (studio.style[:, style.GROUPS[group]] == album.style[:, style.GROUPS[group]]).all(), group
     sampled = style.sample(album.rows.seed, "studio", WORLD.spread.studio)
     for group in ("camera", "background"):
         assert (studio.style[:, style.GROUPS[group]] == sampled[:, style.GROUPS[group]]).all(), group
         assert (studio.style[:, style.GROUPS[group]] != album.style[:, style.GROUPS[group]]).any(1).all(), group
+
+
+@pytest.mark.parametrize("name", ["lfw", "agedb", "cplfw"])
+def test_a_slice_of_a_protocol_is_that_of_the_whole(name: str):
+    scenes, _ = embedded.make(name, CFG, WORLD)
+    part = slice(37, 61)
+    for album_of in (scenes.album, partial(embedded.in_studio, scenes, WORLD)):
+        whole, own = album_of(slice(None)), album_of(part)
+        assert own.z.equal(whole.z[part]) and own.style.equal(whole.style[part])
+        assert np.array_equal(own.rows.seed, whole.rows.seed[part])
 
 
 def test_too_few_people_for_the_pairs_are_refused():

@@ -221,7 +221,7 @@ def _write_manifest(data: Path, name: str, cfg: dict, photograph: Photographer) 
         }
         more = {"label_a": label, "label_b": label, "weight": np.ones(len(row)), "domain": [part] * len(row)}
         chosen.append(tables.of(tables.MANIFEST, {**columns, **more}))
-    write_arrow(data / "variants" / name / "manifest.arrow", pa.concat_tables(chosen))
+    write_arrow(data / "variants" / name / "manifest.arrow", pa.concat_tables(chosen).unify_dictionaries())
 
 
 def write_arrow(file: Path, table: pa.Table) -> None:

@@ -155,7 +155,7 @@ def test_a_foreign_set_is_taken_in_with_its_bytes(project: Path, to: str):
 
 def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: Path):
     make_benchmark(project / "data/benchmarks/some")
-    manifest = tables.read("data/variants/base/manifest.arrow")
+    manifest = tables.read("data/variants/base/manifest.arrow", tables.MANIFEST)
     mixed = manifest.set_column(5, "weight", [np.array([1, 0.5], np.float32)])
     tables.write("data/variants/mixed/manifest.arrow", mixed)
     for kind, source, out, problem, allowed in (
