@@ -16,24 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from stages.auditing import attributes, faces, images, measures
-from stages.auditing.faces import Faces, Networks, Numbered, People
-from stages.common import artifacts, digests, embeddings, params, ranks, recognisers, stage, tables
+from stages.auditing.faces import Networks, Numbered, People
+from stages.common import artifacts, digests, embeddings, params, ranks, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.common.world import World
+from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 
 GENERATED, AUDITED, REPORT = Path("data/generate"), Path("data/audit"), Path("reports/audit.json")
+TOGETHER = ("leakage", "near_duplicates")  # branches whose work all ranks share
 
 
 @dataclass(frozen=True)
 class Seen:
     """What recogniser and judge see, by the network's name; rows are memory-mapped.
 
-    gallery: the judge's rows of its faces (n, d). control: what was drawn without perturbation of packed, gallery and
-    gaussian rows. unrelated: people who are not in the gallery.
+    gallery: the judge's unit rows of its faces (n, d). control: what was drawn without perturbation of packed, gallery
+    and gaussian rows. unrelated: people who are not in the gallery.
     """
 
     plain: dict[str, Faces]
@@ -49,10 +52,10 @@ def seen(networks: Networks, plain: People, unrelated: People, folder: Path) -> 
     for name, by in {"packed": networks, "gallery": networks, "gaussian": judge}.items():
         people = faces.of_shards(Shards(GENERATED, f"control-{name}-*.arrow"))
         control[name] = faces.embedded(by, people, folder, f"control-{name}")
-    gallery = faces.embedded(judge, faces.of_shards(Shards("data/gallery")), folder, "gallery")
+    gallery = embeddings.embed(judge, embeddings.stored(Shards("data/gallery")), folder, "gallery")
     return Seen(
         {name: x for name, (x, _) in faces.embedded(networks, plain, folder, "plain").items()},
-        gallery["judge"][0].x,
+        embeddings.whole(gallery["judge"], folder / ".gallery.npy", sphere.unit_rows),
         control,
         faces.embedded(networks, unrelated, folder, "unrelated"),
     )
@@ -63,8 +66,8 @@ def fidelities(seen: Seen, drawn: np.ndarray, seed: int) -> dict[str, Any]:
     fidelity = {}
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
         (control, _), by_judge = seen.control[name]["recogniser"], seen.control[name]["judge"]
-        x = artifacts.read_rows(folder, row, control.x.shape[1])[0]
-        x = (x[drawn] if name == "packed" else x)[: int(control.identity.max()) + 1]
+        x = artifacts.map_rows(folder, row, control.x.shape[1])[0]
+        x = x[drawn[: control.people]] if name == "packed" else x[: control.people]
         judge = measures.judged(*by_judge, seed)
         if name == "gallery":  # only here does the judge have the face that the image should show
             judge["to_the_face"] = measures.fidelity(by_judge[0], seen.gallery[: len(x)], seed)
@@ -87,11 +90,8 @@ def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[s
     plain, judged, drawn = seen.plain, seen.plain["judge"], artifacts.read_array(GENERATED / "rows.npy")
 
     def reached() -> dict[str, Any]:
-        centres = faces.centres(judged, int(judged.identity.max()) + 1)
-        x_id = artifacts.read_rows("data/pack", "x_id")[0][drawn]
-        return attributes.measured(
-            {"recogniser": (networks["recogniser"], x_id), "judge": (networks["judge"], centres)}
-        )
+        x = {"recogniser": artifacts.map_rows("data/pack", "x_id")[0][drawn], "judge": judged.centres}
+        return attributes.measured({name: (networks[name], rows) for name, rows in x.items()})
 
     def dimensions() -> dict[str, Any]:
         packed = {name: measures.dimension(x) for name, x in plain.items()}
@@ -110,14 +110,27 @@ def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[s
 
 
 def measured(branches: Mapping[str, Callable[[], dict[str, Any]]], folder: Path) -> dict[str, Any]:
-    """Return the branches, each measured by one rank; finished ones are kept in `folder`."""
-    files = {folder / f".{name}.json": name for name in branches}
+    """Return the branches, each measured by one rank or by all TOGETHER; finished ones are kept in `folder`."""
+    files = {name: folder / f".{name}.json" for name in branches}
+    missing = [name for name in TOGETHER if not files[name].exists()]
 
     def work(file: Path) -> None:
-        artifacts.write_json(file, branches[files[file]]())
+        artifacts.write_json(file, branches[own[file]]())
 
-    ranks.make(dict.fromkeys(files, 1), work, "measure", "part")
-    return {name: artifacts.read_json(file) for file, name in files.items()}
+    own = {file: name for name, file in files.items() if name not in TOGETHER}
+    ranks.make(dict.fromkeys(own, 1), work, "measure", "part")
+    for name in missing:
+        branch = branches[name]()
+        if ranks.rank() == 0:
+            artifacts.write_json(files[name], branch)
+    ranks.barrier()
+    return {name: artifacts.read_json(file) for name, file in files.items()}
+
+
+def write(folder: Path, table: pa.Table, sha256: Mapping[str, str]) -> None:
+    """Write the table of images, and the digests of their shards by name."""
+    tables.write(folder / "images.arrow", table)
+    artifacts.write_json(folder / "shards.json", sha256)
 
 
 def main() -> str:
@@ -134,11 +147,9 @@ def main() -> str:
         sha256 = digests.each(shards, folder)
         if table is not None:
             keep = measures.kept(rows.plain["judge"], cfg.min_centre_cosine)
-            for name, files in embeddings.files(networks, plain.pictures, folder, "plain").items():
-                artifacts.join_arrays(folder / f"{name}.npy", files)
-            tables.write(folder / "images.arrow", images.kept(table, keep))
-            by_name = {file.name: digest for file, digest in zip(shards, sha256, strict=True)}
-            artifacts.write_json(folder / "shards.json", by_name)
+            for name in networks:
+                (folder / f".plain-{name}.npy").rename(folder / f"{name}.npy")
+            write(folder, images.kept(table, keep), {file.name: of for file, of in zip(shards, sha256, strict=True)})
             capacity = report.pop("capacity")
             counts = {"kept": int(keep.sum()), "images": len(keep), "capacity": capacity}
             artifacts.write_json(REPORT, report | counts)

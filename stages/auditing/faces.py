@@ -6,26 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import embeddings, sphere
+from stages.common import embeddings
 from stages.common.embeddings import Pictures
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.common.params import below_data
 from stages.common.world import World
+from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
 Networks = Mapping[str, Recogniser]
-
-
-@dataclass(frozen=True)
-class Faces:
-    """Embedded images of one kind: unit rows x (b, d) and whom they show (b,)."""
-
-    x: np.ndarray
-    identity: np.ndarray
 
 
 Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identity (b,)
@@ -40,17 +33,10 @@ class People:
     pictures: Pictures
 
 
-def centres(faces: Faces, m: int) -> np.ndarray:
-    """Return the unit mean row of each of m identities (m, d)."""
-    total = np.zeros((m, faces.x.shape[1]))
-    np.add.at(total, faces.identity, faces.x)
-    return sphere.unit_rows(total)
-
-
 def embedded(networks: Networks, people: People, folder: Path, label: str) -> dict[str, Numbered]:
     """Return the images by each of the networks, all ranks together; their rows are memory-mapped files of `folder`."""
     files = embeddings.embed(networks, people.pictures, folder, label)
-    rows = {name: embeddings.unit_rows(own, folder / f".{label}-{name}.npy") for name, own in files.items()}
+    rows = {name: embeddings.whole(own, folder / f".{label}-{name}.npy") for name, own in files.items()}
     return {name: (Faces(x, people.identity), people.index) for name, x in rows.items()}
 
 

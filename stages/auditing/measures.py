@@ -6,22 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from stages.auditing.faces import Faces, Numbered, centres
+from stages.auditing import duplicates
+from stages.auditing.faces import Numbered
 from stages.common import sphere
 from stages.metrics import capacity, cluster_means
 from stages.metrics.bounds import capacity as caps_log10
 from stages.metrics.dimension import participation_ratio
+from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 
 
 def fidelity(faces: Faces, x_id: np.ndarray, seed: int) -> dict[str, Any]:
     """Return cos(F(G(x)), x) per image and of identity centres, and top-1 among all rows, with intervals."""
-    cosine = np.einsum("bd,bd->b", faces.x, x_id[faces.identity])
-    x_centre = centres(faces, len(x_id))
-    top1 = (faces.x @ x_id.T).argmax(1) == faces.identity
+    top1 = faces.each(lambda x, identity: sphere.nearest(x, x_id)[0] == identity)
     return {
-        "image": cluster_means.mean(cosine, faces.identity, seed),
-        "centre": cluster_means.mean(np.einsum("md,md->m", x_centre, x_id), np.arange(len(x_id)), seed),
+        "image": cluster_means.mean(faces.cosines(x_id), faces.identity, seed),
+        "centre": cluster_means.mean(np.einsum("md,md->m", faces.centres, x_id), np.arange(len(x_id)), seed),
         "top1": cluster_means.mean(top1, faces.identity, seed),
     }
 
@@ -34,9 +34,9 @@ def judged(faces: Faces, index: np.ndarray, seed: int) -> dict[str, Any]:
 def enrolled_top1(faces: Faces, index: np.ndarray, seed: int) -> dict[str, float]:
     """Return top-1 among the identities when the first half of each one's images is enrolled, the rest probes."""
     first = index < (index.max() + 1) // 2
-    x_enrolled = centres(Faces(faces.x[first], faces.identity[first]), int(faces.identity.max()) + 1)
-    right = (faces.x[~first] @ x_enrolled.T).argmax(1) == faces.identity[~first]
-    return cluster_means.mean(right, faces.identity[~first], seed)
+    x_enrolled = sphere.unit_rows(faces.sums(first))
+    right = faces.each(lambda x, identity: sphere.nearest(x, x_enrolled)[0] == identity)
+    return cluster_means.mean(right[~first], faces.identity[~first], seed)
 
 
 def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
@@ -44,37 +44,32 @@ def to_the_others(faces: Faces, seed: int) -> dict[str, float]:
 
     This is how surely the judge sees one person in the images of a row that is not its own.
     """
-    total = np.zeros((int(faces.identity.max()) + 1, faces.x.shape[1]))
-    np.add.at(total, faces.identity, faces.x)
-    others = sphere.unit_rows(total[faces.identity] - faces.x)
-    return cluster_means.mean(np.einsum("bd,bd->b", faces.x, others), faces.identity, seed)
+    return cluster_means.mean(faces.to_the_others, faces.identity[faces.several], seed)
 
 
 def separation(faces: Faces) -> dict[str, float]:
     """Return how near the nearest other identity's centre is: mean, 95th percentile and maximum of the cosine."""
-    _, cosine = sphere.nearest(centres(faces, int(faces.identity.max()) + 1))
+    _, cosine = sphere.nearest(faces.centres)
     return {"mean": cosine.mean(), "p95": np.quantile(cosine, 0.95), "max": cosine.max()}
 
 
 def dimension(faces: Faces) -> float:
     """Return the participation ratio of the identities' centres."""
-    return participation_ratio(centres(faces, int(faces.identity.max()) + 1))
+    return participation_ratio(faces.centres)
 
 
 def spread(faces: Faces, seed: int) -> dict[str, float]:
     """Return the mean cosine between two images of one identity."""
-    m = int(faces.identity.max()) + 1
-    count = np.bincount(faces.identity, minlength=m)
-    total = np.zeros((m, faces.x.shape[1]))
-    np.add.at(total, faces.identity, faces.x)
-    several = count > 1
-    norm = np.square(total[several]).sum(1)
-    mean = (norm - count[several]) / (count[several] * (count[several] - 1))
+    several = faces.count > 1
+    count, norm = faces.count[several], np.square(faces.total[several]).sum(1)
+    mean = (norm - count) / (count * (count - 1))
     return cluster_means.mean(mean, np.flatnonzero(several), seed)
 
 
 def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) -> dict[str, Any]:
     """Return the share of images that the judge takes for someone of the gallery, beside that of unrelated people.
+
+    gallery: its unit rows (n, d). All ranks call this and share it.
 
     Unrelated people are unseen ones of the same domain. One half of them sets the threshold, so that
     `false_match_rate` of their images come nearer than it to someone of the whole gallery. (A threshold for single
@@ -82,9 +77,9 @@ def leakage(judged: Faces, gallery: np.ndarray, unrelated: Faces, cfg: Audit) ->
     the generated images.
     """
     first = unrelated.identity < (unrelated.identity.max() + 1) // 2
-    nearest = sphere.nearest(unrelated.x, gallery)[1]
+    nearest = unrelated.nearest(gallery)
     threshold = float(np.quantile(nearest[first], 1 - cfg.false_match_rate))
-    leaked = sphere.nearest(judged.x, gallery)[1] > threshold
+    leaked = judged.nearest(gallery) > threshold
     return {
         "threshold": threshold,
         "false_match_rate": cfg.false_match_rate,
@@ -102,12 +97,12 @@ def capacities(
     people set the threshold. The numbers that `caps` gives for the same images stand beside the measured ones.
     """
     limit = cfg.capacity
-    cosine, accepted = capacity.threshold(unrelated.x, unrelated.identity, limit.false_match_rate)
+    cosine, accepted = capacity.threshold(unrelated, limit.false_match_rate)
     branch: dict[str, Any] = {"threshold": cosine, "true_match_rate": accepted, **asdict(limit)}
     curves: dict[str, np.ndarray] = {}
     for name, (images, index) in faces.items():
-        count, probe = capacity.confusions(images.x, images.identity, index, cosine)
-        people = int(images.identity.max()) + 1
+        count, probe = capacity.confusions(images, index, cosine)
+        people = images.people
         curves[name] = capacity.curve(count, probe, people, cfg.seed)
         value, low, high = curves[name].T
         fits = {key: capacity.fitting(c, limit.confused) for key, c in (("value", value), ("low", high), ("high", low))}
@@ -122,26 +117,22 @@ def caps(faces: Faces, tau: float, outside: float) -> dict[str, Any]:
     images make it somewhat narrow. `fewest_log10` surely fit, more than `most_log10` cannot; both are None where images
     in one cap need not match, so that no arrangement of caps tells identities apart and keeps each together.
     """
-    x_centre = centres(faces, int(faces.identity.max()) + 1)
-    away_deg = sphere.angle_deg(np.einsum("bd,bd->b", faces.x, x_centre[faces.identity]))
+    away_deg = sphere.angle_deg(faces.to_centre)
     rho_deg, d = float(np.quantile(away_deg, 1 - outside)), faces.x.shape[1]
     fit = caps_log10(tau, rho_deg, d) if 2 * rho_deg <= sphere.angle_deg(np.array(tau)) else (None, None)
     return {"tau": tau, "rho_deg": rho_deg, "d": d, "fewest_log10": fit[0], "most_log10": fit[1]}
 
 
 def near_duplicates(faces: Faces, cosine: float) -> dict[str, float]:
-    """Return how many pairs of images of different identities are closer than `cosine`, and their share."""
-    count = 0
-    for start in range(0, len(faces.x), sphere.TILE):
-        part = slice(start, start + sphere.TILE)
-        close = faces.x[part] @ faces.x[start:].T > cosine  # (tile, rest)
-        count += int(np.triu(close & (faces.identity[part, None] != faces.identity[None, start:]), 1).sum())
-    size = np.bincount(faces.identity).astype(np.float64)
-    pairs = (len(faces.x) ** 2 - np.square(size).sum()) / 2
+    """Return how many pairs of images of different identities are closer than `cosine`, and their share.
+
+    All ranks call this and share it.
+    """
+    count = duplicates.near_duplicates(faces, cosine)
+    pairs = (len(faces) ** 2 - np.square(faces.count.astype(np.float64)).sum()) / 2
     return {"pairs": count, "rate": count / pairs}
 
 
 def kept(faces: Faces, minimum: float) -> np.ndarray:
     """Return which images (b,) are at least `minimum` near their identity's centre."""
-    x_centre = centres(faces, int(faces.identity.max()) + 1)
-    return np.einsum("bd,bd->b", faces.x, x_centre[faces.identity]) >= minimum
+    return faces.to_centre >= minimum

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.common import artifacts, ranks, sphere
+from stages.common import artifacts, ranks
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 
@@ -73,12 +73,15 @@ def embed(networks: Mapping[str, Recogniser], pictures: Pictures, folder: Path, 
     return named
 
 
-def unit_rows(files: Sequence[Path], whole: Path) -> np.ndarray:
-    """Return the unit rows (n, d) of all files one below the other, memory-mapped; rank 0 writes them into `whole`."""
-    if ranks.rank() == 0 and not whole.exists():
-        artifacts.join_arrays(whole, files, sphere.unit_rows)
+def whole(files: Sequence[Path], file: Path, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> np.ndarray:
+    """Return the rows (n, d) of all files one below the other, as `change` returns them, memory-mapped.
+
+    All ranks call this; rank 0 writes them into `file`.
+    """
+    if ranks.rank() == 0 and not file.exists():
+        artifacts.join_arrays(file, files, change)
     ranks.barrier()
-    return np.asarray(artifacts.map_array(whole))
+    return np.asarray(artifacts.map_array(file))
 
 
 def _ahead(faces: Callable[[slice], np.ndarray], shard: slice) -> Iterator[np.ndarray]:

@@ -274,7 +274,7 @@ class Shards:
         return [len(shard) for shard in self.shards]
 
     def column(self, name: str) -> np.ndarray:
-        """Return a column of numbers as an array (rows,)."""
+        """Return a column other than `image` as an array (rows,)."""
         values = np.concatenate([shard.table[name].to_numpy() for shard in self.shards])
         self.release()
         return values

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from tqdm import tqdm
@@ -51,6 +52,16 @@ def barrier() -> None:
 def own(items: Sequence[T]) -> Sequence[T]:
     """Return the items that this rank takes of those that all share: r, r + size, ..."""
     return items[rank() :: size()]
+
+
+def total(x: np.ndarray) -> np.ndarray:
+    """Return the sum of all ranks' arrays, which have one shape; all ranks call this."""
+    if size() == 1:
+        return x
+    barrier()
+    summed = torch.from_numpy(x.copy())
+    dist.all_reduce(summed)
+    return summed.numpy()
 
 
 def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:

@@ -98,7 +98,9 @@ def embedded(nets: Sequence[networks.Recogniser], protocol: Protocol, folder: Pa
     """
     seen = {str(i): Mirrored(net) if protocol.domain == "external" else net for i, net in enumerate(nets)}
     files = embeddings.embed(seen, embeddings.stored(protocol.shards), folder, protocol.name)
-    return [embeddings.unit_rows(own, folder / f".{protocol.name}-{name}.npy") for name, own in files.items()]
+    return [
+        embeddings.whole(own, folder / f".{protocol.name}-{name}.npy", sphere.unit_rows) for name, own in files.items()
+    ]
 
 
 def in_parts(cosine: Callable[[slice], np.ndarray], pairs: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages.common import images, tables
 from stages.common.images import Shards
@@ -20,16 +21,17 @@ def manifest(file: Path) -> pa.Table:
     return tables.read(file, tables.MANIFEST)
 
 
-def choose(label: np.ndarray, domain: np.ndarray, people: int, depth: int) -> list[np.ndarray]:
+def choose(label: np.ndarray, joins: np.ndarray, people: int, depth: int) -> list[np.ndarray]:
     """Return the samples of each row of the sheet: the first `depth` of each of `people` persons, evenly spaced.
 
-    With domain mixup the last row shows a person of the other domain.
+    label (b,): whom each sample shows; joins (b,): whether it joins by domain mixup. The last row then shows such a
+    person.
     """
-    main, mixed = np.unique(label[domain == "main"]), np.unique(label[domain == "mix"])
-    chosen = [(person, "main") for person in _spaced(main, people - min(len(mixed), 1) if people > 1 else people)]
+    main, mixed = np.unique(label[~joins]), np.unique(label[joins])
+    chosen = [(person, False) for person in _spaced(main, people - min(len(mixed), 1) if people > 1 else people)]
     if len(mixed) and people > 1:
-        chosen.append((mixed[0], "mix"))
-    return [np.flatnonzero((label == person) & (domain == part))[:depth] for person, part in chosen]
+        chosen.append((mixed[0], True))
+    return [np.flatnonzero((label == person) & (joins == part))[:depth] for person, part in chosen]
 
 
 def _spaced(people: np.ndarray, count: int) -> np.ndarray:
@@ -38,9 +40,9 @@ def _spaced(people: np.ndarray, count: int) -> np.ndarray:
 
 def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) -> np.ndarray:
     """Return the sheet (h, w, 3) uint8 RGB, a row of faces per person; `augment` shows them as training sees them."""
-    label, domain = table["label_a"].to_numpy(), table["domain"].to_numpy(zero_copy_only=False)
+    label, joins = table["label_a"].to_numpy(), pc.equal(table["domain"], "mix").to_numpy()
     strips = []
-    for i, samples in enumerate(choose(label, domain, people, depth)):
+    for i, samples in enumerate(choose(label, joins, people, depth)):
         faces = _faces(table.take(pa.array(samples)), data)
         strips.append(_row(transform.augmented(faces, stream("face sheet", i)) if augment else faces, depth))
     return np.concatenate(strips)[:-GAP_PX]

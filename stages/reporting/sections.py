@@ -20,6 +20,7 @@ from stages.common.params import Network
 from stages.common.streams import stream
 from stages.common.variants import Variants
 from stages.metrics import bootstrap
+from stages.metrics.faces import Faces
 from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.prose import say
@@ -30,6 +31,7 @@ from stages.settings.pack import Pack
 from stages.settings.report import WILD, Report
 
 DATA = Path("data")
+NEIGHBOURS = 8192  # rows at most whose nearest neighbours are looked for
 SEPARATION = {"closest": "cosine of the closest pair", "mean": "mean cosine to the nearest row"}
 
 
@@ -119,7 +121,7 @@ def packing(inputs: Inputs) -> list[Block]:
     crowded = {"crowded": 100 * inputs.pack["crowded"], "crowded_cosine": cfg.crowded_cosine}
     pictures = [
         _nearest(inputs, cfg, x_id, x_ref),
-        (figures.cosines(_cosines(x_id), inputs.folder / "cosines.png"), say("packing cosines")),
+        (figures.cosines(_cosines(x_id), inputs.folder / "cosines.png"), _caption("cosines", len(x_id), spread.MOST)),
         _front(inputs, cfg),
         *_course(inputs, cfg),
     ]
@@ -139,23 +141,33 @@ def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> 
         f"random of it, {len(sample):,} rows": x_ref[sample],
         f"packed, {len(x_id):,} rows": x_id,
     }
-    angles_deg = {name: sphere.angle_deg(sphere.nearest(x)[1]) for name, x in rows.items()}
-    caption = say("packing nearest", method=inputs.pack["method"])
+    angles_deg = {
+        name: sphere.angle_deg(sphere.nearest_of(spread.spaced(np.arange(len(x)), NEIGHBOURS), x)[1])
+        for name, x in rows.items()
+    }
+    caption = _caption("nearest", max(map(len, rows.values())), NEIGHBOURS, method=inputs.pack["method"])
     return figures.nearest(angles_deg, inputs.folder / "nearest.png"), caption
+
+
+def _caption(figure: str, rows: int, most: int, **values: Any) -> str:
+    """Return the text of a figure of the packing, and how many rows it shows where there are more."""
+    some = f" {say(f'packing {figure} some', most=most)}" if rows > most else ""
+    return say(f"packing {figure}", **values) + some
 
 
 def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return (panel, genuine, impostor) cosines: of the rows asked for, then of the images by each network."""
-    images = catalogue.audited()
+    images = catalogue.audited().select(["embedding", "identity", "cosine"])
     plain = images.filter(images["embedding"].is_valid())
+    row, identity = plain["embedding"].to_numpy(), np.empty(len(plain), np.int64)
+    identity[row] = np.unique(plain["identity"].to_numpy(), return_inverse=True)[1]
     panels = [("asked for", plain["cosine"].to_numpy(), spread.impostor_cosines(x_id))]
     for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
-        x = artifacts.read_array(DATA / "audit" / f"{name}.npy")
+        x = artifacts.map_array(DATA / "audit" / f"{name}.npy")
         if len(x) != len(plain):
             allowed = f"{len(plain)}, as many as {catalogue.AUDITED} has"
             raise InputError(DATA / "audit" / f"{name}.npy", f"{len(x)} rows", allowed=allowed)
-        x = sphere.unit_rows(x)[plain["embedding"].to_numpy()]
-        panels.append((label, *spread.centre_cosines(x, plain["identity"].to_numpy())))
+        panels.append((label, *spread.centre_cosines(Faces(x, identity))))
     return panels
 
 

@@ -11,8 +11,10 @@ from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 from stages.metrics import cluster_means
+from stages.metrics.faces import Faces
 
 SEED = 0  # of the map, where only distances mean something, and of their intervals
+MOST = 2048  # rows of whose pairs all cosines are taken
 MEASURED = 40  # people behind a mean distance; the few on the map are too few for a mean
 
 
@@ -26,26 +28,26 @@ class Embedded:
     people: int
 
 
-def centre_cosines(x: np.ndarray, identity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def centre_cosines(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
     """Return genuine cosines, of every image to the centre of its person's other images, and impostor ones.
 
-    x (b, d) unit rows, identity (b,). Impostor cosines are those of the centres of all pairs of persons. Persons with
-    one image have no genuine cosine. Raises ValueError when everybody has only one.
+    Impostor cosines are those of the centres of pairs of persons. Persons with one image have no genuine cosine. Raises
+    ValueError when everybody has only one.
     """
-    people, index, count = np.unique(identity, return_inverse=True, return_counts=True)
-    total = np.zeros((len(people), x.shape[1]))
-    np.add.at(total, index, x)
-    several = count[index] > 1
-    if not several.any():
+    if not faces.several.any():
         raise InputError("data/generate", "one image of each identity", allowed="two or more, to compare them")
-    rest = sphere.unit_rows((total[index] - x)[several])
-    centres = sphere.unit_rows(total)
-    return np.einsum("bd,bd->b", x[several], rest), impostor_cosines(centres)
+    return faces.to_the_others, impostor_cosines(faces.centres)
 
 
 def impostor_cosines(x: np.ndarray) -> np.ndarray:
-    """Return the cosines of all pairs of unit rows (m, d), (m (m - 1) / 2,)."""
+    """Return the cosines of all pairs of unit rows (m, d), (m (m - 1) / 2,); of more than MOST rows, of so many."""
+    x = spaced(x)
     return (x @ x.T)[np.triu_indices(len(x), 1)]
+
+
+def spaced(x: np.ndarray, most: int = MOST) -> np.ndarray:
+    """Return at most `most` of the rows of x (m, ...), evenly spaced; all of them where there are no more."""
+    return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).astype(int)]
 
 
 def pick(identity: np.ndarray, people: int, images: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, digests, images, memory, notes, tables
+from stages.common import artifacts, catalogue, digests, images, memory, notes, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.images import Shard
@@ -70,7 +70,7 @@ def read(
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])
-    names, shard = _shards_of(table)
+    names, shard = catalogue.shards_of(table)
     shards = _opened(manifest, {data / name: variant["digests"].get(name) for name in names}, kept)
     row = table["row"].to_numpy()
     _check_range(manifest, "row", row, np.array([len(shard) for shard in shards])[shard])
@@ -138,7 +138,7 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     if not (isinstance(digests, dict) and type(classes) is int and type(augment) is bool):
         allowed = "digests, a number of classes, augment or not"
         raise InputError(file, key="schema metadata `variant`", allowed=allowed)
-    weight, domains = table["weight"].to_numpy(), set(_coded(table["domain"])[1])
+    weight, domains = table["weight"].to_numpy(), set(catalogue.coded(table["domain"])[1])
     outside = ~((weight >= 0) & (weight <= 1))
     if outside.any():
         raise InputError(file, key="weight", value=float(weight[outside.argmax()]), allowed="0 to 1")
@@ -148,22 +148,8 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def _is_mix(table: pa.Table) -> np.ndarray:
-    code, domains = _coded(table["domain"])
+    code, domains = catalogue.coded(table["domain"])
     return (np.array(domains) == "mix")[code]
-
-
-def _shards_of(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """Return the shards of a manifest, as SET/SHARD, and which of them holds each sample (n,)."""
-    (set_code, sets), (shard_code, shards) = (_coded(table[name]) for name in ("set", "shard"))
-    pairs, number = np.unique(set_code * np.int64(len(shards)) + shard_code, return_inverse=True)
-    names = [f"{sets[pair // len(shards)]}/{shards[pair % len(shards)]}" for pair in pairs.tolist()]
-    return names, number.astype(np.int32)
-
-
-def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Return the number of each value among the distinct ones (n,), and these: no object for each sample is made."""
-    chunks = column.dictionary_encode().unify_dictionaries().chunks
-    return np.concatenate([chunk.indices.to_numpy() for chunk in chunks]), chunks[0].dictionary.to_pylist()
 
 
 def _opened(manifest: Path, expected: dict[Path, str | None], kept: Path | None) -> list[Shard]:

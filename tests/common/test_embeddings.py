@@ -48,7 +48,7 @@ def test_rows_are_those_of_all_faces_by_each_network(tmp_path: Path):
     faces = Shards(tmp_path).faces()
     for name, network in (("own", net), ("mean", Watched())):
         expected = sphere.unit_rows(network.embed(faces))
-        rows = embeddings.unit_rows(files[name], tmp_path / f".{name}.npy")
+        rows = embeddings.whole(files[name], tmp_path / f".{name}.npy", sphere.unit_rows)
         assert np.array_equal(rows, expected) and isinstance(rows.base, np.memmap)
         assert [len(artifacts.read_array(file)) for file in files[name]] == list(SIZES)
     assert shown.shards == SLICES and not list(tmp_path.glob("[!.]*.npy"))

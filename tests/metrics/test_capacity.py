@@ -7,6 +7,7 @@ import pytest
 
 from stages.common import sphere
 from stages.metrics import capacity
+from stages.metrics.faces import Faces
 
 
 def people(count: int, images: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -21,7 +22,7 @@ def people(count: int, images: int, noise: float, seed: int = 0) -> tuple[np.nda
 
 def test_the_threshold_lets_that_share_of_impostors_through():
     x, who, _ = people(40, 3, 0.3)
-    cosine, accepted = capacity.threshold(x, who, 0.02)
+    cosine, accepted = capacity.threshold(Faces(x, who), 0.02)
     pairs = np.array([[x[a] @ x[b], who[a] == who[b]] for a, b in combinations(range(len(x)), 2)])
     assert (pairs[pairs[:, 1] == 0, 0] > cosine).mean() == pytest.approx(0.02, abs=1e-3)
     assert (pairs[pairs[:, 1] == 1, 0] > cosine).mean() == pytest.approx(accepted)
@@ -29,10 +30,10 @@ def test_the_threshold_lets_that_share_of_impostors_through():
 
 def test_a_probe_is_confused_by_other_people_alone():
     x, who, index = people(6, 3, 0.0)
-    assert capacity.confusions(x, who, index, 0.99)[0].sum() == 0
+    assert capacity.confusions(Faces(x, who), index, 0.99)[0].sum() == 0
     twin = x.copy()
     twin[who == 5] = x[0]  # two people with one face
-    count, probe = capacity.confusions(twin, who, index, 0.99)
+    count, probe = capacity.confusions(Faces(twin, who), index, 0.99)
     assert len(count) == 12
     assert (count == np.isin(probe, [0, 5])).all()
 
@@ -60,7 +61,7 @@ def test_fewer_fit_when_faces_are_alike():
     for shared in (0.0, 2.0):
         x, who, index = people(60, 3, 0.3)
         x = sphere.unit_rows(x + shared * np.eye(16)[0])
-        count, probe = capacity.confusions(x, who, index, 0.8)
+        count, probe = capacity.confusions(Faces(x, who), index, 0.8)
         share = capacity.curve(count, probe, 60, seed=0)
         assert (share[:, 1] <= share[:, 0]).all() and (share[:, 0] <= share[:, 2]).all()
         assert (np.diff(share[:, 0]) >= -1e-9).all()

@@ -11,6 +11,7 @@ from stages.backbones.compact import Compact
 from stages.common import images
 from stages.common.errors import InputError
 from stages.common.networks import Embedded
+from stages.metrics.faces import Faces
 from stages.reporting import spread
 
 CARD = {"size_px": 16, "colour": "rgb", "embedding_size": 8}
@@ -18,14 +19,14 @@ CARD = {"size_px": 16, "colour": "rgb", "embedding_size": 8}
 
 def test_an_image_is_compared_with_the_others_of_its_person():
     x = np.eye(4, dtype=np.float32)[[0, 1, 2, 2, 3]]
-    genuine, impostor = spread.centre_cosines(x, np.array([0, 0, 1, 1, 7]))
-    assert genuine == pytest.approx([0, 0, 1, 1], abs=1e-6)  # its own row would have given 0.71; person 7 has one image
+    genuine, impostor = spread.centre_cosines(Faces(x, np.array([0, 0, 1, 1, 2])))
+    assert genuine == pytest.approx([0, 0, 1, 1], abs=1e-6)  # its own row would have given 0.71; person 2 has one image
     assert impostor == pytest.approx([0, 0, 0], abs=1e-6)
 
 
 def test_one_image_of_each_person_is_refused():
     with pytest.raises(InputError) as refused:
-        spread.centre_cosines(np.eye(3, dtype=np.float32), np.arange(3))
+        spread.centre_cosines(Faces(np.eye(3, dtype=np.float32), np.arange(3)))
     assert refused.value.file == "data/generate" and refused.value.allowed.startswith("two or more")
     with pytest.raises(InputError, match="two or more"):
         spread.pick(np.arange(3), 2, 2)

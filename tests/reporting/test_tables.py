@@ -96,10 +96,10 @@ def test_text_is_not_markup(tmp_path: Path):
 
 
 def test_the_last_row_of_faces_shows_who_was_mixed_in():
-    label, domain = np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.array(["main"] * 6 + ["mix"] * 2)
-    chosen = faces.choose(label, domain, 3, 1)
+    label, joins = np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.arange(8) > 5
+    chosen = faces.choose(label, joins, 3, 1)
     assert [row.tolist() for row in chosen] == [[0], [4], [6]]
-    assert [label[row].tolist() for row in faces.choose(label, np.array(["main"] * 8), 2, 2)] == [[0, 0], [3, 3]]
+    assert [label[row].tolist() for row in faces.choose(label, np.zeros(8, bool), 2, 2)] == [[0, 0], [3, 3]]
 
 
 def test_the_sheet_shows_the_images_that_the_manifest_names(tmp_path: Path):

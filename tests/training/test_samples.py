@@ -10,7 +10,7 @@ import resident
 import variant
 from refusal import refused
 
-from stages.common import digests, images, memory, tables
+from stages.common import catalogue, digests, images, memory, tables
 from stages.training import samples
 from stages.training.batches import batches
 from stages.training.faces import Streamed
@@ -146,7 +146,7 @@ def test_reading_a_manifest_makes_no_object_for_each_sample():
     words = {"set": ["generate"] * count, "shard": [f"{i // 500:05d}.arrow" for i in range(count)]}
     table = pa.table(words | {"domain": ["main"] * (count - 1) + ["mix"]})
     tracemalloc.start()
-    names, number = samples._shards_of(table)
+    names, number = catalogue.shards_of(table)
     mix = samples._is_mix(table)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
