@@ -10,6 +10,8 @@ writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of t
         reports/audit.json
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,46 +19,118 @@ import numpy as np
 import pyarrow as pa
 
 from stages.auditing import attributes, faces, images, measures
-from stages.auditing.faces import Numbered
-from stages.common import artifacts, params, recognisers, sphere, stage, tables
+from stages.auditing.faces import Networks, Numbered, People
+from stages.common import artifacts, digests, embeddings, params, ranks, recognisers, sphere, stage, tables
 from stages.common.images import Shards
-from stages.common.networks import Recogniser
 from stages.common.params import Network
 from stages.common.world import World
 from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 
-GENERATED = Path("data/generate")
+GENERATED, AUDITED, REPORT = Path("data/generate"), Path("data/audit"), Path("reports/audit.json")
+TOGETHER = ("leakage", "near_duplicates")  # branches whose work all ranks share
 
 
-def fidelities(
-    recogniser: Recogniser, by_judge: dict[str, Numbered], gallery: np.ndarray, drawn: np.ndarray, seed: int
-) -> dict[str, Any]:
-    """Return how faithfully packed and gallery rows were drawn, by both networks.
+@dataclass(frozen=True)
+class Seen:
+    """What recogniser and judge see, by the network's name; rows are memory-mapped.
 
-    gallery: the judge's rows of its faces; drawn: the packed row of each identity.
+    gallery: the judge's unit rows of its faces (n, d). control: what was drawn without perturbation of packed, gallery
+    and gaussian rows. unrelated: people who are not in the gallery.
     """
+
+    plain: dict[str, Faces]
+    gallery: np.ndarray
+    control: dict[str, dict[str, Numbered]]
+    unrelated: dict[str, Numbered]
+
+
+def seen(networks: Networks, plain: People, unrelated: People, folder: Path) -> Seen:
+    """Return what the networks see, all ranks together; finished shards are kept in `folder`."""
+    judge = {"judge": networks["judge"]}
+    control = {}
+    for name, by in {"packed": networks, "gallery": networks, "gaussian": judge}.items():
+        people = faces.of_shards(Shards(GENERATED, f"control-{name}-*.arrow"))
+        control[name] = faces.embedded(by, people, folder, f"control-{name}")
+    gallery = embeddings.embed(judge, embeddings.stored(Shards("data/gallery")), folder, "gallery")
+    return Seen(
+        {name: x for name, (x, _) in faces.embedded(networks, plain, folder, "plain").items()},
+        embeddings.whole(gallery["judge"], folder / ".gallery.npy", sphere.unit_rows),
+        control,
+        faces.embedded(networks, unrelated, folder, "unrelated"),
+    )
+
+
+def fidelities(seen: Seen, drawn: np.ndarray, seed: int) -> dict[str, Any]:
+    """Return how faithfully packed and gallery rows were drawn, by both networks; drawn: each identity's packed row."""
     fidelity = {}
     for name, (folder, row) in {"packed": ("data/pack", "x_id"), "gallery": ("data/embed", "x_ref")}.items():
-        control, _ = faces.control(recogniser, name)
-        x = artifacts.read_rows(folder, row, recogniser.embedding_size)[0]
-        x = (x[drawn] if name == "packed" else x)[: control.people]
-        judge = measures.judged(*by_judge[name], seed)
+        (control, _), by_judge = seen.control[name]["recogniser"], seen.control[name]["judge"]
+        x = artifacts.map_rows(folder, row, control.x.shape[1])[0]
+        x = x[drawn[: control.people]] if name == "packed" else x[: control.people]
+        judge = measures.judged(*by_judge, seed)
         if name == "gallery":  # only here does the judge have the face that the image should show
-            judge["to_the_face"] = measures.fidelity(by_judge[name][0], gallery[: len(x)], seed)
+            judge["to_the_face"] = measures.fidelity(by_judge[0], seen.gallery[: len(x)], seed)
         fidelity[name] = {"recogniser": measures.fidelity(control, x, seed), "judge": judge}
     return fidelity
 
 
-def write(raw: dict[str, np.ndarray], table: pa.Table, curves: dict[str, np.ndarray]) -> None:
-    """Write data/audit: embeddings, the table of images, curves of confused probes, the digests of the shards."""
-    arrays = {**raw, **{f"confused-{kind}": share for kind, share in curves.items()}}
-    with artifacts.output_folder("data/audit") as folder:
-        for name, array in arrays.items():
-            artifacts.write_array(folder / f"{name}.npy", array)
-        tables.write(folder / "images.arrow", table)
-        audited = sorted(table["shard"].unique().to_pylist())
-        artifacts.write_json(folder / "shards.json", {name: artifacts.digest(GENERATED / name) for name in audited})
+def capacities(seen: Seen, cfg: Audit, folder: Path) -> dict[str, Any]:
+    """Return how many identities fit; writes the curves of confused probes into `folder`."""
+    unrelated = seen.unrelated["judge"]
+    kinds = {**{name: by["judge"] for name, by in seen.control.items()}, "unrelated": unrelated}
+    capacity, curves = measures.capacities(kinds, unrelated[0], cfg)
+    for kind, share in curves.items():
+        artifacts.write_array(folder / f"confused-{kind}.npy", share)
+    return capacity
+
+
+def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return how each branch of the report is measured."""
+    plain, judged, drawn = seen.plain, seen.plain["judge"], artifacts.read_array(GENERATED / "rows.npy")
+
+    def reached() -> dict[str, Any]:
+        x = {"recogniser": artifacts.map_rows("data/pack", "x_id")[0][drawn], "judge": judged.centres}
+        return attributes.measured({name: (networks[name], rows) for name, rows in x.items()})
+
+    def dimensions() -> dict[str, Any]:
+        packed = {name: measures.dimension(x) for name, x in plain.items()}
+        return {"packed": packed, "unrelated": {name: measures.dimension(x) for name, (x, _) in seen.unrelated.items()}}
+
+    return {
+        "fidelity": lambda: fidelities(seen, drawn, cfg.seed),
+        "separation": lambda: {name: measures.separation(x) for name, x in plain.items()},
+        "spread": lambda: {name: measures.spread(x, cfg.seed) for name, x in plain.items()},
+        "dimension": dimensions,
+        "leakage": lambda: measures.leakage(judged, seen.gallery, seen.unrelated["judge"][0], cfg),
+        "near_duplicates": lambda: measures.near_duplicates(judged, cfg.duplicate_cosine),
+        "attributes": reached,
+        "capacity": lambda: capacities(seen, cfg, folder),
+    }
+
+
+def measured(branches: Mapping[str, Callable[[], dict[str, Any]]], folder: Path) -> dict[str, Any]:
+    """Return the branches, each measured by one rank or by all TOGETHER; finished ones are kept in `folder`."""
+    files = {name: folder / f".{name}.json" for name in branches}
+    missing = [name for name in TOGETHER if not files[name].exists()]
+
+    def work(file: Path) -> None:
+        artifacts.write_json(file, branches[own[file]]())
+
+    own = {file: name for name, file in files.items() if name not in TOGETHER}
+    ranks.make(dict.fromkeys(own, 1), work, "measure", "part")
+    for name in missing:
+        branch = branches[name]()
+        if ranks.rank() == 0:
+            artifacts.write_json(files[name], branch)
+    ranks.barrier()
+    return {name: artifacts.read_json(file) for name, file in files.items()}
+
+
+def write(folder: Path, table: pa.Table, sha256: Mapping[str, str]) -> None:
+    """Write the table of images, and the digests of their shards by name."""
+    tables.write(folder / "images.arrow", table)
+    artifacts.write_json(folder / "shards.json", sha256)
 
 
 def main() -> str:
@@ -64,42 +138,31 @@ def main() -> str:
     cfg, world = params.load("audit", Audit), params.load("world", World)
     named = {"recogniser": params.load("embed", Network), "judge": cfg.judge}
     networks = {name: recognisers.load(network) for name, network in named.items()}
-    recogniser, judge = networks.values()
-    table, people = images.drawn(GENERATED), faces.unrelated_people(cfg, world)
-    shards, drawn = Shards(GENERATED, "plain-*.arrow"), artifacts.read_array(GENERATED / "rows.npy")
-    raw = {name: faces.embedded(network, shards) for name, network in networks.items()}
-    plain = {name: Faces(x, shards.column("identity")) for name, x in raw.items()}
-    gallery = sphere.unit_rows(faces.embedded(judge, Shards("data/gallery")))
-    control = {name: faces.control(judge, name) for name in ("packed", "gallery", "gaussian")}
-    unrelated = dict(zip(networks, faces.unrelated([recogniser, judge], people), strict=True))
-    keep = measures.kept(plain["judge"], cfg.min_centre_cosine)
-    capacity, curves = measures.capacities({**control, "unrelated": unrelated["judge"]}, unrelated["judge"][0], cfg)
-    report = {
-        "fidelity": fidelities(recogniser, control, gallery, drawn, cfg.seed),
-        "separation": {name: measures.separation(x) for name, x in plain.items()},
-        "spread": {name: measures.spread(x, cfg.seed) for name, x in plain.items()},
-        "dimension": {
-            "packed": {name: measures.dimension(x) for name, x in plain.items()},
-            "unrelated": {name: measures.dimension(x) for name, (x, _) in unrelated.items()},
-        },
-        "leakage": measures.leakage(plain["judge"], gallery, unrelated["judge"][0], cfg),
-        "near_duplicates": measures.near_duplicates(plain["judge"], cfg.duplicate_cosine),
-        "attributes": attributes.measured(
-            {
-                "recogniser": (recogniser, artifacts.read_rows("data/pack", "x_id")[0][drawn]),
-                "judge": (judge, plain["judge"].centres),
-            }
-        ),
-        "kept": int(keep.sum()),
-        "images": len(keep),
-        "capacity": capacity,
-    }
-    write(raw, images.kept(table, keep), curves)
-    artifacts.write_json("reports/audit.json", report)
+    unrelated, plain = faces.unrelated_people(cfg, world), faces.of_shards(Shards(GENERATED, "plain-*.arrow"))
+    with ranks.kept("audit") as folder:
+        table = images.drawn(GENERATED) if ranks.rank() == 0 else None
+        rows = seen(networks, plain, unrelated, folder)
+        report = measured(branches(networks, rows, cfg, folder), folder)
+        shards = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
+        sha256 = digests.each(shards, folder)
+        if table is not None:
+            keep = measures.kept(rows.plain["judge"], cfg.min_centre_cosine)
+            for name in networks:
+                (folder / f".plain-{name}.npy").rename(folder / f"{name}.npy")
+            write(folder, images.kept(table, keep), {file.name: of for file, of in zip(shards, sha256, strict=True)})
+            capacity = report.pop("capacity")
+            counts = {"kept": int(keep.sum()), "images": len(keep), "capacity": capacity}
+            artifacts.write_json(REPORT, report | counts)
+        ranks.publish(folder, AUDITED)
+    return closing_line(artifacts.read_json(REPORT))
+
+
+def closing_line(report: Mapping[str, Any]) -> str:
+    """Return what the stage says at its end."""
     packed = report["fidelity"]["packed"]
     fidelity, top1 = packed["recogniser"]["image"]["value"], packed["judge"]["top1"]["value"]
     summary = f"fidelity {fidelity:.3f}, judged top-1 {top1:.3f}"
-    return f"audit: {summary}, kept {keep.sum()} of {len(keep)} images -> reports/audit.json"
+    return f"audit: {summary}, kept {report['kept']} of {report['images']} images -> {REPORT}"
 
 
 if __name__ == "__main__":

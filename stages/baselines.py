@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stages.common import artifacts, images, networks, params, recognisers, stage, tables
+from stages.common import artifacts, images, networks, params, ranks, recognisers, stage, tables
 from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
 from stages.metrics import scoring
@@ -57,13 +57,18 @@ def untrained(card: Mapping[str, Any], seed: int, faces: np.ndarray) -> Recognis
     return recogniser
 
 
-def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, folder: Path) -> dict[str, Any]:
-    """Score the user's sets by networks that differ in their seed alone; returns the metrics by protocol."""
+def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, folder: Path, kept: Path) -> dict[str, Any]:
+    """Score the user's sets by networks that differ in their seed alone; returns the metrics by protocol.
+
+    folder: for the scores; kept: for rows that a later try need not compute again.
+    """
+    kept.mkdir(exist_ok=True)
     metrics = {}
     for protocol in scoring.protocols():
         if protocol.domain == "external":
-            for name, rows, estimate in scoring.measure(protocol, nets, seeds, cfg):
-                tables.write(folder / f"{name}.arrow", rows)
+            rows = scoring.embedded(nets, protocol, kept)
+            for name, pairs, estimate in scoring.measure(protocol, rows, seeds, cfg):
+                tables.write(folder / f"{name}.arrow", pairs)
                 metrics[name] = scoring.summary(estimate, cfg.confidence)
     return metrics
 
@@ -79,11 +84,11 @@ def main() -> str:
         "untrained": ([untrained(card, seed, faces) for seed in cfg.untrained.seeds], cfg.untrained.seeds),
         **{name: ([recognisers.load(network)], [0]) for name, network in cfg.networks.items()},
     }
-    with artifacts.output_folder("data/baselines") as folder:
+    with ranks.kept("baselines") as kept, artifacts.output_folder("data/baselines") as folder:
         report = {}
         for name, (nets, seeds) in baselines.items():
             (folder / name).mkdir()
-            report[name] = scored(nets, seeds, evaluate, folder / name)
+            report[name] = scored(nets, seeds, evaluate, folder / name, kept / name)
     artifacts.write_json("reports/baselines.json", report)
     return closing_lines(report)
 

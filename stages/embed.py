@@ -4,35 +4,35 @@ reads   data/gallery/   n faces; params embed: the recogniser
 writes  data/embed/x_ref.npy (n, d) unit rows, x_ref_norms.npy (n,) their native norms
 """
 
-import sys
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from stages.common import artifacts, params, recognisers, sphere, stage
+from stages.common import artifacts, embeddings, params, ranks, recognisers, sphere, stage
 from stages.common.images import Shards
-from stages.common.networks import Recogniser
 from stages.common.params import Network
 
-PART = 128  # faces between two steps of the progress bar, a multiple of every recogniser's chunk
+EMBED = Path("data/embed")
 
 
-def embed(shards: Shards, recogniser: Recogniser) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit rows (n, d) and native norms (n,) of the n faces of the shards."""
-    rows = np.arange(len(shards))
-    starts = tqdm(range(0, len(rows), PART), "embed", mininterval=1, ncols=80, file=sys.stdout)
-    faces = (shards.faces(rows[start : start + PART]) for start in starts)
-    x = np.concatenate([recogniser.embed(part, shards.frame_px) for part in faces])
-    return sphere.unit_rows(x), np.linalg.norm(x, axis=1)
+def norms(x: np.ndarray) -> np.ndarray:
+    """Return the length (n,) of each row (n, d)."""
+    return np.linalg.norm(x, axis=1)
 
 
 def main() -> str:
     """Run the stage."""
     recogniser = recognisers.load(params.load("embed", Network))
-    x_ref, norms = embed(Shards("data/gallery"), recogniser)
-    with artifacts.output_folder("data/embed") as folder:
-        artifacts.write_rows(folder, "x_ref", x_ref, norms)
-    return f"embed: {len(x_ref)} rows of size {x_ref.shape[1]}, mean norm {norms.mean():.1f} -> data/embed"
+    with ranks.kept("embed") as folder:
+        pictures = embeddings.stored(Shards("data/gallery"))
+        files = embeddings.embed({"x": recogniser}, pictures, folder, "gallery")["x"]
+        if ranks.rank() == 0:
+            artifacts.join_arrays(folder / "x_ref.npy", files, sphere.unit_rows)
+            artifacts.join_arrays(folder / "x_ref_norms.npy", files, norms)
+        ranks.publish(folder, EMBED)
+    native = artifacts.read_array(EMBED / "x_ref_norms.npy")
+    size = recogniser.embedding_size
+    return f"embed: {len(native)} rows of size {size}, mean norm {native.mean():.1f} -> {EMBED}"
 
 
 if __name__ == "__main__":

@@ -7,21 +7,20 @@ writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, i
          reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from stages.common import artifacts, networks, params, stage, tables
+from stages.common import artifacts, networks, params, ranks, stage, tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
 from stages.metrics import bootstrap, scoring
-from stages.metrics.scoring import Measured, Protocol
+from stages.metrics.bootstrap import Estimate
+from stages.metrics.scoring import Protocol
 
 TRAINED = Path("data/train")
 SCORES = Path("data/evaluate")
@@ -48,40 +47,62 @@ def trained(name: str) -> Scored:
     return Scored(name, nets, seeds, SCORES / name, REPORTS / f"{name}.json")
 
 
-def measured(entry: Scored, cfg: Evaluate) -> Iterator[tuple[Protocol, list[Measured]]]:
-    """Yield every protocol with its measurements, in order, by a thread for each core that this process may use."""
+def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Protocol, str, Estimate]]:
+    """Yield every protocol with its measurements, in order; writes the scores of its pairs into `folder`.
+
+    Ranks share the shards of images, then take a protocol each. Finished shards and protocols are kept.
+    """
     protocols = scoring.protocols()
-    with stage.threads() as threads:
-        results = threads.map(lambda protocol: scoring.measure(protocol, entry.nets, entry.seeds, cfg), protocols)
-        bar = tqdm(results, f"evaluate {entry.name}", len(protocols), mininterval=1, ncols=80, file=sys.stdout)
-        yield from zip(protocols, bar, strict=True)
+    rows = {protocol.name: scoring.embedded(entry.nets, protocol, folder) for protocol in protocols}
+    files = {_estimate(folder, protocol.name): protocol for protocol in protocols}
+
+    def work(file: Path) -> None:
+        results = scoring.measure(files[file], rows[files[file].name], entry.seeds, cfg)
+        for key, scored, estimate in reversed(results):  # the first one's file says that the protocol is done
+            tables.write(folder / f"{key}.arrow", scored)
+            artifacts.write_array(_estimate(folder, key), np.concatenate([estimate.per_seed, estimate.replicates]))
+
+    ranks.make({file: len(protocol.a) for file, protocol in files.items()}, work, f"evaluate {entry.name}", "pair")
+    for protocol in protocols:
+        for key in scoring.keys(protocol):
+            per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, key)), [len(entry.seeds)])
+            yield protocol, key, Estimate(bootstrap.names(cfg.fars), per_seed, replicates)
 
 
-def score(entry: Scored) -> str:
-    """Score networks on every protocol, write all scores and the metrics; returns the closing line."""
+def _estimate(folder: Path, key: str) -> Path:
+    return folder / f".measured-{key}.npy"  # per seed, then the replicates; hidden from the stage's output
+
+
+def score(entry: Scored, folder: Path) -> str:
+    """Score networks on every protocol, write all scores and the metrics; returns the closing line.
+
+    folder: for what a later try need not do again.
+    """
     cfg = params.load("evaluate", Evaluate)
     report: dict[str, Any] = {}
     wild, accuracy = [], []
-    with artifacts.output_folder(entry.scores) as folder:
-        for protocol, results in measured(entry, cfg):
-            people = len(np.unique([protocol.identity_a, protocol.identity_b]))
-            about = {"domain": protocol.domain, "pairs": len(protocol.a), "identities": people}
-            for key, rows, estimate in results:
-                tables.write(folder / f"{key}.arrow", rows)
-                report[key] = {**about, **scoring.summary(estimate, cfg.confidence)}
-                wild += [estimate] if protocol.domain == "wild" else []
-                accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
-        artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
+    for protocol, key, estimate in measured(entry, cfg, folder):
+        people = len(np.unique([protocol.identity_a, protocol.identity_b]))
+        about = {"domain": protocol.domain, "pairs": len(protocol.a), "identities": people}
+        report[key] = {**about, **scoring.summary(estimate, cfg.confidence)}
+        wild += [estimate] if protocol.domain == "wild" else []
+        accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
     mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
     document = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
-    artifacts.write_json(entry.report, document)
+    if ranks.rank() == 0:
+        artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
+        artifacts.write_json(entry.report, document)
+    ranks.publish(folder, entry.scores)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))
     return f"evaluate {entry.name}: wild accuracy {value:.1f} % [{low:.1f}, {high:.1f}] -> {entry.report}"
 
 
 def main() -> str:
     """Run the stage for the variant named on the command line."""
-    return score(trained(stage.name("NAME, a key of `variants`")))
+    name = stage.name("NAME, a key of `variants`")
+    entry = trained(name)
+    with ranks.kept(f"evaluate@{name}") as folder:
+        return score(entry, folder)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,16 @@ class Variant:
     unreadable: int = 0
 
 
-def train(variant: Variant, cfg: Train, folder: Path) -> None:
+def has_work(cfg: Train, folder: Path) -> bool:
+    """Return whether this rank has a seed to train that `folder` does not hold yet, or shows how far all are."""
+    seeds = cfg.runs.seeds if cfg.runs.ranks == "data" else ranks.own(cfg.runs.seeds)
+    return ranks.rank() == 0 or not all(loss_file(folder, seed).exists() for seed in seeds)
+
+
+def train(variant: Variant | None, cfg: Train, folder: Path) -> None:
     """Train every seed that `folder` does not hold yet; the bar counts the samples of all seeds.
+
+    variant: None on a rank that has no work.
 
     Ranks take whole seeds, so that one and many write the same bytes, or all ranks train one seed after the other.
     A training that was killed goes on from its newest checkpoint. Raises InputError when a loss is not finite.
@@ -53,7 +61,8 @@ def train(variant: Variant, cfg: Train, folder: Path) -> None:
     share = ranks.together if together else ranks.share
     for part in (CURVES, METRICS):
         (folder / part).mkdir(exist_ok=True)
-    progress = Progress(folder, seeds, cfg.steps(variant.samples.main_count), cfg.batch)
+    steps = cfg.steps(variant.samples.main_count) if variant else 0
+    progress = Progress(folder, seeds, steps, cfg.batch)
 
     def begin(seed: int) -> None:
         if group.rank == 0 and not loss_file(folder, seed).exists():
@@ -61,10 +70,11 @@ def train(variant: Variant, cfg: Train, folder: Path) -> None:
 
     def work(seed: int) -> None:
         if not loss_file(folder, seed).exists():
+            assert variant
             train_seed(variant, cfg, folder, seed, group, progress)
 
     share(seeds, begin, None)
-    with progress.show(f"train {variant.name}") if ranks.rank() == 0 else nullcontext():
+    with progress.show(f"train {variant.name}") if variant and ranks.rank() == 0 else nullcontext():
         share(seeds, work, None)
         progress.update()
 
@@ -119,10 +129,13 @@ def loss_file(folder: Path, seed: int) -> Path:
     return folder / f".loss-{seed}.json"
 
 
-def read_variant(name: str, cfg: Train) -> Variant:
-    """Return the samples of a variant, and the people who choose a training's end: of the set named, or held out."""
+def read_variant(name: str, cfg: Train, kept: Path) -> Variant:
+    """Return the samples of a variant, and the people who choose a training's end: of the set named, or held out.
+
+    kept: where ranks note what they learn of the shards.
+    """
     manifest, size_px, colour = Path("data/variants") / name / "manifest.arrow", cfg.input.size_px, cfg.input.colour
-    samples = read(manifest, Path("data"), size_px, colour, cfg.loader.memory, cfg.loader.unreadable)
+    samples = read(manifest, Path("data"), size_px, colour, cfg.loader.memory, cfg.loader.unreadable, kept)
     people, path = cfg.monitor.identities, cfg.monitor.path
     judges, unreadable = None, len(samples.skipped)
     if people and path == NONE:
@@ -136,13 +149,15 @@ def main() -> str:
     """Run the stage for the variant named on the command line."""
     name = stage.name("NAME, a key of `variants`")
     cfg = params.load("train", Train)
-    variant = read_variant(name, cfg)
     with ranks.kept(f"train@{name}") as folder:
+        variant = read_variant(name, cfg, folder) if has_work(cfg, folder) else None
         train(variant, cfg, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
         for part, output in {"": "train", CURVES: "curves", METRICS: "metrics"}.items():
             ranks.publish(folder / part, Path("data") / output / name)
+    if variant is None:
+        return ""  # rank 0, which prints the line, always has work
     samples, seeds = variant.samples, len(losses)
     last = sum(loss[-1] for loss in losses.values()) / seeds
     count = f"{len(samples.faces) - len(samples.skipped)} images"

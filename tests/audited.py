@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stages import audit, generate
 from stages.auditing import images
-from stages.common import catalogue, tables
+from stages.common import artifacts, catalogue, tables
 from stages.common.images import Shards
 
 GENERATED = Path("data/generate")
@@ -39,7 +39,15 @@ def judge(keep: np.ndarray | None = None, **raw: np.ndarray) -> None:
     """Write data/audit, where `keep` says which plain images are kept, with embeddings."""
     table = images.drawn(GENERATED)
     plain = len(table) - table["embedding"].null_count
-    audit.write(raw, images.kept(table, np.ones(plain, bool) if keep is None else keep), {})
+    names = sorted(table["shard"].unique().to_pylist())
+    with artifacts.output_folder(audit.AUDITED) as folder:
+        for name, x in raw.items():
+            artifacts.write_array(folder / f"{name}.npy", x)
+        audit.write(
+            folder,
+            images.kept(table, np.ones(plain, bool) if keep is None else keep),
+            {name: artifacts.digest(GENERATED / name) for name in names},
+        )
 
 
 def revise(change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:

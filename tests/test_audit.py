@@ -1,6 +1,7 @@
 """The audit's measures on known answers, and on the chain."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
-from tiny import TINY, run, working_in, write_params
+import variant
+from refusal import refused
+from tiny import TINY, params, run, working_in, write_params
 
 from stages.auditing import images, measures
+from stages.auditing.faces import unrelated_people
 from stages.common import artifacts, catalogue, sphere, tables
 from stages.common.images import Shards
 from stages.common.images import write_shard as write_images
-from stages.common.params import Network
+from stages.common.params import Network, check
+from stages.common.world import World
 from stages.metrics.faces import Faces
 from stages.settings.audit import Audit, Capacity, Unrelated
 
@@ -25,6 +30,7 @@ CFG = Audit(
     unrelated=Unrelated(backend="embedded", path="none"),
     capacity=Capacity(false_match_rate=0.01, confused=0.05), seed=0,
 )  # fmt: skip
+WORLD = check("world", params({})["world"], World)
 
 
 def clusters(people: int, images: int, noise: float, d: int = 32, seed: int = 0) -> tuple[Faces, np.ndarray]:
@@ -102,6 +108,21 @@ def test_one_half_of_the_unrelated_sets_the_threshold_and_the_other_is_counted(k
     leak = measures.leakage(Faces(gallery.x, np.arange(40)), gallery.x, unrelated, CFG)
     found = {"threshold": leak["threshold"] > 0.99, "rate": leak["unrelated_rate"]["value"]}
     assert found == ({"threshold": True, "rate": 0} if known == 0 else {"threshold": False, "rate": 1})
+
+
+def test_unrelated_people_of_a_set_have_two_images_or_more_and_show_at_most_four(tmp_path: Path):
+    who = np.array([2, 0, 3, 2, 1, 2, 0, 2, 3, 2, 0, 4, 4])  # in no order, person 1 once
+    about = {"identity": who, "index": np.arange(13), "seed": np.arange(13), "domain": "x"}
+    write_images(tmp_path / "data/sets/own/00.arrow", list(variant.noise(13)), **about)
+    cfg = replace(CFG, unrelated=Unrelated(backend="set", path="sets/own"), calibration_identities=4)
+    with working_in(tmp_path):
+        people = unrelated_people(cfg, WORLD)
+        assert people.identity.tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3]
+        assert people.index.tolist() == [0, 1, 2, 0, 1, 2, 3, 0, 1, 0, 1]
+        shown = Shards("data/sets/own").faces([1, 6, 10, 0, 3, 5, 7, 2, 8, 11, 12])
+        assert np.array_equal(people.pictures.faces(slice(2, 8)), shown[2:8])
+        with refused("params.yaml", key="audit.calibration_identities", value=5):
+            unrelated_people(replace(cfg, calibration_identities=5), WORLD)
 
 
 def test_the_fewest_identities_fit_where_most_may_be_confused():

@@ -42,7 +42,7 @@ def test_syn_lfw_is_lfw_image_for_image_in_the_studio(chain: Path):
     assert pairs_of(chain, "lfw").equals(pairs_of(chain, "syn-lfw"))
     lfw, syn = (Shards(chain / "data/benchmarks" / name, "faces-*.arrow") for name in ("lfw", "syn-lfw"))
     assert np.array_equal(lfw.column("seed"), syn.column("seed"))
-    assert set(lfw.table["domain"].to_pylist()) == {"wild"} and set(syn.table["domain"].to_pylist()) == {"studio"}
+    assert set(lfw.column("domain").tolist()) == {"wild"} and set(syn.column("domain").tolist()) == {"studio"}
     assert (lfw.faces() != syn.faces()).any((1, 2, 3)).all()
 
 

@@ -83,7 +83,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Run in that folder with the variant's name as argument."""
+    """Run in that folder with the variant's name as argument; a few pairs at a time are compared."""
+    monkeypatch.setattr(scoring, "PAIRS", 7)
     monkeypatch.chdir(made)
     monkeypatch.setattr(sys, "argv", ["evaluate", "base"])
     yield made

@@ -11,7 +11,7 @@ from stages.common.images import Shards
 def test_the_gallery_holds_one_studio_face_of_each_person(chain: Path):
     shards = Shards(chain / "data/gallery")
     assert shards.column("identity").tolist() == list(range(40))
-    assert set(shards.table["domain"].to_pylist()) == {"studio"}
+    assert set(shards.column("domain").tolist()) == {"studio"}
     faces = shards.faces()
     assert faces.shape == (40, 16, 16, 3)
     assert len(np.unique(faces.reshape(40, -1), axis=0)) == 40

@@ -101,7 +101,7 @@ def test_images_have_the_depths_that_were_asked_for(chain: Path):
     assert count.tolist() == [6] * 4 + [3] * 8
     mixup = Shards(chain / "data/generate", "mixup-*.arrow")
     assert (mixup.column("identity") != mixup.column("partner")).all() and len(mixup) == 30
-    assert (plain.column("ratio") == 1).all() and set(plain.table["domain"].to_pylist()) == {"studio"}
+    assert (plain.column("ratio") == 1).all() and set(plain.column("domain").tolist()) == {"studio"}
 
 
 def test_the_cosine_of_an_image_is_that_of_its_own_row_and_mixed_ones_know_their_width(
@@ -139,7 +139,7 @@ def test_an_image_does_not_depend_on_the_images_around_it(chain: Path, monkeypat
         who, seed = plain.column("identity")[row], plain.column("seed")[row : row + 1]
         x = generate.perturb(x_id[who : who + 1], seed, scale[row : row + 1])
         face = generator.generate(generator.perturbed(condition[who : who + 1], x_id[who : who + 1], x), seed)[0]
-        assert images.encode(face) == plain.table["image"][row].as_py()
+        assert images.encode(face) == plain.encoded(row)
 
 
 def test_images_of_a_packed_identity_stay_when_others_are_added(copy: Path):

@@ -24,7 +24,7 @@ def own_set(folder: Path) -> None:
 def test_the_wild_set_has_the_people_and_images_asked_for(chain: Path):
     shards = Shards(chain / "data/sets/wild")
     assert np.bincount(shards.column("identity")).tolist() == [3] * 10
-    assert set(shards.table["domain"].to_pylist()) == {"wild"}
+    assert set(shards.column("domain").tolist()) == {"wild"}
 
 
 def test_a_folder_of_ones_own_is_read_in_the_order_of_names(copy: Path):

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from variant import held
 
 from stages import train
-from stages.common import artifacts, images, networks, tables
+from stages.common import artifacts, images, networks, ranks, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.train import Variant
@@ -30,6 +30,7 @@ from stages.training import fit, progress, transform
 from stages.training.batches import Batch, batches
 from stages.training.learner import CLIP, Learner
 from stages.training.samples import Samples, read
+from stages.training.settings import Train
 
 ROOT = Path(__file__).parents[1]
 CFG = trainings.cfg()
@@ -166,18 +167,33 @@ def test_learns_with_augmentation_and_with_domain_mixup(augment, mix):
     assert same_person_wins(networks.Embedded(net, CFG.card())) >= 5 / 6
 
 
-def test_one_process_and_two_write_the_same_bytes(workplace, monkeypatch):
+def test_one_process_and_three_write_the_same_bytes(workplace, monkeypatch):
     YAML().dump({"train": asdict(replace(CFG, samples=64))}, workplace / "params.yaml")
-    threads = torch.get_num_threads()
+    threads = torch.get_num_threads()  # the third has no seed
     torch.set_num_threads(1)  # as stage.run does
     run_main("base", monkeypatch)
     torch.set_num_threads(threads)
     alone = {file: file.read_bytes() for file in Path("data/train/base").rglob("*.*")}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "-m", "stages.train", "base"], env=environment, check=True, timeout=120)
     together = {file: file.read_bytes() for file in Path("data/train/base").rglob("*.*")}
     assert len(alone) == 5 and alone == together
+
+
+def test_a_rank_reads_nothing_where_it_has_no_seed_to_train(tmp_path, monkeypatch):
+    """But for rank 0, which shows how far all are. Together, each rank has its part of every seed."""
+    shared, together = (trainings.cfg(**{"runs.ranks": how}) for how in ("seeds", "data"))  # two seeds
+
+    def working(cfg: Train) -> list[bool]:
+        return [monkeypatch.setattr(ranks, "rank", lambda r=r: r) or train.has_work(cfg, tmp_path) for r in range(4)]
+
+    monkeypatch.setattr(ranks, "size", lambda: 4)
+    assert working(shared) == [True, True, False, False] and working(together) == [True] * 4
+    train.loss_file(tmp_path, 1).touch()
+    assert working(shared) == [True, False, False, False] and working(together) == [True] * 4
+    train.loss_file(tmp_path, 0).touch()
+    assert working(shared) == working(together) == [True, False, False, False]
 
 
 def test_a_finished_seed_is_not_trained_again(workplace):

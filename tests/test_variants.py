@@ -192,7 +192,8 @@ def long_tail(folder: Path, **changes: object) -> Path:
 def shown(folder: Path, domain: str = "main") -> dict[int, list[int]]:
     """Return who is on the images of each label."""
     table = manifest(folder, "tail").filter(pc.field("domain") == domain)
-    images = Shards(folder / "data/sets/tail").table["image"].take(table["row"]).to_pylist()
+    shards = Shards(folder / "data/sets/tail")
+    images = [shards.encoded(row) for row in table["row"].to_pylist()]
     pairs = list(zip(table["label_a"].to_pylist(), images, strict=True))
     return {label: [image[0] for found, image in pairs if found == label] for label, _ in pairs}
 

@@ -1,13 +1,13 @@
 """Embedded images of people: the generator's, and unrelated ones to compare with."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from stages.common import stage
+from stages.common import embeddings
+from stages.common.embeddings import Pictures
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
@@ -18,7 +18,7 @@ from stages.settings.audit import Audit
 from stages.world.album import portraits
 
 CALIBRATION_IMAGES = 4
-PART = 128  # images between two steps of the progress bar; a multiple of a recogniser's chunk
+Networks = Mapping[str, Recogniser]
 
 
 Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identity (b,)
@@ -26,27 +26,23 @@ Numbered = tuple[Faces, np.ndarray]  # with each image's index within its identi
 
 @dataclass(frozen=True)
 class People:
-    """Images of people, not embedded yet: whom they show and their index (b,), and the faces of a slice of them.
-
-    frame_px: what the faces show of ArcFace's template of 112 px.
-    """
+    """Images of people, not embedded yet: whom they show and their index (b,)."""
 
     identity: np.ndarray
     index: np.ndarray
-    faces: Callable[[slice], np.ndarray]
-    frame_px: int
+    pictures: Pictures
 
 
-def embedded(recogniser: Recogniser, shards: Shards) -> np.ndarray:
-    """Return the recogniser's rows (images, d), not normalised, of all images of the shards."""
-    rows, frame_px = np.arange(len(shards)), shards.frame_px
-    return _in_parts(len(rows), "embed", lambda part: recogniser.embed(shards.faces(rows[part]), frame_px))
+def embedded(networks: Networks, people: People, folder: Path, label: str) -> dict[str, Numbered]:
+    """Return the images by each of the networks, all ranks together; their rows are memory-mapped files of `folder`."""
+    files = embeddings.embed(networks, people.pictures, folder, label)
+    rows = {name: embeddings.whole(own, folder / f".{label}-{name}.npy") for name, own in files.items()}
+    return {name: (Faces(x, people.identity), people.index) for name, x in rows.items()}
 
 
-def control(recogniser: Recogniser, name: str) -> Numbered:
-    """Return what was drawn without perturbation of packed, gallery or gaussian rows, by the recogniser."""
-    shards = Shards("data/generate", f"control-{name}-*.arrow")
-    return Faces(embedded(recogniser, shards), shards.column("identity")), shards.column("index")
+def of_shards(shards: Shards) -> People:
+    """Return the images of shards."""
+    return People(shards.column("identity"), shards.column("index"), embeddings.stored(shards))
 
 
 def unrelated_people(cfg: Audit, world: World) -> People:
@@ -58,34 +54,21 @@ def unrelated_people(cfg: Audit, world: World) -> People:
     if cfg.unrelated.backend == "embedded":
         album = portraits("calibration", cfg.seed, count, CALIBRATION_IMAGES, "studio", world.spread.studio)
         rows = album.rows
-        return People(rows.identity, rows.index, lambda part: album.faces(part, world.size_px), rows.frame_px)
+        drawn = Pictures(lambda part: album.faces(part, world.size_px), _slices(len(rows.seed)), rows.frame_px)
+        return People(rows.identity, rows.index, drawn)
     shards = Shards(below_data(cfg.unrelated.path))
     who = shards.column("identity")
-    several = [np.flatnonzero(who == i)[:CALIBRATION_IMAGES] for i, n in enumerate(np.bincount(who)) if n > 1]
+    size, by_person = np.bincount(who), np.argsort(who, kind="stable")
+    first, several = np.cumsum(size) - size, np.flatnonzero(size > 1)
     if len(several) < count:
         allowed = f"at most {len(several)}, the people of {cfg.unrelated.path} who have two images or more"
         raise InputError("params.yaml", key="audit.calibration_identities", value=count, allowed=allowed)
-    chosen = several[:count]
-    rows, index = np.concatenate(chosen), np.concatenate([np.arange(len(person)) for person in chosen])
-    identity = np.repeat(np.arange(count), list(map(len, chosen)))
-    return People(identity, index, lambda part: shards.faces(rows[part]), shards.frame_px)
+    depth = np.minimum(size[several[:count]], CALIBRATION_IMAGES)
+    identity, index = np.repeat(np.arange(count), depth), np.concatenate([np.arange(k) for k in depth])
+    rows = by_person[first[several[:count]][identity] + index]
+    pictures = Pictures(lambda part: shards.faces(rows[part]), _slices(len(rows)), shards.frame_px)
+    return People(identity, index, pictures)
 
 
-def unrelated(networks: Sequence[Recogniser], people: People) -> list[Numbered]:
-    """Return the people's images by each of the networks, whose rows may differ in size."""
-
-    def rows_of(part: slice) -> np.ndarray:
-        faces = people.faces(part)
-        return np.concatenate([network.embed(faces, people.frame_px) for network in networks], 1)
-
-    raw = _in_parts(len(people.identity), "calibrate", rows_of)  # (images, d of one and of the other)
-    ends = np.cumsum([network.embedding_size for network in networks])
-    return [(Faces(x, people.identity), people.index) for x in np.split(raw, ends[:-1], 1)]
-
-
-def _in_parts(count: int, label: str, rows_of: Callable[[slice], np.ndarray]) -> np.ndarray:
-    parts = [slice(start, start + PART) for start in range(0, count, PART)]
-    with stage.threads() as threads:
-        rows = threads.map(rows_of, parts)
-        progress = tqdm(rows, label, len(parts), mininterval=1, ncols=80, file=sys.stdout, disable=len(parts) < 3)
-        return np.concatenate(list(progress))
+def _slices(count: int) -> list[slice]:
+    return [slice(start, min(start + embeddings.PART, count)) for start in range(0, count, embeddings.PART)]

@@ -1,11 +1,11 @@
-"""SHA-256 of large files, computed by one rank for all that the launcher has started on a machine."""
+"""SHA-256 of large files, computed by one rank for all."""
 
-import fcntl
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from stages.common import stage
+from stages.common import notes, stage
 
 PIECE = 1 << 20  # bytes hashed at a time
 
@@ -20,12 +20,13 @@ def shared(*files: Path) -> str:
         return _computed(files)
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     name = f"sha256-{hashlib.sha256(repr(stamps).encode()).hexdigest()}"
-    with Path(os.environ[stage.ERROR_FILE]).with_name(name).open("a+") as note:  # in the folder of this run
-        fcntl.flock(note, fcntl.LOCK_EX)
-        note.seek(0)
-        if not (digest := note.read()):
-            note.write(digest := _computed(files))
-        return digest
+    note = Path(os.environ[stage.ERROR_FILE]).with_name(name)  # in the folder of this run
+    return notes.noted(note, lambda: f"{_computed(files)}\n").strip()
+
+
+def each(files: Sequence[Path], folder: Path | None) -> list[str]:
+    """Return the SHA-256 in hex of each of a stage's input files, which ranks share; see `notes.each`."""
+    return notes.each([(file,) for file in files], _computed, folder, "sha256")
 
 
 def _computed(files: tuple[Path, ...]) -> str:

@@ -50,6 +50,11 @@ def barrier() -> None:
         dist.barrier()
 
 
+def own(items: Sequence[T]) -> Sequence[T]:
+    """Return the items that this rank takes of those that all share: r, r + size, ..."""
+    return items[rank() :: size()]
+
+
 def total(x: np.ndarray) -> np.ndarray:
     """Return the sum of all ranks' arrays, which have one shape; all ranks call this."""
     if size() == 1:
@@ -61,12 +66,12 @@ def total(x: np.ndarray) -> np.ndarray:
 
 
 def share(items: Sequence[T], work: Callable[[T], None], label: str | None) -> None:
-    """Call `work` on every item, rank r taking items r, r + size, ...; returns when all are done.
+    """Call `work` on every item, each rank on its own; returns when all are done.
 
     Shows how many of rank 0's items are done, unless `label` is None.
     """
-    own_items, silent = items[rank() :: size()], rank() != 0 or label is None
-    for item in tqdm(own_items, label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
+    silent = rank() != 0 or label is None
+    for item in tqdm(own(items), label, disable=silent, mininterval=1, ncols=80, file=sys.stdout):
         work(item)
     barrier()
 

@@ -91,13 +91,20 @@ def worded(number: np.ndarray, words: Sequence[str]) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array(number), pa.array(words, pa.string()))
 
 
-def read(file: str | Path, schema: pa.Schema | None = None, nullable: Sequence[str] = ()) -> pa.Table:
+def read(
+    file: str | Path,
+    schema: pa.Schema | None = None,
+    nullable: Sequence[str] = (),
+    content: pa.Buffer | None = None,
+) -> pa.Table:
     """Return the memory-mapped table in `file`, with its metadata.
+
+    content: the file's bytes, where the caller has mapped them.
 
     Raises ValueError when the file is missing, truncated or corrupt, when a value is missing in a column that is not
     `nullable` or, given a schema, when its columns are others.
     """
-    table = mapped(artifacts.existing(file))
+    table = mapped(artifacts.existing(file), content)
     if schema is not None and not table.schema.equals(schema):  # metadata may differ
         columns, allowed = (artifacts.brief(names) for names in (table.schema.names, schema.names))
         raise InputError(file, f"columns {columns}", allowed=f"{allowed}, of the types that we write")
@@ -122,15 +129,17 @@ def check(column: pa.ChunkedArray, source: str | Path, name: str = "") -> None:
         raise InputError(source, f"corrupt ({artifacts.brief(error)})", key=artifacts.brief(name)) from error
 
 
-def mapped(file: Path) -> pa.Table:
+def mapped(file: Path, content: pa.Buffer | None = None) -> pa.Table:
     """Return the memory-mapped table in an Arrow file or stream, its values unchecked: see `check`.
+
+    content: the file's bytes, where the caller has mapped them.
 
     Raises ValueError when the file is truncated or neither of the two, would take far more memory than disk, or has two
     columns of one name.
     """
     size = file.stat().st_size
     try:
-        source = pa.memory_map(str(file))
+        source = pa.memory_map(str(file)) if content is None else pa.BufferReader(content)
         start = _start(source, size)
         source.seek(start)
         expanded = sum(_expanded(message) for message in pa.ipc.MessageReader.open_stream(source))
@@ -158,7 +167,7 @@ def check_expansion(expanded: int, size: int, source: str) -> None:
         raise InputError(source, f"{expanded:,} bytes, compressed to {size:,}", allowed=f"at most {allowed:,}")
 
 
-def _start(source: pa.MemoryMappedFile, size: int) -> int:
+def _start(source: pa.NativeFile, size: int) -> int:
     """Return where the stream in an Arrow file, or a bare one, begins; raises ArrowInvalid when it has no end."""
     if source.read(len(FILE)) == FILE:
         pa.ipc.open_file(source)  # finds the footer

@@ -119,9 +119,10 @@ class Aligner:
 
 def fixed_crops(folder: str | Path) -> str:
     """Return how many images in a folder's shards have a fixed crop, as the end of a sentence; empty when none has."""
-    domains = Shards(folder, "*-[0-9]*.arrow").table["domain"].to_pylist()
-    count = sum(domain.endswith(FIXED) for domain in domains)
-    return f", {count} of {len(domains)} with a fixed crop" if count else ""
+    shards = Shards(folder, "*-[0-9]*.arrow")
+    domains = (entry for shard in shards.shards for entry in shard.table["domain"].value_counts().to_pylist())
+    count = sum(domain["counts"] for domain in domains if domain["values"].endswith(FIXED))
+    return f", {count} of {len(shards)} with a fixed crop" if count else ""
 
 
 def load(world: World) -> Aligner:

@@ -1,6 +1,6 @@
 """Score the pairs of every benchmark by any recognisers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, networks, sphere, tables
+from stages.common import artifacts, embeddings, networks, sphere, tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.common.images import Shards
@@ -16,7 +16,7 @@ from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate
 
 BENCHMARKS = Path("data/benchmarks")
-FACES = 512  # faces decoded at a time
+PAIRS = 4096  # pairs whose rows are in memory at a time
 DOMAINS = ("wild", "studio", "external")
 
 
@@ -76,21 +76,36 @@ def _protocol(name: str, folder: Path, domain: str) -> Protocol:
     return protocol
 
 
-def embeddings(nets: Sequence[networks.Recogniser], protocol: Protocol) -> list[np.ndarray]:
-    """Return the unit rows (n, d) that each network gives all images of a protocol.
+class Mirrored:
+    """A network that adds the rows of a face and of its mirror image, as is usual for photographs.
 
-    A photograph's row is the sum of the rows of the face and of its mirror image, as is usual. Of rendered people there
-    are enough images to do without, and it would double the time.
+    Of rendered people there are enough images to do without, and it would double the time.
     """
-    rows = []
-    for start in range(0, len(protocol.shards), FACES):
-        faces = protocol.shards.faces(np.arange(start, min(start + FACES, len(protocol.shards))))
-        x = [net.embed(faces, protocol.shards.frame_px) for net in nets]
-        if protocol.domain == "external":
-            mirrored = np.ascontiguousarray(faces[:, :, ::-1])
-            x = [row + net.embed(mirrored, protocol.shards.frame_px) for row, net in zip(x, nets, strict=True)]
-        rows.append(x)
-    return [sphere.unit_rows(np.concatenate(x)) for x in zip(*rows, strict=True)]
+
+    def __init__(self, net: networks.Recogniser) -> None:
+        """Hold the network."""
+        self.net, self.embedding_size = net, net.embedding_size
+
+    def embed(self, faces: np.ndarray, frame_px: float | None = None) -> np.ndarray:
+        """Return the sums (b, d) float32 of faces uint8 (b, h, w, 3) RGB."""
+        return self.net.embed(faces, frame_px) + self.net.embed(np.ascontiguousarray(faces[:, :, ::-1]), frame_px)
+
+
+def embedded(nets: Sequence[networks.Recogniser], protocol: Protocol, folder: Path) -> list[np.ndarray]:
+    """Return the unit rows (n, d) that each network gives all images of a protocol, all ranks together.
+
+    They are memory-mapped files of `folder`, where finished shards are kept.
+    """
+    seen = {str(i): Mirrored(net) if protocol.domain == "external" else net for i, net in enumerate(nets)}
+    files = embeddings.embed(seen, embeddings.stored(protocol.shards), folder, protocol.name)
+    return [
+        embeddings.whole(own, folder / f".{protocol.name}-{name}.npy", sphere.unit_rows) for name, own in files.items()
+    ]
+
+
+def in_parts(cosine: Callable[[slice], np.ndarray], pairs: int) -> np.ndarray:
+    """Return the cosines (pairs,) of all pairs from those of a slice of them: their rows would fill the memory."""
+    return np.concatenate([cosine(slice(start, start + PAIRS)) for start in range(0, pairs, PAIRS)])
 
 
 def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -110,16 +125,26 @@ def centred(x: np.ndarray, identity: np.ndarray, a: np.ndarray, b: np.ndarray) -
     person_a, person_b = member[a], member[b]
     different = (person_a != person_b).astype(np.int64)  # the two people of a genuine pair are one
     third = len(x) - count[person_a] - different * count[person_b]
-    centre = (x.sum(axis=0) - total[person_a] - different[:, None] * total[person_b]) / np.maximum(third, 1)[:, None]
-    return cosines(x[a] - centre, x[b] - centre)
+    everybody = x.sum(axis=0)
+
+    def cosine(part: slice) -> np.ndarray:
+        others = everybody - total[person_a[part]] - different[part, None] * total[person_b[part]]
+        centre = others / np.maximum(third[part], 1)[:, None]
+        return cosines(x[a[part]] - centre, x[b[part]] - centre)
+
+    return in_parts(cosine, len(a))
+
+
+def keys(protocol: Protocol) -> list[str]:
+    """Return the names of the ways to score a protocol: raw, for external photographs also by centred rows."""
+    return [protocol.name, f"{protocol.name}-centred"] if protocol.domain == "external" else [protocol.name]
 
 
 def scores(protocol: Protocol, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the cosine of every pair (p,) by the protocol's name, for external photographs also of centred rows."""
-    cosine_of = {protocol.name: cosines(x[protocol.a], x[protocol.b])}
-    if protocol.domain == "external":
-        cosine_of[f"{protocol.name}-centred"] = centred(x, protocol.shards.column("identity"), protocol.a, protocol.b)
-    return cosine_of
+    """Return the cosine of every pair (p,), one for each of the protocol's `keys`."""
+    a, b, (raw, *others) = protocol.a, protocol.b, keys(protocol)
+    cosine_of = {raw: in_parts(lambda part: cosines(x[a[part]], x[b[part]]), len(a))}
+    return cosine_of | {key: centred(x, protocol.shards.column("identity"), a, b) for key in others}
 
 
 class Measured(NamedTuple):
@@ -130,16 +155,14 @@ class Measured(NamedTuple):
     estimate: Estimate
 
 
-def measure(
-    protocol: Protocol, nets: Sequence[networks.Recogniser], seeds: Sequence[int], cfg: Evaluate
-) -> list[Measured]:
-    """Score a protocol by networks that differ in their seed alone; external protocols are measured raw and centred."""
-    per_network = [scores(protocol, x) for x in embeddings(nets, protocol)]
+def measure(protocol: Protocol, rows: Sequence[np.ndarray], seeds: Sequence[int], cfg: Evaluate) -> list[Measured]:
+    """Score a protocol in all ways by the rows (n, d) of networks that differ in their seed alone."""
+    per_network = [scores(protocol, x) for x in rows]
     measured = []
-    for name in per_network[0]:
-        rows = table(protocol, np.stack([score[name] for score in per_network]), seeds)
-        score, pairs = bootstrap.scored_pairs(rows)
-        measured.append(Measured(name, rows, bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)))
+    for key in keys(protocol):
+        scored = table(protocol, np.stack([score[key] for score in per_network]), seeds)
+        score, pairs = bootstrap.scored_pairs(scored)
+        measured.append(Measured(key, scored, bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)))
     return measured
 
 

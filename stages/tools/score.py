@@ -6,6 +6,7 @@ numbers on your own benchmarks come out of stage `baselines`.
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from stages import evaluate
 from stages.common import params, recognisers
@@ -25,7 +26,8 @@ def main(words: Sequence[str]) -> str:
         raise InputError(params.FILE, "not among baselines.networks", value=name, allowed=", ".join(networks))
     net = recognisers.load(networks[name])
     scores, report = Path("data/networks") / name, Path("reports/networks") / f"{name}.json"
-    return evaluate.score(Scored(name, [net], [0], scores, report))
+    with TemporaryDirectory() as folder:
+        return evaluate.score(Scored(name, [net], [0], scores, report), Path(folder))
 
 
 if __name__ == "__main__":

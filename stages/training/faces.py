@@ -1,44 +1,12 @@
 """The faces of samples while they lie encoded in their shards."""
 
-import ctypes
-import mmap
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from stages.common import images
 from stages.common.frames import Frame
-
-MADVISE = ctypes.CDLL(None).madvise
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A memory-mapped shard: its file, its encoded images, and what they show of ArcFace's template of 112 px.
-
-    map: the bytes of the file, among them the images.
-    """
-
-    file: Path
-    images: pa.ChunkedArray
-    frame_px: int
-    map: pa.Buffer
-
-    @classmethod
-    def open(cls, file: Path) -> "Shard":
-        """Map a shard; raises InputError when it is truncated or lacks a column."""
-        frame_px = images.Shards(file.parent, file.name).frame_px
-        whole = pa.memory_map(str(file)).read_buffer()
-        return cls(file, pa.ipc.open_file(whole).read_all()["image"], frame_px, whole)
-
-    def release(self) -> None:
-        """Take the pages that were read out of this process's memory; they stay in the system's cache.
-
-        Else it would seem to need all of the shards, as far as it has seen them: what batch systems end it for.
-        """
-        MADVISE(ctypes.c_void_p(self.map.address), ctypes.c_size_t(self.map.size), mmap.MADV_DONTNEED)
+from stages.common.images import Shard
 
 
 @dataclass(frozen=True)
@@ -63,6 +31,11 @@ class Streamed:
         """Return (n, s, s, c)."""
         return len(self), self.frame.height, self.frame.width, images.CHANNELS[self.colour]
 
+    def by_shard(self) -> list[np.ndarray]:
+        """Return the samples that each shard holds."""
+        order = np.argsort(self.shard, kind="stable")
+        return np.split(order, np.searchsorted(self.shard[order], range(1, len(self.shards))))
+
     def __getitem__(self, samples: np.ndarray) -> np.ndarray:
         """Return the faces (b, s, s, c) of samples (b,); raises InputError as `face`."""
         faces = np.empty((len(samples), *self.shape[1:]), np.uint8)
@@ -74,16 +47,11 @@ class Streamed:
 
     def face(self, i: int) -> np.ndarray:
         """Return the face (s, s, c) of sample i; raises InputError naming file and row when it is not readable."""
-        face = images.decode(self._encoded(i), self._source(i))
-        face = self.frame.of(face[None], self.shards[self.shard[i]].frame_px)
+        shard = self.shards[self.shard[i]]
+        face = self.frame.of(shard.face(int(self.row[i]))[None], shard.frame_px)
         return (images.grey(face) if self.colour == "grey" else face)[0]
 
     def check_header(self, i: int) -> None:
         """Raise InputError when the header of sample i is not an image's: what most broken ones lack."""
-        images.size(self._encoded(i), self._source(i))
-
-    def _encoded(self, i: int) -> bytes:
-        return self.shards[self.shard[i]].images[int(self.row[i])].as_py()
-
-    def _source(self, i: int) -> str:
-        return f"{self.shards[self.shard[i]].file}: row {self.row[i]}"
+        shard, row = self.shards[self.shard[i]], int(self.row[i])
+        images.size(shard.encoded(row), shard.source(row))

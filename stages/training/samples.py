@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,10 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, digests, images, memory, tables
+from stages.common import artifacts, catalogue, digests, images, memory, notes, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
-from stages.training.faces import Shard, Streamed
+from stages.common.images import Shard
+from stages.training.faces import Streamed
 
 DOMAINS = ("main", "mix")
 Unreadable = Literal["refuse", "skip"]
@@ -43,12 +45,19 @@ class Samples:
 
 
 def read(
-    manifest: Path, data: Path, size_px: int, colour: str, held_share: float = 0.5, unreadable: Unreadable = "refuse"
+    manifest: Path,
+    data: Path,
+    size_px: int,
+    colour: str,
+    held_share: float = 0.5,
+    unreadable: Unreadable = "refuse",
+    kept: Path | None = None,
 ) -> Samples:
     """Return the samples of a manifest whose shards are DATA/<set>/<shard>, at size_px, in `colour`: rgb or grey.
 
     held_share: faces are decoded now and held if they take at most this share of the memory that the machine has for
-    each of its ranks; otherwise whenever a batch needs them. Both give the same faces.
+    each of its ranks; otherwise whenever a batch needs them. Both give the same faces. kept: the folder of `ranks.kept`
+    where one rank notes for all what the shards' digests are and which images are not readable, as `notes.each` does.
 
     Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
     differs, a row or label out of range; and when an image is not readable, unless `unreadable` is skip. An image that
@@ -61,15 +70,15 @@ def read(
     column = {name: table[name].to_numpy() for name in ("label_a", "label_b", "weight")}
     for name in ("label_a", "label_b"):
         _check_range(manifest, name, column[name], variant["classes"])
-    names, shard = _shards_of(table)
-    shards = [_shard(manifest, data / name, variant["digests"].get(name)) for name in names]
+    names, shard = catalogue.shards_of(table)
+    shards = _opened(manifest, {data / name: variant["digests"].get(name) for name in names}, kept)
     row = table["row"].to_numpy()
-    _check_range(manifest, "row", row, np.array([len(shard.images) for shard in shards])[shard])
+    _check_range(manifest, "row", row, np.array([len(shard) for shard in shards])[shard])
     mix = _is_mix(table)
     frame_px = shards[shard[mix.argmin()]].frame_px  # images of other sets are mixed into these
     streamed = Streamed(shards, shard, row, Frame(size_px, size_px, frame_px), colour)
     held = math.prod(streamed.shape) <= held_share * memory.per_rank()
-    faces, skipped = _decoded(streamed, held, unreadable)
+    faces, skipped = _decoded(streamed, unreadable) if held else (streamed, _unreadable(streamed, unreadable, kept))
     if len(np.unique(np.delete(mix, skipped))) < len(np.unique(mix)):
         raise InputError(manifest, "none of its images in one of the domains is readable")
     return Samples(
@@ -78,27 +87,43 @@ def read(
     )  # fmt: skip
 
 
-def _decoded(streamed: Streamed, held: bool, unreadable: Unreadable) -> tuple[np.ndarray | Streamed, np.ndarray]:
-    """Return the faces, in memory if they are to be `held`, and which samples are skipped as unreadable."""
-    faces = np.zeros(streamed.shape, np.uint8) if held else streamed
-    skipped = []
-    order = np.argsort(streamed.shard, kind="stable")
-    of_shard = np.split(order, np.searchsorted(streamed.shard[order], range(1, len(streamed.shards))))
-    for shard, members in zip(streamed.shards, of_shard, strict=True):
-        for i in members:
+def _decoded(streamed: Streamed, unreadable: Unreadable) -> tuple[np.ndarray, np.ndarray]:
+    """Return the faces, and which samples are skipped as unreadable."""
+    faces, skipped = np.zeros(streamed.shape, np.uint8), []
+    for shard, members in zip(streamed.shards, streamed.by_shard(), strict=True):
+        for i in members.tolist():
             try:
-                if isinstance(faces, np.ndarray):
-                    faces[i] = streamed.face(i)
-                elif unreadable == "skip":
-                    streamed.face(i)
-                else:
-                    streamed.check_header(i)
+                faces[i] = streamed.face(i)
             except InputError:
                 if unreadable == "refuse":
                     raise
                 skipped.append(i)
         shard.release()
     return faces, np.sort(np.array(skipped, np.int64))
+
+
+def _unreadable(streamed: Streamed, unreadable: Unreadable, kept: Path | None) -> np.ndarray:
+    """Return which samples are skipped as unreadable; raises InputError where they are refused, naming the first."""
+    look, by_shard = streamed.check_header if unreadable == "refuse" else streamed.face, streamed.by_shard()
+
+    def broken(number: int) -> str:
+        samples = [i for i in by_shard[number].tolist() if not _passes(look, i)]
+        streamed.shards[number].release()
+        return " ".join(map(str, samples))
+
+    lines = notes.each(range(len(streamed.shards)), broken, kept, "unreadable")
+    skipped = np.array(" ".join(lines).split(), np.int64)
+    if len(skipped) and unreadable == "refuse":
+        look(int(skipped[0]))
+    return np.sort(skipped)
+
+
+def _passes(look: Callable[[int], object], sample: int) -> bool:
+    try:
+        look(sample)
+    except InputError:
+        return False
+    return True
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -113,7 +138,7 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
     if not (isinstance(digests, dict) and type(classes) is int and type(augment) is bool):
         allowed = "digests, a number of classes, augment or not"
         raise InputError(file, key="schema metadata `variant`", allowed=allowed)
-    weight, domains = table["weight"].to_numpy(), set(_coded(table["domain"])[1])
+    weight, domains = table["weight"].to_numpy(), set(catalogue.coded(table["domain"])[1])
     outside = ~((weight >= 0) & (weight <= 1))
     if outside.any():
         raise InputError(file, key="weight", value=float(weight[outside.argmax()]), allowed="0 to 1")
@@ -123,33 +148,22 @@ def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def _is_mix(table: pa.Table) -> np.ndarray:
-    code, domains = _coded(table["domain"])
+    code, domains = catalogue.coded(table["domain"])
     return (np.array(domains) == "mix")[code]
 
 
-def _shards_of(table: pa.Table) -> tuple[list[str], np.ndarray]:
-    """Return the shards of a manifest, as SET/SHARD, and which of them holds each sample (n,)."""
-    (set_code, sets), (shard_code, shards) = (_coded(table[name]) for name in ("set", "shard"))
-    pairs, number = np.unique(set_code * np.int64(len(shards)) + shard_code, return_inverse=True)
-    names = [f"{sets[pair // len(shards)]}/{shards[pair % len(shards)]}" for pair in pairs.tolist()]
-    return names, number.astype(np.int32)
-
-
-def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
-    """Return the number of each value among the distinct ones (n,), and these: no object for each sample is made."""
-    chunks = column.dictionary_encode().unify_dictionaries().chunks
-    return np.concatenate([chunk.indices.to_numpy() for chunk in chunks]), chunks[0].dictionary.to_pylist()
-
-
-def _shard(manifest: Path, file: Path, expected: str | None) -> Shard:
-    if not file.is_file():
-        raise InputError(file, f"no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
-    if digests.shared(file) != expected:
-        advice = (
-            "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
-        )
-        raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
-    return Shard.open(file)
+def _opened(manifest: Path, expected: dict[Path, str | None], kept: Path | None) -> list[Shard]:
+    """Return the shards, once their bytes are known to have the digests that the manifest expects of them."""
+    for file in expected:
+        if not file.is_file():
+            raise InputError(file, f"no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
+    for file, digest in zip(expected, digests.each(list(expected), kept), strict=True):
+        if digest != expected[file]:
+            advice = (
+                "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
+            )
+            raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
+    return [Shard.open(file) for file in expected]
 
 
 def _check_range(file: Path, name: str, values: np.ndarray, limit: int | np.ndarray) -> None:

@@ -1,5 +1,6 @@
 """Writes are atomic, reads are checked."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,18 @@ def test_bad_rows_are_refused(tmp_path: Path):
     with pytest.raises(InputError) as caught:
         artifacts.read_rows(tmp_path, "x", d=512)
     assert (caught.value.key, caught.value.value, caught.value.allowed) == ("embedding size", 8, "512")
+
+
+def test_joined_arrays_are_the_bytes_of_the_whole_one(tmp_path: Path):
+    x, _ = rows(7)
+    parts = [tmp_path / f"{i}.npy" for i in range(3)]
+    for file, part in zip(parts, np.split(x, [3, 3]), strict=True):
+        artifacts.write_array(file, part)
+    changes: list[Callable[[np.ndarray], np.ndarray]] = [np.asarray, np.negative, lambda part: part[:, 0].astype(float)]
+    for change in changes:
+        artifacts.join_arrays(tmp_path / "joined.npy", parts, change)
+        artifacts.write_array(tmp_path / "whole.npy", change(x))
+        assert (tmp_path / "joined.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 def test_a_missing_a_truncated_and_a_pickled_array_are_refused(tmp_path: Path):

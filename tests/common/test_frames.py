@@ -11,7 +11,6 @@ import torch
 from refusal import refused
 from tiny import ROOT, run, working_in, write_params
 
-from stages import embed
 from stages.auditing import faces as audited
 from stages.common import images, sphere
 from stages.common.errors import InputError
@@ -131,23 +130,18 @@ def test_shards_say_what_their_faces_show(tmp_path: Path):
     for name, frame_px in (("a", FRAME_PX), ("b", 112)):
         images.write_shard(tmp_path / f"{name}.arrow", [smooth(32, 32)] * 2, domain="x", frame_px=frame_px, **about)
         assert Shards(tmp_path, f"{name}.arrow").frame_px == frame_px
-    with pytest.raises(InputError, match="frame_px = b'112'; allowed: one number, the same in all shards"):
+    with pytest.raises(InputError, match=r"frame_px = \[112, 136\]; allowed: one number, the same in all shards"):
         Shards(tmp_path)
 
 
-def rows_by_all(folder: Path, net: Published) -> np.ndarray:
+def rows_by_all(folder: Path, net: Published, kept: Path) -> np.ndarray:
+    """Return what evaluate sees, and check that audit sees the same; embed takes what they take."""
     shards = Shards(folder)
-    people = audited.People(
-        np.zeros(4, int), np.arange(4), lambda part: shards.faces(np.arange(4)[part]), shards.frame_px
-    )
-    rows = {
-        "embed": embed.embed(shards, net)[0],
-        "audit": sphere.unit_rows(audited.embedded(net, shards)),
-        "unrelated": audited.unrelated([net], people)[0][0].x,
-        "score": scoring.embeddings([net], Protocol("p", "wild", shards, *[np.zeros(1, int)] * 4))[0],
-    }
-    assert all(np.array_equal(x, rows["embed"]) for x in rows.values())
-    return rows["embed"]
+    protocol = Protocol("p", "wild", shards, *[np.zeros(1, int)] * 4)
+    audit, _ = audited.embedded({"net": net}, audited.of_shards(shards), kept, "audit")["net"]
+    (score,) = scoring.embedded([net], protocol, kept)
+    assert np.array_equal(sphere.unit_rows(audit.x), score)
+    return score
 
 
 def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(tmp_path: Path):
@@ -155,13 +149,15 @@ def test_every_stage_that_asks_a_published_network_tells_it_what_the_faces_show(
     net = load("onnx", tmp_path)
     rendered, about = np.stack([smooth(136, 136, i) for i in range(4)]), np.arange(4)
     for frame_px, shown in ((FRAME_PX, rendered), (112, rendered[:, 12:124, 12:124])):
-        (tmp_path / str(frame_px)).mkdir()
+        (tmp_path / str(frame_px) / "kept").mkdir(parents=True)
         encoded = [photographs.lossless(face) for face in shown]
         columns = dict.fromkeys(("identity", "index", "seed"), about)
         images.write_shard(tmp_path / f"{frame_px}/a.arrow", encoded, domain="x", frame_px=frame_px, **columns)
     expected = sphere.unit_rows(net.embed(rendered[:, 12:124, 12:124]))
     for frame_px in (FRAME_PX, 112):
-        np.testing.assert_array_equal(rows_by_all(tmp_path / str(frame_px), net), expected)
+        np.testing.assert_array_equal(
+            rows_by_all(tmp_path / str(frame_px), net, tmp_path / str(frame_px) / "kept"), expected
+        )
 
 
 @pytest.mark.parametrize("frame_px", [112, 136])

@@ -1,12 +1,15 @@
 """Shards keep faces and provenance, open with pyarrow alone, and truncated ones are refused."""
 
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 import pytest
+import resident
 
 from stages.common import images, shards
 from stages.common.errors import InputError
@@ -73,6 +76,41 @@ def test_broken_shards_are_refused(tmp_path: Path):
         Shards(tmp_path)
     with pytest.raises(ValueError, match="not a readable image"):
         images.decode(b"no image")
+
+
+def test_a_folder_beyond_two_gibibytes_is_read_at_both_ends(tmp_path: Path):
+    """One shard under many names: Arrow cannot put so many bytes into one array."""
+    faces, about = [encoded(".png", 16, side) for side in (10, 20)], np.arange(3)
+    columns = dict.fromkeys(("identity", "index", "seed"), about)
+    images.write_shard(tmp_path / "00.arrow", [faces[0], bytes(2**26), faces[1]], domain="x", **columns)
+    for number in range(1, 40):
+        os.link(tmp_path / "00.arrow", tmp_path / f"{number:02d}.arrow")
+    many = Shards(tmp_path)
+    assert sum(file.stat().st_size for file in many.files) > 1.2 * 2**31 and len(many) == 120
+    assert [many.faces([row]).shape[2] for row in (0, 2, 117, 119)] == [10, 20, 10, 20]
+    assert many.source(118) == f"{tmp_path}/39.arrow: row 1"
+    assert many.column("index").tolist() == [0, 1, 2] * 40
+
+
+@resident.on_linux
+def test_what_was_read_of_shards_is_not_kept_in_memory(tmp_path: Path):
+    write(tmp_path, 40)
+    shards, file = Shards(tmp_path), tmp_path / "faces-00000.arrow"
+    assert resident.resident(file) == 0
+    for read in (lambda: shards.column("identity"), lambda: shards.faces([3, 1])):
+        read()
+        assert resident.resident(file) == 0
+    shards.encoded(5)[:100].tobytes()
+    assert resident.resident(file) > 0
+
+
+def test_the_size_of_a_mapped_image_is_read_without_copying_it():
+    for suffix in (".jpg", ".png", ".webp"):
+        image = memoryview(encoded(suffix, 23, 57) + bytes(10**6))
+        tracemalloc.start()
+        assert images.size(image, "x") == (23, 57)
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+        tracemalloc.stop()
 
 
 def test_seeds_differ_by_every_part_of_their_key():

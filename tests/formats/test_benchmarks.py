@@ -335,7 +335,7 @@ def test_a_pickle_joins_by_being_there_and_keeps_its_bytes(tmp_path: Path, monke
     with working_in(tmp_path):
         assert "lfw-external, own" in run("benchmarks")
         shards = Shards("data/benchmarks/lfw-external", "faces-*.arrow")
-    assert [shards.table["image"].to_pylist()[row] for row in ROWS] == IMAGES
+    assert [shards.encoded(row) for row in ROWS] == IMAGES
     assert shards.column("identity").tolist() == PEOPLE
 
 
@@ -377,7 +377,7 @@ def test_full_size_pictures_of_benchmarks_and_sets_are_aligned_and_fixed_crops_c
     for line, shards in zip(lines, shown, strict=True):
         assert f"own, {count} of 4 with a fixed crop" in line or f"each, {count} of 4 with a fixed crop" in line
         order = np.lexsort((shards.column("index"), shards.column("identity")))
-        assert [shards.table["domain"].to_pylist()[i] for i in order] == [f"external{suffix}" for suffix in suffixes]
+        assert [shards.column("domain").tolist()[i] for i in order] == [f"external{suffix}" for suffix in suffixes]
         if not detected:
             expected, _ = aligner.align(
                 [picture - np.uint8(i) for i, picture in enumerate((FACE, FACE, NONE, FACE))], ""

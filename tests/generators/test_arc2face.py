@@ -266,7 +266,7 @@ def test_the_stage_draws_rows_and_says_which_crop_they_have(project: Path):
     assert "24 of 24 with a fixed crop" in run("generate")
     plain = Shards(project / "data/generate", "plain-*.arrow")
     assert plain.faces().shape == (6, 32, 32, 3) and len(Shards(project / "data/generate", "mixup-*.arrow")) == 6
-    assert set(plain.table["domain"].to_pylist()) == {"arc2face-fixed-crop"}
+    assert set(plain.column("domain").tolist()) == {"arc2face-fixed-crop"}
     before = [file.read_bytes() for file in sorted((project / "data/generate").iterdir())]
     run("generate")
     assert [file.read_bytes() for file in sorted((project / "data/generate").iterdir())] == before

@@ -1,16 +1,16 @@
 """Samples: faces are the same in memory and streamed, and what cannot be trained on is refused in one line."""
 
-import re
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import resident
 import variant
 from refusal import refused
 
-from stages.common import images, memory, tables
+from stages.common import catalogue, digests, images, memory, tables
 from stages.training import samples
 from stages.training.batches import batches
 from stages.training.faces import Streamed
@@ -60,22 +60,16 @@ def test_faces_are_held_while_they_fit_their_share_of_memory(tmp_path, monkeypat
         assert isinstance(read(manifest, tmp_path, 32, "rgb", 0.5).faces, kind)
 
 
-def resident(file: Path) -> int:
-    """Return how many bytes of a mapped file count as this process's memory."""
-    maps = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
-    return sum(1024 * int(re.findall(r"^Rss: +(\d+)", part, re.MULTILINE)[0]) for part in maps if f"{file}\n" in part)
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux alone tells")
+@resident.on_linux
 def test_what_was_streamed_is_not_kept_in_memory(tmp_path):
     streamed = read(variant.write(tmp_path, {"generate/a": variant.noise(40)}), tmp_path, 32, "rgb", NOTHING).faces
     assert isinstance(streamed, Streamed)
     file = tmp_path / "generate/a.arrow"
-    assert resident(file) == 0  # its headers were read
+    assert resident.resident(file) == 0  # its headers were read
     streamed.face(7)
-    assert resident(file) > 0
+    assert resident.resident(file) > 0
     assert streamed[np.arange(40)].shape == (40, 32, 32, 3)
-    assert resident(file) == 0
+    assert resident.resident(file) == 0
 
 
 @pytest.mark.parametrize("share", [ALL, NOTHING])
@@ -107,6 +101,24 @@ def test_skipped_images_are_counted_and_every_epoch_shows_all_others(tmp_path, s
         assert sorted(epoch) == [label for label in range(18) if label not in (9, 10, 11)]
 
 
+@pytest.mark.parametrize("unreadable", ["refuse", "skip"])
+def test_a_later_try_neither_hashes_the_shards_nor_looks_at_their_images_again(tmp_path, monkeypatch, unreadable):
+    manifest = with_broken(tmp_path, *[bodiless()] * 3)
+    first = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
+    monkeypatch.setattr(digests, "_computed", None)
+    monkeypatch.setattr(Streamed, "face", None)
+    monkeypatch.setattr(Streamed, "check_header", None)
+    again = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
+    assert first.skipped.tolist() == again.skipped.tolist() == ([9, 10, 11] if unreadable == "skip" else [])
+
+
+def test_an_image_that_is_refused_is_refused_in_a_later_try_too(tmp_path):
+    manifest = with_broken(tmp_path, HEADLESS)
+    for _ in range(2):
+        with refused("generate/b.arrow: row 3", "not a readable image"):
+            read(manifest, tmp_path, 32, "rgb", NOTHING, kept=tmp_path)
+
+
 @pytest.mark.parametrize("broken", ["generate", "mix"])
 def test_a_domain_without_a_readable_image_is_refused(tmp_path, broken):
     sets = {f"{name}/a": [HEADLESS, b""] if name == broken else variant.noise(2) for name in ("generate", "mix")}
@@ -134,7 +146,7 @@ def test_reading_a_manifest_makes_no_object_for_each_sample():
     words = {"set": ["generate"] * count, "shard": [f"{i // 500:05d}.arrow" for i in range(count)]}
     table = pa.table(words | {"domain": ["main"] * (count - 1) + ["mix"]})
     tracemalloc.start()
-    names, number = samples._shards_of(table)
+    names, number = catalogue.shards_of(table)
     mix = samples._is_mix(table)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
