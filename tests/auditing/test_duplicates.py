@@ -100,6 +100,15 @@ def test_opposite_images_leave_no_cone_to_hide_in(monkeypatch: pytest.MonkeyPatc
     assert duplicates.near_duplicates(images, 0.98) == all_pairs(images, 0.98) == 10
 
 
+def test_a_cone_may_be_wider_than_the_sphere():
+    """Within 45 degrees of a cone of 150 is every image, also one opposite to its centre."""
+    axis = np.eye(3, dtype=np.float32)
+    edge = [np.cos(np.radians(150)) * axis[0] + side * axis[1] / 2 for side in (1, -1)]
+    x = np.stack([axis[0]] * 70 + edge * 15 + [axis[2]] * 70 + [-axis[0]] * 30)
+    images = Faces(x, np.repeat([0, 1], 100))
+    assert duplicates.near_duplicates(images, 0.7) == all_pairs(images, 0.7) == 30 * 30
+
+
 def test_few_images_are_near_a_cone():
     images = instance(0, PLACES, 5)
     cones = duplicates.Cones(images, 0.98)

@@ -86,6 +86,6 @@ def test_a_long_curve_is_that_of_all_shares_at_once(monkeypatch: pytest.MonkeyPa
     x, who, index = people(60, 3, 0.6)
     count, probe = capacity.confusions(Faces(x, who), index, 0.6)
     whole = capacity.curve(count, probe, 60, 0)
-    monkeypatch.setattr(capacity, "SHARES", 9000)
+    monkeypatch.setattr(capacity, "SHARES", 5000)
     np.testing.assert_allclose(capacity.curve(count, probe, 60, 0), whole, atol=1e-12)
     assert len(np.unique(count)) > 3 and whole[-1, 0] > 0.1
