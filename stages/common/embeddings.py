@@ -44,7 +44,7 @@ def stored(shards: Shards) -> Pictures:
 def embed(networks: Mapping[str, Recogniser], pictures: Pictures, folder: Path, label: str) -> dict[str, list[Path]]:
     """Return for each network the files of its rows (b, d) float32, not normalised, of each shard of the pictures.
 
-    All ranks call this, and share the shards. The files lie in `folder`, that of `ranks.kept`; their hidden names, which
+    All ranks call this, and share the shards. The files lie in `folder`, that of `ranks.kept`. Hidden names, which
     begin with `label`, keep them out of the stage's output. Those that a killed run has finished are kept.
     """
     count = range(len(pictures.shards))
