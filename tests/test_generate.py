@@ -11,6 +11,7 @@ from stages import generate
 from stages.common import artifacts, images, params, shards, sphere, tables
 from stages.common.images import Shards
 from stages.common.params import Spreads
+from stages.common.shards import Roster
 from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate, Noise
@@ -53,6 +54,45 @@ def test_partners_are_others_without_repetition_and_ratios_on_the_grid():
     assert all(len(set(row)) == 20 and i not in row for i, row in enumerate(partner.tolist()))
     assert partner.min() == 0 and partner.max() == 29
     assert np.allclose(ratio * 20, np.round(ratio * 20), atol=1e-5) and ratio.min() == 0 and ratio.max() == 1
+
+
+def test_partner_and_ratio_of_a_slice_are_those_of_all_mixed_images():
+    mixed = generate.Mixed(Roster("mixup", 1, "studio", np.full(9, 4)))
+    whole, part = mixed[slice(None)], mixed[slice(6, 23)]
+    partner, ratio = generate.partners(np.arange(9), 9, 4, 1)
+    assert len(mixed) == 36 and whole.partner is not None and whole.ratio is not None
+    assert whole.partner.tolist() == partner.ravel().tolist() and whole.ratio.tolist() == ratio.ravel().tolist()
+    for name in ("identity", "index", "seed", "partner", "ratio"):
+        assert getattr(part, name).tolist() == getattr(whole, name)[6:23].tolist()
+
+
+def test_a_listing_that_is_written_in_parts_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    people = Roster("generate", 0, "studio", np.array([150, 7, 143]))
+    drawn = {"plain": (people, None), "mixup": (Roster("mixup", 0, "studio", np.full(50, 3)), 50)}
+    for part in shards.slices(300):
+        artifacts.write_array(
+            generate.cosines(tmp_path, part.start), np.arange(part.start, part.stop) / np.float32(300)
+        )
+    rows = []
+    for at_once in (tables.ROWS_PER_BATCH, 200):
+        monkeypatch.setattr(tables, "ROWS_PER_BATCH", at_once)
+        generate.write_listing(tmp_path, drawn)
+        table = tables.read(tmp_path / "images.feather", tables.DRAWN, nullable=("width", "cosine"))
+        rows.append((table["prefix"].num_chunks, table.to_pylist()))
+    assert [chunks for chunks, _ in rows] == [2, 3] and rows[0][1] == rows[1][1]
+    assert rows[0][1][157] == {
+        "prefix": "plain", "identity": 2, "index": 0, "width": None, "cosine": pytest.approx(157 / 300),
+    }  # fmt: skip
+    assert rows[0][1][-1] == {"prefix": "mixup", "identity": 49, "index": 2, "width": 50, "cosine": None}
+
+
+def test_conditions_are_those_of_each_row_and_lie_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    generator = embedded.load(replace(params.load("generate", Generate), refine_steps=0), params.load("world", World))
+    x = sphere.unit_rows(np.random.default_rng(0).standard_normal((2 * generate.CHUNK + 3, 128)))
+    condition = generate.conditions(generator, "packed", (x, np.ones(len(x))), 0, tmp_path)
+    assert isinstance(condition, np.memmap)
+    assert np.array_equal(condition, generator.condition(x, np.ones(len(x)), np.arange(len(x))))
 
 
 def test_images_have_the_depths_that_were_asked_for(chain: Path):

@@ -121,11 +121,11 @@ def state(address: str) -> State:
     values = params.read() if stage.params else {}
     return State(
         {key: value_of(key, values) for key in stage.params},
-        {name: stamp for dep in stage.deps for name, stamp in _files(dep)},
+        {name: stamp for dep in stage.deps for name, stamp in stamps(dep)},
     )
 
 
-def _files(dep: Path) -> Iterator[tuple[str, str]]:
+def stamps(dep: Path) -> Iterator[tuple[str, str]]:
     """Yield every file of a dependency with the digest or stamp of its content."""
     code = dep.parts[0] == "stages"
     path = ROOT / dep if code else dep

@@ -15,8 +15,10 @@ from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
+from stages.common import catalogue
 from stages.common.errors import InputError
 
 T = TypeVar("T")
@@ -48,6 +50,9 @@ class Faces(Protocol):
 
 def people(labels: Any) -> np.ndarray:
     """Return labels (n,), numbers or names, as people numbered from 0 in the labels' own order (n,) int64."""
+    if isinstance(labels, pa.ChunkedArray):
+        number, names = catalogue.coded(labels)
+        return people(np.array(names, object))[number]
     return np.unique(np.asarray(labels), return_inverse=True)[1].astype(np.int64).ravel()
 
 

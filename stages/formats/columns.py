@@ -62,9 +62,8 @@ def people(path: str | Path, tables: Tables) -> np.ndarray:
     if not all(_is_name(kinds[name]) for kinds in tables.types.values()):
         return numbers(path, tables, name)
     code_of: dict[str, int] = {}
-    codes = [code_of.setdefault(person, len(code_of)) for person in _names(tables, name)]
-    rank = {code: i for i, (_, code) in enumerate(sorted(code_of.items()))}
-    return _not_empty(np.array([rank[code] for code in codes], np.int64), path)
+    codes = np.fromiter((code_of.setdefault(person, len(code_of)) for person in _names(tables, name)), np.int64)
+    return formats.people(np.array(list(code_of), object))[_not_empty(codes, path)]
 
 
 def _names(tables: Tables, name: str) -> Iterable[str]:

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from stages import formats
 from stages.common import artifacts
 from stages.common.errors import InputError
@@ -37,15 +40,19 @@ class Lmdb:
         if self.file.stat().st_size < (last + 1) * page:
             raise InputError(self.file, "truncated")  # a page beyond the end of the map would kill the process
         self._keys = self._image_keys()
-        self.identity = formats.people([self._value(key)[1] for key in formats.progress(self._keys, "read labels")])
+        rows = formats.progress(range(len(self._keys)), "read labels")
+        self.identity = formats.people(np.fromiter((self._value(self._key(row))[1] for row in rows), np.int64))
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
-        return self._value(self._keys[row])[0]
+        return self._value(self._key(row))[0]
 
     def source(self, row: int) -> str:
         """Return the file and the key of a row."""
-        return f"{self.file}: key {artifacts.brief(self._keys[row].decode(errors='replace'))}"
+        return f"{self.file}: key {artifacts.brief(self._key(row).decode(errors='replace'))}"
+
+    def _key(self, row: int) -> bytes:
+        return self._keys[row].as_py()
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -54,7 +61,7 @@ class Lmdb:
         except self._lmdb.Error as error:
             raise InputError(self.file, f"not a readable LMDB: {error}") from error
 
-    def _image_keys(self) -> list[bytes]:
+    def _image_keys(self) -> pa.BinaryArray:
         with self._readable(), self._env.begin() as view:
             packed = view.get(b"__keys__")
             keys = [key for key, _ in view.cursor()] if packed is None else self._unpacked_keys(packed)
@@ -63,7 +70,7 @@ class Lmdb:
         keys = [key for key in keys if not key.startswith(b"__")]
         if not keys:
             raise InputError(self.file, "no images", allowed="values (image, label)")
-        return keys
+        return pa.array(keys, pa.binary())
 
     def _unpacked_keys(self, packed: bytes) -> list[Any]:
         """Return the members of a packed list, [None] for anything else; a list within it is refused unread."""

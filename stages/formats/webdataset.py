@@ -11,9 +11,12 @@ import mmap
 import re
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from stages import formats
 from stages.common import artifacts
@@ -59,36 +62,48 @@ class WebDataset:
 
         Raises InputError when one is broken, or an image has no label of its own.
         """
-        files, self.skipped = layouts.set_files(path, ".tar")
-        self._images: list[tuple[Path, Member]] = []
-        labels: list[int | str] = []
-        for file in formats.progress(files, "read tars"):
-            _check_end(file)
-            with file.open("rb") as stream, _Mapped(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
-                members, skipped = _members(file, view)
-                used = set()
-                for image, label in (pair for sample in _samples(members) for pair in _pairs(file, sample)):
-                    self._images.append((file, image))
-                    labels.append(_label(file, image, label, view))
-                    used |= {image, label}
-                self.skipped += skipped + len(members) - len(used)
-        if not labels:
+        self._files, self.skipped = layouts.set_files(path, ".tar")
+        tars = [self._read(path, file) for file in formats.progress(self._files, "read tars")]
+        self._starts = np.cumsum([0, *(len(names) for names, _, _ in tars)])
+        if not self._starts[-1]:
             raise InputError(path, "no image in its tars", allowed=", ".join(sorted(layouts.IMAGES)))
-        if len({type(label) for label in labels}) > 1:
-            raise InputError(path, "some are numbers, some names", key="labels", allowed="one kind")
-        self.identity = formats.people(labels)
+        names, places, labels = zip(*tars, strict=True)
+        self._names, self._places = pa.chunked_array(names, pa.string()), np.concatenate(places)
+        labels = [part for part in labels if len(part)]
+        _check_kinds(path, (part.type for part in labels))
+        column = pa.chunked_array(labels)
+        self.identity = formats.people(column if column.type == pa.string() else column.to_numpy())
 
     def encoded(self, row: int) -> bytes:
         """Return the encoded image of a row."""
-        file, member = self._images[row]
-        with file.open("rb") as stream:
-            stream.seek(member.start)
-            return stream.read(member.size)
+        start, size = self._places[row].tolist()
+        with self._file(row).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(size)
 
     def source(self, row: int) -> str:
         """Return the tar and the member of a row."""
-        file, member = self._images[row]
-        return f"{file}: {artifacts.brief(member.name)}"
+        return f"{self._file(row)}: {artifacts.brief(self._names[row].as_py())}"
+
+    def _file(self, row: int) -> Path:
+        return self._files[int(np.searchsorted(self._starts, row, "right")) - 1]
+
+    def _read(self, path: str | Path, file: Path) -> tuple[pa.Array, np.ndarray, pa.Array]:
+        """Return the name of each image in a tar (n,), its first byte and size (n, 2), and its label (n,)."""
+        _check_end(file)
+        with file.open("rb") as stream, _Mapped(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            members, skipped = _members(file, view)
+            pairs = [pair for sample in _samples(members) for pair in _pairs(file, sample)]
+            labels = [_label(file, image, label, view) for image, label in pairs]
+        self.skipped += skipped + len(members) - len({member for pair in pairs for member in pair})
+        _check_kinds(path, map(type, labels))
+        places = np.array([(image.start, image.size) for image, _ in pairs], np.int64).reshape(-1, 2)
+        return pa.array([image.name for image, _ in pairs], pa.string()), places, pa.array(labels)
+
+
+def _check_kinds(path: str | Path, kinds: Iterable[object]) -> None:
+    if len(set(kinds)) > 1:
+        raise InputError(path, "some are numbers, some names", key="labels", allowed="one kind")
 
 
 def _check_end(file: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import audited
 import cv2
@@ -151,6 +152,46 @@ def test_a_foreign_set_is_taken_in_with_its_bytes(project: Path, to: str):
     assert by_person("ours", "arrow" if to == "shards" else "folder") == Some().by_person()
     if to == "shards":
         assert Shards("ours").column("index").tolist() == [0, 1, 2, 0, 0, 1]
+
+
+def test_an_ingest_that_was_killed_goes_on_with_its_shards(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images, "ROWS_PER_SHARD", 2)
+    export.main(["--to", "rec", "data/sets/some", "theirs"])
+    words, write = ["--from", "rec", "theirs", "ours"], images.write_shard
+
+    def killed(file: Path, *columns: Any, **provenance: Any) -> None:
+        if file.name == "faces-00001.arrow":
+            raise KeyboardInterrupt
+        write(file, *columns, **provenance)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(images, "write_shard", killed)
+        ingest.main(words)
+    (early,) = project.glob(".ours-*/faces-*")
+    inode = early.stat().st_ino
+    (early.parent / ".tmp-1-faces-00001.arrow").touch()
+    ingest.main(words)
+    assert Path("ours/faces-00000.arrow").stat().st_ino == inode
+    assert sorted(os.listdir("ours")) == [f"faces-0000{i}.arrow" for i in range(3)] and not list(
+        project.glob(".ours-*")
+    )
+    assert by_person("ours", "arrow") == Some().by_person()
+
+
+def test_shards_of_another_set_are_not_gone_on_with(project: Path):
+    export.main(["--to", "rec", "data/sets/some", "theirs"])
+    keys = {ingest.key_of(path) for path in (Path("theirs"), Path("theirs/train.rec"))}
+    os.utime("theirs/train.idx", (0, 0))
+    assert len(keys | {ingest.key_of(path) for path in (Path("theirs"), Path("theirs/train.rec"))}) == 4
+
+
+@pytest.mark.parametrize("kind", export.SETS)
+def test_faces_that_go_out_as_they_are_are_not_decoded(project: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
+    def decoded(*_: object) -> np.ndarray:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(images, "decode", decoded)
+    assert export.main(["--to", kind, "data/sets/some", "out"]) == "export: 6 faces of 3 people -> out"
 
 
 def test_what_cannot_go_out_is_refused_in_one_line_and_leaves_nothing(project: Path):
