@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 from stages import pack
 from stages.common import artifacts, sphere
+from stages.packing import collectives, tiles
 from stages.settings.pack import Pack
 
 CFG = Pack(
@@ -77,6 +78,21 @@ def test_figures_of_four_rows_by_hand():
     assert found["bound"] == pytest.approx(-1 / 3)
     assert found["gap_deg"] == pytest.approx(np.degrees(np.arccos(-1 / 3) - np.arccos(0.6)), abs=1e-4)
     assert found["crowded"] == 0.5
+
+
+@pytest.mark.parametrize("rows", [30, 12])
+def test_figures_of_many_rows_are_those_of_few(workplace, rows: int, monkeypatch: pytest.MonkeyPatch):
+    """Beyond a tile, what random gallery rows are beside their gallery is known, but for those that are moved apart."""
+    x_ref = artifacts.read_rows("data/embed", "x_ref")[0][:rows]
+    cfg = replace(CFG, identities=20)
+    x = pack.pack(x_ref, cfg)
+    one_tile = pack.report(x, x_ref, cfg)
+    monkeypatch.setattr(tiles, "TILE", 6)
+    monkeypatch.setattr(collectives, "TILE", 6)
+    several = pack.report(x, x_ref, cfg)
+    assert (one_tile["start"]["gallery_term"] > 0.01) == (rows < 20)
+    for name, value in one_tile.items():
+        assert several[name] == pytest.approx(value, abs=1e-6), name
 
 
 def test_a_second_run_writes_the_same_bytes(workplace):

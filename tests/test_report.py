@@ -16,10 +16,10 @@ from ruamel.yaml import YAML
 from tiny import working_in
 
 from stages import report
-from stages.common import artifacts
+from stages.common import artifacts, sphere
 from stages.common.errors import InputError
 from stages.common.images import Shards
-from stages.reporting import faces, figures, prose, sections
+from stages.reporting import faces, figures, prose, sections, spread
 
 OUTPUTS = ("index.html", "report.md", "metrics.json", "results.csv")
 
@@ -163,6 +163,30 @@ def test_a_large_packing_without_iterations_is_set_beside_the_front_of_fewer_row
     assert not Path("reports/figures/course.png").exists() and "![course]" not in text
     assert seen == ["this run", [0.2, -0.61], [0.2, -0.61]]
     assert "4 identities beside 20 gallery rows" in text and "more room than its 6" in text
+
+
+def test_of_many_rows_some_are_shown_and_the_page_says_so(copy: Path, monkeypatch: pytest.MonkeyPatch):
+    shown = {}
+
+    def draw(angles_deg, *rest, draw=figures.nearest):
+        shown.update(angles_deg)
+        return draw(angles_deg, *rest)
+
+    monkeypatch.setattr(figures, "nearest", draw)
+    monkeypatch.setattr(report, "SECTIONS", (sections.packing,))
+    whole = Path("reports/report.md").read_text()
+    for most, sentences in ((30, []), (6, ["nearest"]), (5, ["cosines", "nearest"])):
+        monkeypatch.setattr(sections, "NEIGHBOURS", most)
+        monkeypatch.setattr(spread, "MOST", most)
+        report.main()
+        text = Path("reports/report.md").read_text()
+        some = {name: prose.say(f"packing {name} some", most=most) for name in ("cosines", "nearest")}
+        assert [name for name in some if some[name] in text] == sentences
+        assert [len(angle) for angle in shown.values()] == [min(30, most), min(6, most), min(6, most)]
+        assert not any(sentence in whole for sentence in some.values())
+    x = artifacts.read_rows("data/embed", "x_ref")[0]
+    nearest_deg = sphere.angle_deg((x @ x.T - 3 * np.eye(30)).max(1))
+    assert next(iter(shown.values())) == pytest.approx(nearest_deg[[0, 7, 14, 21, 29]], abs=0.1)
 
 
 def test_metrics_are_few_and_those_of_the_stages(made: Path):

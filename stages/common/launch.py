@@ -1,4 +1,4 @@
-"""Run a stage: `python -m stages.common.launch [--ranks N | --share KEY] stages.generate`, as dvc.yaml does.
+"""Run a stage: `python -m stages.common.launch [--ranks N | --share KEY | --rows KEY] stages.pack`, as dvc.yaml does.
 
 This process starts the ranks, which do the work, and watches over them. It ends them when DVC, Ctrl-C or SIGTERM ends
 it, prints the one line of a failure, and keeps other runs of the stage out. It fails when parameters or dependencies
@@ -8,8 +8,9 @@ the outputs until DVC has recorded them. Its signal handler is set before anythi
 On one machine without an accelerator the ranks are forked from this process. With PET_NNODES, PET_RDZV_ENDPOINT or a
 GPU, torchrun starts them: this is `torchrun -m stages.generate`. Both start PET_NPROC_PER_NODE ranks, by default one
 for each core. Where KEY of params.yaml, such as train.runs.ranks, says that ranks share seeds, which are few and long,
-there is one more: on two cores, three trainings end sooner as three processes than as two and then one. `--ranks 1` is
-for stages whose work is not shared.
+there is one more: on two cores, three trainings end sooner as three processes than as two and then one. Where KEY, such
+as pack.identities, says how many rows ranks share, there is at most one for each ROWS of them, and fewer than twice as
+many are not shared. `--ranks 1` is for stages whose work is not shared.
 """
 
 import os
@@ -26,6 +27,7 @@ from typing import Any
 from stages.common import parents  # all others are imported once the signal handler is set
 
 INTERRUPTED = "error: interrupted\n"
+ROWS = 1024  # what a rank owns at least: a tile of stages/packing
 DISTRIBUTED = {"PET_NNODES", "PET_RDZV_ENDPOINT"}  # variables that ask for torchrun
 RANK_VARIABLES = (  # a cluster's job may set these for a stage that is not one of its ranks
     "RANK", "LOCAL_RANK", "GROUP_RANK", "ROLE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE",
@@ -58,7 +60,8 @@ def supervise(words: list[str]) -> None:
     """Run a stage as the command line says; raises StageError with one line when it does not end well."""
     from stages.common import params, pipeline, scratch, stage
 
-    share, fixed, module, arguments = _parsed(words)
+    options = _parsed(words)
+    module, arguments = options.module, options.arguments
     address, by_dvc = stage.address(module, arguments), "DVC_STAGE" in os.environ
     try:
         if "@" in address:
@@ -69,7 +72,7 @@ def supervise(words: list[str]) -> None:
                 print(f"{address}: brought back the outputs of an earlier run, which DVC had not recorded")
                 return
             with _environment(key):
-                _run([module, *arguments], fixed, share)
+                _run([module, *arguments], options)
             if by_dvc:
                 scratch.keep(address, key)
     except pipeline.ChangedError as error:
@@ -80,7 +83,7 @@ def supervise(words: list[str]) -> None:
         raise StageError(stage.error_line(error)) from error
 
 
-def _parsed(words: list[str]) -> tuple[str | None, int | None, str, list[str]]:
+def _parsed(words: list[str]) -> Any:
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -89,20 +92,20 @@ def _parsed(words: list[str]) -> tuple[str | None, int | None, str, list[str]]:
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--ranks", type=int, metavar="N", help="so many ranks, whatever PET_NPROC_PER_NODE says")
     number.add_argument("--share", metavar="KEY", help="where this key says seeds: one rank more than there are cores")
+    number.add_argument("--rows", metavar="KEY", help=f"at most one rank for each {ROWS:,} rows that this key says")
     parser.add_argument("module", help="a stage's module, such as stages.generate")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="of the stage")
-    options = parser.parse_args(words)
-    return options.share, options.ranks, options.module, options.arguments
+    return parser.parse_args(words)
 
 
-def _says_seeds(key: str | None) -> bool:
-    """Return whether a key of params.yaml says `seeds`; what it may say is for the stage to refuse."""
+def _said(key: str | None) -> Any:
+    """Return what a key of params.yaml says, None where there is no such key; what it may say the stage checks."""
     from stages.common import params
 
     node: Any = params.read() if key else {}
     for part in (key or "").split("."):
         node = node.get(part) if isinstance(node, dict) else None
-    return node == "seeds"
+    return node
 
 
 @contextmanager
@@ -123,19 +126,26 @@ def _environment(key: str) -> Iterator[None]:
         yield
 
 
-def _run(words: list[str], fixed: int | None, share: str | None) -> None:
+def _run(words: list[str], options: Any) -> None:
     from stages.common import stage
 
-    if fixed is None:
+    most = _most(options.rows)
+    if fixed := 1 if most == 1 else options.ranks:
+        code = _fork(words, fixed)
+    else:
         import torch  # once, before the ranks are forked
 
         remote = torch.cuda.is_available() or DISTRIBUTED & set(os.environ)
-        code = _torchrun(words) if remote else _fork(words, _ranks(share))
-    else:
-        code = _fork(words, fixed)
+        code = _torchrun(words) if remote else _fork(words, min(_ranks(options.share), most))
     if code:
         error = Path(os.environ[stage.ERROR_FILE])
         raise StageError(error.read_text() if error.exists() else f"error: a rank ended with {code}\n")
+
+
+def _most(key: str | None) -> int:
+    """Return how many ranks gain from sharing the rows that a key of params.yaml counts; without a key, any number."""
+    rows = _said(key)
+    return sys.maxsize if key is None else -(-rows // ROWS) if isinstance(rows, int) and rows >= 2 * ROWS else 1
 
 
 def _ranks(share: str | None) -> int:
@@ -143,9 +153,8 @@ def _ranks(share: str | None) -> int:
 
     number = os.environ.get("PET_NPROC_PER_NODE", "auto")
     if number == "auto":
-        return len(os.sched_getaffinity(0)) + _says_seeds(
-            share
-        )  # the cores that this process may use, not all of the machine's
+        seeds = _said(share) == "seeds"
+        return len(os.sched_getaffinity(0)) + seeds  # the cores that this process may use, not all of the machine's
     if not number.isdigit() or int(number) < 1:
         raise InputError(None, key="PET_NPROC_PER_NODE", value=number, allowed="auto, or a number from 1")
     return int(number)

@@ -53,15 +53,15 @@ def nearest_by_torch(x: np.ndarray, y: np.ndarray, own: np.ndarray | None = None
     """Return what `_nearest` returns, up to rounding, by torch on this rank's device."""
     import torch
 
-    targets, column = torch.from_numpy(y).to(device()), torch.arange(COLUMNS, device=device())
+    targets, column = torch.tensor(y, device=device()), torch.arange(COLUMNS, device=device())
     index, cosine = targets.new_zeros(len(x), dtype=torch.long), targets.new_full((len(x),), -torch.inf)
     for start in range(0, len(x), TILE):
         rows = slice(start, min(start + TILE, len(x)))
-        one = torch.from_numpy(x[rows]).to(device())
+        one = torch.tensor(x[rows], device=device())
         for begin in range(0, len(y), COLUMNS):
             cos = one @ targets[begin : begin + COLUMNS].T  # (tile, columns)
             if own is not None:
-                itself = torch.from_numpy(own[rows, None]).to(device()) == begin + column[: cos.shape[1]]
+                itself = torch.tensor(own[rows, None], device=device()) == begin + column[: cos.shape[1]]
                 cos.masked_fill_(itself, -torch.inf)
             largest, place = cos.max(dim=1)
             index[rows] = torch.where(largest > cosine[rows], begin + place, index[rows])

@@ -7,8 +7,12 @@ with cosine distance d = 1 - cos, up to the constant 1).
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from stages.common import sphere
+from stages.common.devices import device
+from stages.packing import tiles
+from stages.packing.collectives import Exchange
 from stages.packing.neighbours import nearest_gallery
 
 
@@ -29,11 +33,28 @@ class Objective:
 def objective(x: np.ndarray, x_ref: np.ndarray, alpha: float, reading: str) -> Objective:
     """Return the objective of unit rows x (m, d), m > 1, beside the gallery x_ref (n, d); `reading` as in `combine`.
 
-    Raises ValueError when the two differ in d.
+    Ranks share more rows than a tile holds: all of them call this. Raises ValueError when the two differ in d.
     """
     if x.shape[1] != x_ref.shape[1]:
         raise ValueError(f"rows have {x.shape[1]} dimensions; allowed: {x_ref.shape[1]}, as the gallery")
-    return combine(sphere.nearest(x)[1], nearest_gallery(x, x_ref)[1], alpha, reading)
+    return combine(nearest(x), gallery_cosines(x, x_ref), alpha, reading)
+
+
+def nearest(x: np.ndarray) -> np.ndarray:
+    """Return the cosine (m,) of each unit row of x (m, d) to its nearest other row; all ranks call this."""
+    if len(x) <= tiles.TILE:
+        return sphere.nearest(x)[1]
+    exchange, rows = Exchange(len(x)), torch.from_numpy(x).to(device())
+    return exchange.maximum(tiles.nearest_other(rows, exchange.rank, exchange.size)).cpu().numpy()
+
+
+def gallery_cosines(x: np.ndarray, x_ref: np.ndarray) -> np.ndarray:
+    """Return the cosine (m,) of each unit row of x (m, d) to its nearest row of x_ref (n, d); all ranks call this."""
+    if len(x) <= tiles.TILE:
+        return nearest_gallery(x, x_ref)[1]
+    exchange = Exchange(len(x))
+    own = nearest_gallery(x[exchange.own], x_ref)[1]
+    return exchange.rows(torch.from_numpy(own).to(device())).cpu().numpy()
 
 
 def combine(nearest: np.ndarray, gallery: np.ndarray, alpha: float, reading: str) -> Objective:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.common import sphere
+from stages.common import ranks, sphere
 from stages.common.streams import stream
 
 NEAR = 0.5  # length of the noise beside a gallery row of length one; its cosine to that row is about 0.9
@@ -33,13 +33,15 @@ def parted(x_ref: np.ndarray, row: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _nearest_earlier(x: np.ndarray) -> np.ndarray:
-    """Return the largest cosine (m,) of each row to a row before it."""
-    near = np.full(len(x), -1, np.float32)
-    for begin in range(0, len(x), sphere.TILE):
+    """Return the largest cosine (m,) of each row to a row before it; all ranks call this, and share many rows."""
+    near, begins = np.zeros(len(x), np.float32), range(0, len(x), sphere.TILE)
+    own = begins[ranks.rank() :: ranks.size()] if len(begins) > 1 else begins
+    for begin in own:
+        tile = near[begin : begin + sphere.TILE]
+        tile.fill(-1)
         for other in range(0, begin + 1, sphere.TILE):
             cos = x[begin : begin + sphere.TILE] @ x[other : other + sphere.TILE].T
             if other == begin:
                 cos = np.where(np.tri(len(cos), k=-1, dtype=bool), cos, np.float32(-1))
-            tile = near[begin : begin + sphere.TILE]
             np.maximum(tile, cos.max(axis=1), out=tile)
-    return near
+    return ranks.total(near) if len(begins) > 1 else near

@@ -41,11 +41,11 @@ def centre_cosines(faces: Faces) -> tuple[np.ndarray, np.ndarray]:
 
 def impostor_cosines(x: np.ndarray) -> np.ndarray:
     """Return the cosines of all pairs of unit rows (m, d), (m (m - 1) / 2,); of more than MOST rows, of so many."""
-    x = spaced(x)
+    x = spaced(x, MOST)
     return (x @ x.T)[np.triu_indices(len(x), 1)]
 
 
-def spaced(x: np.ndarray, most: int = MOST) -> np.ndarray:
+def spaced(x: np.ndarray, most: int) -> np.ndarray:
     """Return at most `most` of the rows of x (m, ...), evenly spaced; all of them where there are no more."""
     return x if len(x) <= most else x[np.linspace(0, len(x) - 1, most).astype(int)]
 

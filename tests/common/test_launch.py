@@ -14,7 +14,7 @@ import pytest
 from making import ALONE, RANKS, change, lines_of, outputs, start, start_as_dvc_does, wait_for
 from tiny import ENVIRONMENT, working_in
 
-from stages.common import pipeline, scratch, stage
+from stages.common import launch, pipeline, scratch, stage
 from stages.common.errors import InputError
 
 BROUGHT_BACK = "make: brought back the outputs of an earlier run"
@@ -315,3 +315,28 @@ def test_the_hash_of_outputs_is_that_of_dvc(made: Path):
         assert recorded == {
             path: scratch._md5(Path(path)) for path in ("data/make", "reports/make.json", "reports/figures")
         }
+
+
+SIZE = """
+from stages.common import ranks, stage
+
+def main():
+    ranks.barrier()
+    return f"{ranks.size()} ranks"
+
+stage.run(main)
+"""
+
+
+@pytest.mark.parametrize(("rows", "ranks"), [(2 * launch.ROWS - 1, 1), (2 * launch.ROWS, 2), (99 * launch.ROWS, 3)])
+def test_rows_are_shared_where_ranks_gain(rows: int, ranks: int, tmp_path: Path):
+    (tmp_path / "size.py").write_text(SIZE)
+    (tmp_path / "params.yaml").write_text(f"pack: {{identities: {rows}}}\n")
+    words = ("stages.common.launch", "--rows", "pack.identities", "size")
+    assert f"{ranks} ranks" in ran(start(tmp_path, *words, PET_NPROC_PER_NODE="3"))
+
+
+def test_rows_that_are_no_number_are_left_for_the_stage_to_refuse(made: Path):
+    change(made, "refused")
+    lines = lines_of(start(made, "stages.common.launch", "--rows", "word", "make"))
+    assert lines == ["error: params.yaml: word = 'second'; allowed: another"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.common import sphere
-from stages.metrics import capacity
+from stages.metrics import capacity, faces
 from stages.metrics.faces import Faces
 
 
@@ -67,3 +67,25 @@ def test_fewer_fit_when_faces_are_alike():
         assert (np.diff(share[:, 0]) >= -1e-9).all()
         capacities.append(capacity.fitting(share[:, 0], 0.05))
     assert capacities[0] > capacities[1]
+
+
+def test_many_images_have_the_threshold_of_a_histogram(monkeypatch: pytest.MonkeyPatch):
+    some = Faces(*people(40, 3, 0.3)[:2])
+    cosine, accepted = capacity.threshold(some, 0.02)
+    monkeypatch.setattr(capacity, "EXACT", 100)
+    monkeypatch.setattr(faces, "PART", 32)
+    counted, counted_accepted = capacity.threshold(some, 0.02)
+    assert counted == pytest.approx(cosine, abs=0.01)  # of 7,000 pairs some lie that far apart
+    x = some.unit(np.arange(120))
+    impostor = (x @ x.T)[np.triu(some.identity[:, None] != some.identity)]
+    assert (impostor > counted).mean() <= 0.02 < (impostor > counted - 2 / capacity.STEPS).mean() + 1 / len(impostor)
+    assert counted_accepted == pytest.approx(accepted, abs=0.02)
+
+
+def test_a_long_curve_is_that_of_all_shares_at_once(monkeypatch: pytest.MonkeyPatch):
+    x, who, index = people(60, 3, 0.6)
+    count, probe = capacity.confusions(Faces(x, who), index, 0.6)
+    whole = capacity.curve(count, probe, 60, 0)
+    monkeypatch.setattr(capacity, "SHARES", 5000)
+    np.testing.assert_allclose(capacity.curve(count, probe, 60, 0), whole, atol=1e-12)
+    assert len(np.unique(count)) > 3 and whole[-1, 0] > 0.1

@@ -36,3 +36,20 @@ def test_names_and_order_of_the_clusters_do_not_matter_but_the_seed_does():
     assert (cluster_means.means(value, who, 4)[:, 1:] != rows[:, 1:]).all()
     for column, row in zip(value.T, rows, strict=True):
         assert list(cluster_means.mean(column, who, 3).values()) == pytest.approx(row)
+
+
+def test_replicates_drawn_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    value, who = rng.standard_normal((60, 3)), rng.integers(0, 20, 60)
+    whole = cluster_means.means(value, who, 0)
+    monkeypatch.setattr(cluster_means, "WEIGHTS", 20 * 300)  # 1,000 replicates in four parts
+    np.testing.assert_allclose(cluster_means.means(value, who, 0), whole, rtol=1e-12)
+
+
+def test_items_of_one_kind_are_added_before_they_are_multiplied(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    value, kind, who = rng.standard_normal((4, 5)), rng.integers(0, 4, 90), 3 * rng.integers(0, 20, 90)
+    monkeypatch.setattr(cluster_means, "WEIGHTS", 20 * 300)
+    np.testing.assert_allclose(
+        cluster_means.Kinds(kind, who, 7).means(value), cluster_means.means(value[kind], who, 7), rtol=1e-10
+    )

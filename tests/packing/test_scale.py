@@ -25,13 +25,15 @@ from stages.packing import front, tiles
 from packing.instances import gallery
 from packing.test_hyperface import CFG
 from packing.test_orbits import FREE
-from stages.common import artifacts, devices, ranks
+from stages.common import artifacts, devices, ranks, sphere
 tiles.TILE, devices.FAST_FROM = int(sys.argv[1]), 1
 import stages.packing.collectives, stages.packing.operands
 stages.packing.collectives.TILE = stages.packing.operands.TILE = tiles.TILE
 x = pack.pack(gallery(400, d=64), CFG)
 np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 np.save(f"{sys.argv[2]}/free{ranks.rank()}.npy", pack.pack(gallery(40, d=32), FREE))
+sphere.TILE = tiles.TILE
+artifacts.write_json(f"{sys.argv[2]}/figures{ranks.rank()}.json", pack.report(x, gallery(400, d=64), CFG))
 front.ROWS, front.ITERATIONS = 24, 30  # less than a tile: the second rank has no rows
 traded = front.front(x, gallery(400, d=64), CFG)
 artifacts.write_json(f"{sys.argv[2]}/front{ranks.rank()}.json", traded)
@@ -71,6 +73,10 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path, monkeypatch: pyte
     assert np.array_equal(first, alone)
     free = pack.pack(gallery(40, d=32), FREE)
     assert all(np.array_equal(np.load(tmp_path / f"free{rank}.npy"), free) for rank in (0, 1))
+    monkeypatch.setattr(sphere, "TILE", small_tiles)
+    artifacts.write_json(tmp_path / "figures.json", pack.report(alone, x_ref, CFG))
+    figures = (tmp_path / "figures.json").read_text()
+    assert [(tmp_path / f"figures{rank}.json").read_text() for rank in (0, 1)] == [figures] * 2
     monkeypatch.setattr(front, "ROWS", 24)
     monkeypatch.setattr(front, "ITERATIONS", 30)
     artifacts.write_json(tmp_path / "alone.json", front.front(alone, x_ref, CFG))

@@ -24,6 +24,15 @@ def test_an_image_is_compared_with_the_others_of_its_person():
     assert impostor == pytest.approx([0, 0, 0], abs=1e-6)
 
 
+def test_of_many_people_evenly_spaced_ones_are_compared(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(spread, "MOST", 3)
+    x = np.eye(7, dtype=np.float32)
+    x[6], x[3] = x[0], 0.6 * x[0] + 0.8 * x[3]
+    assert spread.spaced(np.arange(7), 3).tolist() == [0, 3, 6] and len(spread.spaced(x, 7)) == 7
+    assert spread.impostor_cosines(x) == pytest.approx([0.6, 1, 0.6])
+    assert len(spread.impostor_cosines(x[:3])) == 3
+
+
 def test_one_image_of_each_person_is_refused():
     with pytest.raises(InputError) as refused:
         spread.centre_cosines(Faces(np.eye(3, dtype=np.float32), np.arange(3)))
