@@ -8,7 +8,6 @@ of a set, and a run that was killed goes on, also with another number of ranks.
 
 import argparse
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from stages.formats import Faces, bin, cvlface, folder, memfile, npy, training_s
 from stages.tools import command
 from stages.tools.export import new
 
+KEY_DIGITS = 16
 BENCHMARKS = {"bin": bin.read, "npy": npy.read, "memfile": memfile.read}
 
 
@@ -62,14 +62,18 @@ def resumed(out: Path, key: str) -> Iterator[Path]:
         for half in fresh.glob(f"{artifacts.TEMPORARY}*"):  # written by a rank that was killed
             half.unlink()
         fresh.rename(out)
+        for stale in out.parent.glob(f".{out.name}-{'[0-9a-f]' * KEY_DIGITS}"):  # of another input
+            shutil.rmtree(stale)
     ranks.barrier()
 
 
 def key_of(path: Path) -> str:
     """Return a digest of a set's files, by their sizes and times of change; of one file also those of its name."""
-    files = [path] if path.is_dir() else sorted(path.parent.glob(f"{path.stem}.*"))
-    stamps = [list(pipeline.stamps(file)) for file in files]
-    return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16]
+    digest = hashlib.sha256()
+    for file in [path] if path.is_dir() else sorted(path.parent.glob(f"{path.stem}.*")):
+        for stamp in pipeline.stamps(file):
+            digest.update(repr(stamp).encode())
+    return digest.hexdigest()[:KEY_DIGITS]
 
 
 def ingest_set(kind: str, path: Path, out: Path, to: str) -> str:

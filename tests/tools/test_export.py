@@ -170,6 +170,7 @@ def test_an_ingest_that_was_killed_goes_on_with_its_shards(project: Path, monkey
     (early,) = project.glob(".ours-*/faces-*")
     inode = early.stat().st_ino
     (early.parent / ".tmp-1-faces-00001.arrow").touch()
+    Path(f".ours-{'0' * ingest.KEY_DIGITS}").mkdir()  # of another input
     ingest.main(words)
     assert Path("ours/faces-00000.arrow").stat().st_ino == inode
     assert sorted(os.listdir("ours")) == [f"faces-0000{i}.arrow" for i in range(3)] and not list(
