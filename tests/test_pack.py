@@ -84,6 +84,8 @@ def test_figures_of_four_rows_by_hand():
 def test_figures_of_many_rows_are_those_of_few(workplace, rows: int, monkeypatch: pytest.MonkeyPatch):
     """Beyond a tile, what random gallery rows are beside their gallery is known, but for those that are moved apart."""
     x_ref = artifacts.read_rows("data/embed", "x_ref")[0][:rows]
+    if rows < 20:
+        x_ref = sphere.unit_rows(x_ref + 4 * x_ref[0])  # so near that a repeated row may come nearer to another
     cfg = replace(CFG, identities=20)
     x = pack.pack(x_ref, cfg)
     one_tile = pack.report(x, x_ref, cfg)
@@ -92,7 +94,7 @@ def test_figures_of_many_rows_are_those_of_few(workplace, rows: int, monkeypatch
     several = pack.report(x, x_ref, cfg)
     assert (one_tile["start"]["gallery_term"] > 0.01) == (rows < 20)
     for name, value in one_tile.items():
-        assert several[name] == pytest.approx(value, abs=1e-6), name
+        assert several[name] == pytest.approx(value, abs=1e-4), name
 
 
 def test_a_second_run_writes_the_same_bytes(workplace):

@@ -10,13 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from reporting import project
 from ruamel.yaml import YAML
 from tiny import working_in
 
 from stages import report
-from stages.common import artifacts, sphere
+from stages.common import artifacts, catalogue, sphere, tables
 from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.reporting import faces, figures, prose, sections, spread
@@ -284,6 +285,25 @@ def test_variants_that_were_not_evaluated_alike_are_refused(copy: Path):
         report.main()
     assert (refused.value.file, refused.value.key) == ("data/evaluate/identity-mixup", "protocols")
     assert isinstance(refused.value.value, list) and "cfp-fp" in refused.value.value
+
+
+def test_the_table_says_whose_an_embedding_is(copy: Path):
+    table = catalogue.audited()
+    row = np.random.default_rng(0).permutation(24)
+    before = sections._cosines(np.eye(6, project.D, dtype=np.float32))
+    plain = table["embedding"].is_valid().to_numpy()
+    embedding = np.full(len(table), -1)
+    embedding[plain] = row[table.filter(plain)["embedding"].to_numpy()]
+    column = pa.array(embedding, pa.int32(), mask=~plain)
+    tables.write(catalogue.AUDITED, table.set_column(table.schema.get_field_index("embedding"), "embedding", column))
+    for name in ("recogniser", "judge"):
+        file = Path(f"data/audit/{name}.npy")
+        x = artifacts.read_array(file)
+        artifacts.write_array(file, x[np.argsort(row)])
+    after = sections._cosines(np.eye(6, project.D, dtype=np.float32))
+    for (_, genuine, impostor), (_, same_genuine, same_impostor) in zip(before, after, strict=True):
+        assert np.sort(same_genuine) == pytest.approx(np.sort(genuine), abs=1e-6)
+        assert np.sort(same_impostor) == pytest.approx(np.sort(impostor), abs=1e-6)
 
 
 def test_embeddings_of_other_images_are_refused(copy: Path):

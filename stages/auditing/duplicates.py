@@ -23,7 +23,7 @@ from stages.metrics.faces import Faces
 BLOCK, CHUNK = 1 << 14, 1 << 15  # images in cones, and images beside them, at a time: 100 MB at d = 512
 TILE = 1 << 12  # images that are in no cone, compared with each other at a time
 COSINES = 1 << 25  # of images to centres at a time, at most: 134 MB
-SLACK = 4e-3  # radians: more than rounding to float32 moves a cone's edge, an image's angle to its centre and the angle
+SLACK = 1e-2  # radians, 0.6 degrees: several times what rounding to float32 moves a cone's edge and an image beside it
 MOST = 0.5  # share of the images beside a cone that are near it, from which on all of them are multiplied
 
 
@@ -40,7 +40,7 @@ def near_duplicates(faces: Faces, cosine: float) -> int:
 
 
 class Cones:
-    """Images in cones about the centres of their identities, and images that are in none, far from their centres."""
+    """Images in cones about the centres of their identities, and images far from their centres, which are in none."""
 
     def __init__(self, faces: Faces, cosine: float) -> None:
         """Order the images: those in cones by identity, then the far ones."""
@@ -94,9 +94,9 @@ class Cones:
 
     def _both_far(self, tile: slice, other: slice) -> Tensor:
         one, two = (self._rows(tile) @ self._rows(other).T > self.cosine).nonzero().T
-        one, two = one + tile.start, two + other.start
-        identity = self._on_device(self.identity)
-        return ((one < two) & (identity[one] != identity[two])).sum()
+        identity, other_identity = (self._on_device(self.identity[part]) for part in (tile, other))
+        once = one + tile.start < two + other.start
+        return (once & (identity[one] != other_identity[two])).sum()
 
     def _rows(self, part: slice) -> Tensor:
         return self._on_device(self.faces.unit(self.images[part]))

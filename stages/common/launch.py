@@ -98,8 +98,8 @@ def _parsed(words: list[str]) -> Any:
     return parser.parse_args(words)
 
 
-def _said(key: str | None) -> Any:
-    """Return what a key of params.yaml says, None where there is no such key; what it may say the stage checks."""
+def _value(key: str | None) -> Any:
+    """Return the value of a key of params.yaml, None where there is no such key; the stage checks whether it may be."""
     from stages.common import params
 
     node: Any = params.read() if key else {}
@@ -144,7 +144,7 @@ def _run(words: list[str], options: Any) -> None:
 
 def _most(key: str | None) -> int:
     """Return how many ranks gain from sharing the rows that a key of params.yaml counts; without a key, any number."""
-    rows = _said(key)
+    rows = _value(key)
     return sys.maxsize if key is None else -(-rows // ROWS) if isinstance(rows, int) and rows >= 2 * ROWS else 1
 
 
@@ -153,7 +153,7 @@ def _ranks(share: str | None) -> int:
 
     number = os.environ.get("PET_NPROC_PER_NODE", "auto")
     if number == "auto":
-        seeds = _said(share) == "seeds"
+        seeds = _value(share) == "seeds"
         return len(os.sched_getaffinity(0)) + seeds  # the cores that this process may use, not all of the machine's
     if not number.isdigit() or int(number) < 1:
         raise InputError(None, key="PET_NPROC_PER_NODE", value=number, allowed="auto, or a number from 1")

@@ -22,7 +22,7 @@ def nearest(x: np.ndarray, y: np.ndarray | None = None) -> tuple[np.ndarray, np.
     Without `y` the rows of `x` are compared among themselves, and no row is its own neighbour. Works in tiles: memory
     O(TILE * COLUMNS), on the CPU or on this rank's GPU. Returns (m,) int64 and (m,) float32.
     """
-    return nearest_of(np.arange(len(x)), x) if y is None else _nearest(x, y, None)
+    return _nearest(x, x, np.arange(len(x))) if y is None else _nearest(x, y, None)
 
 
 def nearest_of(own: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -62,7 +62,7 @@ class Faces:
             x, identity = x[images[part]], self.identity[part][images[part]]
             order = np.argsort(identity, kind="stable")
             first = np.searchsorted(identity[order], identity[order])
-            turn = np.arange(len(order)) - first  # the how manieth of its identity an image is
+            turn = np.arange(len(order)) - first  # each image's place among those of its identity
             for rows in np.split(order[np.argsort(turn, kind="stable")], np.cumsum(np.bincount(turn))[:-1]):
                 total[identity[rows]] += x[rows]  # nobody twice: as np.add.at, and ten times as fast
         return total

@@ -16,6 +16,7 @@ from tiny import ENVIRONMENT, working_in
 
 from stages.common import launch, pipeline, scratch, stage
 from stages.common.errors import InputError
+from stages.packing import tiles
 
 BROUGHT_BACK = "make: brought back the outputs of an earlier run"
 
@@ -333,6 +334,7 @@ def test_rows_are_shared_where_ranks_gain(rows: int, ranks: int, tmp_path: Path)
     (tmp_path / "size.py").write_text(SIZE)
     (tmp_path / "params.yaml").write_text(f"pack: {{identities: {rows}}}\n")
     words = ("stages.common.launch", "--rows", "pack.identities", "size")
+    assert launch.ROWS == tiles.TILE
     assert f"{ranks} ranks" in ran(start(tmp_path, *words, PET_NPROC_PER_NODE="3"))
 
 

@@ -33,7 +33,7 @@ x = pack.pack(gallery(400, d=64), CFG)
 np.save(f"{sys.argv[2]}/rank{ranks.rank()}.npy", x)
 np.save(f"{sys.argv[2]}/free{ranks.rank()}.npy", pack.pack(gallery(40, d=32), FREE))
 sphere.TILE = tiles.TILE
-artifacts.write_json(f"{sys.argv[2]}/figures{ranks.rank()}.json", pack.report(x, gallery(400, d=64), CFG))
+artifacts.write_json(f"{sys.argv[2]}/figures{ranks.rank()}.json", pack.report(x, gallery(100, d=64), CFG))
 front.ROWS, front.ITERATIONS = 24, 30  # less than a tile: the second rank has no rows
 traded = front.front(x, gallery(400, d=64), CFG)
 artifacts.write_json(f"{sys.argv[2]}/front{ranks.rank()}.json", traded)
@@ -74,7 +74,7 @@ def test_two_ranks_equal_one(small_tiles: int, tmp_path: Path, monkeypatch: pyte
     free = pack.pack(gallery(40, d=32), FREE)
     assert all(np.array_equal(np.load(tmp_path / f"free{rank}.npy"), free) for rank in (0, 1))
     monkeypatch.setattr(sphere, "TILE", small_tiles)
-    artifacts.write_json(tmp_path / "figures.json", pack.report(alone, x_ref, CFG))
+    artifacts.write_json(tmp_path / "figures.json", pack.report(alone, gallery(100, d=64), CFG))  # rows repeat
     figures = (tmp_path / "figures.json").read_text()
     assert [(tmp_path / f"figures{rank}.json").read_text() for rank in (0, 1)] == [figures] * 2
     monkeypatch.setattr(front, "ROWS", 24)
