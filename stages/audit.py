@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from stages.auditing import attributes, faces, images, measures
 from stages.auditing.faces import Networks, Numbered, People
-from stages.common import artifacts, digests, embeddings, params, ranks, recognisers, sphere, stage, tables
+from stages.common import artifacts, embeddings, notes, params, ranks, recognisers, sphere, stage, tables
 from stages.common.images import Shards
 from stages.common.params import Network
 from stages.common.world import World
@@ -144,7 +144,7 @@ def main() -> str:
         rows = seen(networks, plain, unrelated, folder)
         report = measured(branches(networks, rows, cfg, folder), folder)
         shards = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
-        sha256 = digests.each(shards, folder)
+        sha256 = notes.each(shards, artifacts.digest, folder, "sha256")
         if table is not None:
             keep = measures.kept(rows.plain["judge"], cfg.min_centre_cosine)
             for name in networks:

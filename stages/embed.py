@@ -4,6 +4,7 @@ reads   data/gallery/   n faces; params embed: the recogniser
 writes  data/embed/x_ref.npy (n, d) unit rows, x_ref_norms.npy (n,) their native norms
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,6 @@ from stages.common.params import Network
 EMBED = Path("data/embed")
 
 
-def norms(x: np.ndarray) -> np.ndarray:
-    """Return the length (n,) of each row (n, d)."""
-    return np.linalg.norm(x, axis=1)
-
-
 def main() -> str:
     """Run the stage."""
     recogniser = recognisers.load(params.load("embed", Network))
@@ -28,7 +24,7 @@ def main() -> str:
         files = embeddings.embed({"x": recogniser}, pictures, folder, "gallery")["x"]
         if ranks.rank() == 0:
             artifacts.join_arrays(folder / "x_ref.npy", files, sphere.unit_rows)
-            artifacts.join_arrays(folder / "x_ref_norms.npy", files, norms)
+            artifacts.join_arrays(folder / "x_ref_norms.npy", files, partial(np.linalg.norm, axis=1))
         ranks.publish(folder, EMBED)
     native = artifacts.read_array(EMBED / "x_ref_norms.npy")
     size = recogniser.embedding_size

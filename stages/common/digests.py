@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from stages.common import notes, stage
@@ -22,11 +21,6 @@ def shared(*files: Path) -> str:
     name = f"sha256-{hashlib.sha256(repr(stamps).encode()).hexdigest()}"
     note = Path(os.environ[stage.ERROR_FILE]).with_name(name)  # in the folder of this run
     return notes.noted(note, lambda: f"{_computed(files)}\n").strip()
-
-
-def each(files: Sequence[Path], folder: Path | None) -> list[str]:
-    """Return the SHA-256 in hex of each of a stage's input files, which ranks share; see `notes.each`."""
-    return notes.each([(file,) for file in files], _computed, folder, "sha256")
 
 
 def _computed(files: tuple[Path, ...]) -> str:

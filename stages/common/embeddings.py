@@ -6,7 +6,7 @@ depends on its image alone: the files are the same on whichever ranks, and with 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -41,22 +41,15 @@ def stored(shards: Shards) -> Pictures:
     return Pictures(lambda part: shards.faces(np.arange(part.start, part.stop)), slices, shards.frame_px)
 
 
-def files(networks: Iterable[str], pictures: Pictures, folder: Path, label: str) -> dict[str, list[Path]]:
+def embed(networks: Mapping[str, Recogniser], pictures: Pictures, folder: Path, label: str) -> dict[str, list[Path]]:
     """Return for each network the files of its rows (b, d) float32, not normalised, of each shard of the pictures.
 
-    Their hidden names keep them out of the stage's output.
+    All ranks call this, and share the shards. The files lie in `folder`, that of `ranks.kept`. Hidden names, which
+    begin with `label`, keep them out of the stage's output. Those that a killed run has finished are kept.
     """
-    numbers = range(len(pictures.shards))
-    return {name: [folder / f".{label}-{name}-{i:05d}.npy" for i in numbers] for name in networks}
-
-
-def embed(networks: Mapping[str, Recogniser], pictures: Pictures, folder: Path, label: str) -> dict[str, list[Path]]:
-    """Write every network's rows of all shards of the pictures, as `files` names them, and return that.
-
-    Files that a killed run has finished are kept.
-    """
-    named = files(networks, pictures, folder, label)
-    *_, last = named.values()  # written last, they say that a shard is done
+    count = range(len(pictures.shards))
+    files = {name: [folder / f".{label}-{name}-{i:05d}.npy" for i in count] for name in networks}
+    *_, last = files.values()  # written last, they say that a shard is done
     numbers = {file: i for i, file in enumerate(last)}
 
     def work(file: Path) -> None:
@@ -65,12 +58,12 @@ def embed(networks: Mapping[str, Recogniser], pictures: Pictures, folder: Path, 
             [network.embed(faces, pictures.frame_px) for network in networks.values()]
             for faces in _ahead(pictures.faces, pictures.shards[number])
         ]
-        for own, rows in zip(named.values(), zip(*parts, strict=True), strict=True):
+        for own, rows in zip(files.values(), zip(*parts, strict=True), strict=True):
             artifacts.write_array(own[number], np.concatenate(rows))
 
     sizes = {file: part.stop - part.start for file, part in zip(last, pictures.shards, strict=True)}
     ranks.make(sizes, work, f"embed {label}", "img")
-    return named
+    return files
 
 
 def whole(files: Sequence[Path], file: Path, change: Callable[[np.ndarray], np.ndarray] = np.asarray) -> np.ndarray:

@@ -13,6 +13,8 @@ GROUP = 64  # items in one note
 def each(items: Sequence[T], work: Callable[[T], str], folder: Path | None, name: str) -> list[str]:
     """Return the line that `work` says of each item; ranks that call this meanwhile share the work.
 
+    What `work` raises is raised, and not noted.
+
     None waits for a rank that does not call it. folder: that of the finished parts of a run, `ranks.kept`. Its name is
     a digest of all that the stage depends on, of data files their sizes and times of change, by which DVC knows them,
     too. So what stands there is true of the items, also in a later try, and a run whose input changes meanwhile fails.

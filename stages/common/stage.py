@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -97,14 +96,6 @@ def name(argument: str) -> str:
     if len(names) != 1 or not names[0]:
         raise InputError(Path(sys.argv[0]).name, f"expected one argument, {argument}; got {len(names)}")
     return params.check_name(argument.partition(",")[0], names[0])
-
-
-def threads() -> ThreadPoolExecutor:
-    """Return a pool with a thread for each core that this process may use, for independent parts of the work.
-
-    Within each thread torch uses one thread, so the bytes of a part do not depend on the number of threads.
-    """
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)))
 
 
 def _fail(line: str) -> NoReturn:

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from stages.common import artifacts, catalogue, digests, images, memory, notes, tables
+from stages.common import artifacts, catalogue, images, memory, notes, tables
 from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.images import Shard
@@ -57,7 +56,7 @@ def read(
 
     held_share: faces are decoded now and held if they take at most this share of the memory that the machine has for
     each of its ranks; otherwise whenever a batch needs them. Both give the same faces. kept: the folder of `ranks.kept`
-    where one rank notes for all what the shards' digests are and which images are not readable, as `notes.each` does.
+    where one rank notes for all that a shard's digest is right, and which of its images are skipped: see `notes.each`.
 
     Raises InputError when the manifest or a shard is missing or truncated, or when the two do not fit: a digest that
     differs, a row or label out of range; and when an image is not readable, unless `unreadable` is skip. An image that
@@ -103,27 +102,23 @@ def _decoded(streamed: Streamed, unreadable: Unreadable) -> tuple[np.ndarray, np
 
 
 def _unreadable(streamed: Streamed, unreadable: Unreadable, kept: Path | None) -> np.ndarray:
-    """Return which samples are skipped as unreadable; raises InputError where they are refused, naming the first."""
+    """Return which samples are skipped as unreadable: by their header where they are refused, else by decoding them."""
     look, by_shard = streamed.check_header if unreadable == "refuse" else streamed.face, streamed.by_shard()
 
-    def broken(number: int) -> str:
-        samples = [i for i in by_shard[number].tolist() if not _passes(look, i)]
+    def skipped(number: int) -> str:
+        samples = []
+        for i in by_shard[number].tolist():
+            try:
+                look(i)
+            except InputError:
+                if unreadable == "refuse":
+                    raise
+                samples.append(str(i))
         streamed.shards[number].release()
-        return " ".join(map(str, samples))
+        return " ".join(samples)
 
-    lines = notes.each(range(len(streamed.shards)), broken, kept, "unreadable")
-    skipped = np.array(" ".join(lines).split(), np.int64)
-    if len(skipped) and unreadable == "refuse":
-        look(int(skipped[0]))
-    return np.sort(skipped)
-
-
-def _passes(look: Callable[[int], object], sample: int) -> bool:
-    try:
-        look(sample)
-    except InputError:
-        return False
-    return True
+    lines = notes.each(range(len(streamed.shards)), skipped, kept, "unreadable")
+    return np.sort(np.array(" ".join(lines).split(), np.int64))
 
 
 def _manifest(file: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -154,15 +149,18 @@ def _is_mix(table: pa.Table) -> np.ndarray:
 
 def _opened(manifest: Path, expected: dict[Path, str | None], kept: Path | None) -> list[Shard]:
     """Return the shards, once their bytes are known to have the digests that the manifest expects of them."""
-    for file in expected:
+
+    def verified(file: Path) -> str:
         if not file.is_file():
             raise InputError(file, f"no such file, but {manifest} lists it; `dvc pull` or `dvc repro` brings it")
-    for file, digest in zip(expected, digests.each(list(expected), kept), strict=True):
-        if digest != expected[file]:
+        if (digest := artifacts.digest(file)) != expected[file]:
             advice = (
                 "`dvc repro` brings it back; if DVC takes it for unchanged, `python -m stages.tools.verify` before that"
             )
             raise InputError(file, f"sha256 differs from the one in {manifest}; {advice}")
+        return digest
+
+    notes.each(list(expected), verified, kept, "verified")
     return [Shard.open(file) for file in expected]
 
 

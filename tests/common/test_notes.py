@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common import digests, notes
+from stages.common import notes
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +53,15 @@ def test_a_rank_goes_on_with_what_no_other_is_at(tmp_path: Path):
     assert lines == ["x", "y", "C", "D", "E"]
 
 
-def test_each_file_has_its_own_digest(tmp_path: Path):
-    files = [tmp_path / name for name in "abc"]
-    for file in files:
-        file.write_text(file.name)
-    known = [digests.shared(file) for file in files]
-    assert digests.each(files, tmp_path) == digests.each(files, None) == known and len(set(known)) == 3
+def test_an_error_is_raised_in_every_try_and_the_other_items_are_noted(tmp_path: Path):
+    def work(item: str) -> str:
+        if item == "c":
+            raise ValueError(item)
+        seen.append(item)
+        return item
+
+    seen: list[str] = []
+    for _ in range(2):
+        with pytest.raises(ValueError, match="c"):
+            notes.each("abcd", work, tmp_path, "same")
+    assert seen == ["a", "b"]

@@ -133,3 +133,10 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path: Path):
     with working_in(tmp_path):
         run("sets wild")
     assert len(resumed) == 4 and resumed == {file.name: file.read_bytes() for file in drawn.iterdir()}
+
+
+def test_ranks_take_items_in_turn(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ranks, "size", lambda: 2)
+    for rank, items in ((0, [0, 2, 4]), (1, [1, 3])):
+        monkeypatch.setattr(ranks, "rank", lambda rank=rank: rank)
+        assert list(ranks.own(range(5))) == items

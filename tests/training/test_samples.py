@@ -1,6 +1,7 @@
 """Samples: faces are the same in memory and streamed, and what cannot be trained on is refused in one line."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import resident
 import variant
 from refusal import refused
 
-from stages.common import catalogue, digests, images, memory, tables
+from stages.common import artifacts, catalogue, images, memory, tables
 from stages.training import samples
 from stages.training.batches import batches
 from stages.training.faces import Streamed
@@ -51,6 +52,14 @@ def test_each_sample_shows_its_own_image(tmp_path):
         [images.Shards(tmp_path / name.split("/")[0], f"{name[-1]}.arrow").faces() for name in sets]
     )
     assert np.array_equal(shown, written)
+
+
+def test_each_shard_has_its_own_samples_in_whatever_order_they_are_listed(tmp_path):
+    manifest = variant.write(tmp_path, {f"generate/{name}": variant.noise(2) for name in "abc"})
+    streamed = read(manifest, tmp_path, 32, "rgb", NOTHING).faces
+    assert isinstance(streamed, Streamed)
+    mixed = replace(streamed, shard=np.array([2, 0, 1, 2, 0, 0]))
+    assert [samples.tolist() for samples in mixed.by_shard()] == [[1, 4, 5], [2], [0, 3]]
 
 
 def test_faces_are_held_while_they_fit_their_share_of_memory(tmp_path, monkeypatch):
@@ -105,7 +114,7 @@ def test_skipped_images_are_counted_and_every_epoch_shows_all_others(tmp_path, s
 def test_a_later_try_neither_hashes_the_shards_nor_looks_at_their_images_again(tmp_path, monkeypatch, unreadable):
     manifest = with_broken(tmp_path, *[bodiless()] * 3)
     first = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
-    monkeypatch.setattr(digests, "_computed", None)
+    monkeypatch.setattr(artifacts, "digest", None)
     monkeypatch.setattr(Streamed, "face", None)
     monkeypatch.setattr(Streamed, "check_header", None)
     again = read(manifest, tmp_path, 32, "rgb", NOTHING, unreadable, tmp_path)
