@@ -47,11 +47,14 @@ for moment in range(40):
     killed += os.WIFSIGNALED(status)
     if not status:
         break
+    handed_on = Path("data/make").exists()
     hand_on()
+    made = Path("made").read_text().split()
+    assert handed_on or len(made) == len(set(made)), (moment, made)
     files = {str(f.relative_to("data/make")): f.read_text() for f in Path("data/make").rglob("*") if f.is_file()}
     assert files == {name: name for name in ("one", "two", "deep/three")}, (moment, files)
     assert not Path(".scratch").exists() or not list(Path(".scratch").rglob("*/*/*")), moment
-    os.system("rm -rf data .scratch")
+    os.system("rm -rf data .scratch made")
 print(killed)
 """
 
