@@ -62,6 +62,7 @@ def test_classes_of_the_mix_follow_those_of_the_source(augment: bool, tmp_path: 
     write_set("sets/b", [0, 1, 0, 1, 2, 2])
     found = variants.manifest(replace(PLAIN, mix="sets/b", mixed=2, mix_depth=1, augment=augment), "x")
     assert labels(found).tolist() == [0, 0, 1, 1, 2, 2] and labels(found, "mix").tolist() == [3, 4]
+    assert found["set"].to_pylist() == ["sets/a"] * 6 + ["sets/b"] * 2
     assert found["label_b"].equals(found["label_a"])
     about = json.loads(found.schema.metadata[b"variant"])
     assert about["classes"] == 5 and about["augment"] is augment
