@@ -5,7 +5,8 @@ torchrun --nproc-per-node=auto -m stages.train NAME
 reads   data/variants/NAME/manifest.arrow and the image shards it lists; data/SET, where people of it choose the end
 writes  data/train/NAME/seed-SEED/          a network each
         data/train/NAME/loss.json           the mean loss by tenths of the training
-        data/train/NAME/curves/seed-SEED/   DVCLive's files, where monitor.curves asks for them
+        data/curves/NAME/seed-SEED/         DVCLive's files, where monitor.curves asks for them
+        data/metrics/NAME/seed-SEED.json    the last points of these curves
 """
 
 import shutil
@@ -24,14 +25,20 @@ from stages.training.samples import Samples, read
 from stages.training.selection import Selection
 from stages.training.settings import Train
 
+CURVES, METRICS = ".curves", ".metrics"  # hidden: outputs of their own, so that curves change no network's folder
+
 
 @dataclass(frozen=True)
 class Variant:
-    """What is trained on: a variant's name, its samples, and the people on whom the training is scored as it runs."""
+    """What is trained on: a variant's name, its samples, and the people on whom the training is scored as it runs.
+
+    unreadable: how many images were skipped.
+    """
 
     name: str
     samples: Samples
     judges: Selection | None = None
+    unreadable: int = 0
 
 
 def has_work(cfg: Train, folder: Path) -> bool:
@@ -52,6 +59,8 @@ def train(variant: Variant | None, cfg: Train, folder: Path) -> None:
     group = Group(ranks.rank(), ranks.size()) if together else ALONE
     check_group(cfg, group)
     share = ranks.together if together else ranks.share
+    for part in (CURVES, METRICS):
+        (folder / part).mkdir(exist_ok=True)
     steps = cfg.steps(variant.samples.main_count) if variant else 0
     progress = Progress(folder, seeds, steps, cfg.batch)
 
@@ -77,7 +86,8 @@ def train_seed(variant: Variant, cfg: Train, folder: Path, seed: int, group: Gro
     if leads and cfg.monitor.curves:
         from stages.training.curves import Curves  # DVCLive takes a second to import
 
-        curves = Curves(folder / "curves" / f"seed-{seed}", cfg.monitor.curves, cfg.batch)
+        steps = cfg.steps(variant.samples.main_count)
+        curves = Curves(folder / CURVES / f"seed-{seed}", cfg.monitor.curves, cfg.batch, steps)
 
     def follow(learner: Learner) -> None:
         if leads:
@@ -87,6 +97,8 @@ def train_seed(variant: Variant, cfg: Train, folder: Path, seed: int, group: Gro
 
     fitted = fit.fit(variant.samples, cfg, seed, checkpoints, group=group, selection=variant.judges, after_step=follow)
     if leads:
+        if curves:
+            (curves.folder / "metrics.json").replace(folder / METRICS / f"seed-{seed}.json")
         networks.save(folder / f"seed-{seed}", fitted.net, {**cfg.card(), **described(variant, cfg, seed, fitted)})
         artifacts.write_json(loss_file(folder, seed), fitted.losses)  # last: it marks the seed as done
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -125,11 +137,12 @@ def read_variant(name: str, cfg: Train, kept: Path) -> Variant:
     manifest, size_px, colour = Path("data/variants") / name / "manifest.arrow", cfg.input.size_px, cfg.input.colour
     samples = read(manifest, Path("data"), size_px, colour, cfg.loader.memory, cfg.loader.unreadable, kept)
     people, path = cfg.monitor.identities, cfg.monitor.path
-    if not people:
-        return Variant(name, samples)
-    if path == NONE:
-        return Variant(name, *selection.hold_out(samples, people))
-    return Variant(name, samples, selection.of_set(below_data(path), people, size_px, colour, samples.frame_px))
+    judges, unreadable = None, len(samples.skipped)
+    if people and path == NONE:
+        samples, judges = selection.hold_out(samples, people)
+    elif people:
+        judges = selection.of_set(below_data(path), people, size_px, colour, samples.frame_px)
+    return Variant(name, samples, judges, unreadable)
 
 
 def main() -> str:
@@ -141,13 +154,14 @@ def main() -> str:
         train(variant, cfg, folder)
         losses = {f"seed-{seed}": artifacts.read_json(loss_file(folder, seed)) for seed in cfg.runs.seeds}
         artifacts.write_json(folder / "loss.json", losses)
-        ranks.publish(folder, Path("data/train") / name)
+        for part, output in {"": "train", CURVES: "curves", METRICS: "metrics"}.items():
+            ranks.publish(folder / part, Path("data") / output / name)
     if variant is None:
         return ""  # rank 0, which prints the line, always has work
     samples, seeds = variant.samples, len(losses)
     last = sum(loss[-1] for loss in losses.values()) / seeds
     count = f"{len(samples.faces) - len(samples.skipped)} images"
-    count += f" ({len(samples.skipped)} unreadable skipped)" if len(samples.skipped) else ""
+    count += f" ({variant.unreadable} unreadable skipped)" if variant.unreadable else ""
     return f"train {name}: {seeds} seeds on {count}, loss {last:.2f} -> data/train/{name}"
 
 

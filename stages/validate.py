@@ -25,7 +25,7 @@ from stages.settings.pack import Pack
 from stages.settings.pretrain import Pretrain
 from stages.settings.report import Report
 from stages.settings.sets import Sets
-from stages.training.settings import Head, Train
+from stages.training.settings import Head, Monitor, Train
 from stages.validation import networks
 
 SECTIONS = {
@@ -60,6 +60,7 @@ def validate(file: Path) -> int:
     _check_options(file, sections["train"].head)
     _check_networks(file, variants=list(dicts["variants"]), **sections)
     _check_unrelated(file, sections["audit"], dicts["sets"])
+    _check_monitor(file, sections["train"].monitor, dicts["sets"], dicts["variants"])
     sections["report"].check_variants(dicts["variants"], file)
     for name, variant in dicts["variants"].items():
         _check_variant(file, f"variants.{name}", variant, dicts["sets"], sections["generate"])
@@ -113,6 +114,20 @@ def _check_unrelated(file: Path, audit: Audit, sets: dict[str, Sets]) -> None:
     if people > (most := sets[path.removeprefix("sets/")].identities):
         allowed = f"at most {most}, those of {path}"
         raise InputError(file, key="audit.calibration_identities", value=people, allowed=allowed)
+
+
+def _check_monitor(file: Path, monitor: Monitor, sets: dict[str, Sets], variants: dict[str, Variants]) -> None:
+    """Refuse people who choose a training's end and are trained on, or are no set's: benchmarks never choose."""
+    key, path, people = "train.monitor", monitor.path, monitor.identities
+    if path == NONE:
+        return
+    _check_source(file, f"{key}.path", path, [f"sets/{name}" for name in sets])
+    _check_sizes(file, key, path, {"identities": (people, _size(sets, path)[0])})
+    for name, variant in variants.items():
+        if path in (variant.source, variant.mix):
+            raise InputError(
+                file, f"variant {name} is trained on it", key=f"{key}.path", value=path, allowed="another set"
+            )
 
 
 def _check_gradients(file: Path, generate: Generate, embed: Network) -> None:

@@ -265,6 +265,31 @@ def test_one_image_per_person_trains_the_same_network_in_memory_and_streamed(tmp
     assert all(torch.equal(weights[name], tensor) for name, tensor in streamed.state_dict().items())
 
 
+def test_curves_and_their_last_points_are_outputs_of_their_own(workplace, monkeypatch):
+    run_main("base", monkeypatch)
+    assert not list(Path("data/curves/base").iterdir()) and not list(Path("data/metrics/base").iterdir())
+    networks = [file.read_bytes() for file in sorted(Path("data/train/base").rglob("*.*"))]
+    YAML().dump({"train": trainings.values(**{"monitor.curves": 25})}, workplace / "params.yaml")
+    run_main("base", monkeypatch)
+    assert [file.read_bytes() for file in sorted(Path("data/train/base").rglob("*.*"))] == networks
+    for seed in (0, 1):
+        last = artifacts.read_json(Path(f"data/metrics/base/seed-{seed}.json"))
+        assert last["step"] == 60 and set(last) == {"step", "loss", "learning_rate", "norm", "images_s"}
+        points = Path(f"data/curves/base/seed-{seed}/plots/metrics/loss.tsv").read_text().splitlines()
+        assert [point.partition("\t")[0] for point in points] == ["step", "25", "50", "60"]
+
+
+def test_the_closing_line_counts_broken_images_and_not_those_of_people_held_out(workplace, monkeypatch):
+    broken = [images.encode(pattern(i // EACH, i)) for i in range(PEOPLE * EACH)]
+    broken[3] = b""
+    who = np.repeat(np.arange(PEOPLE), EACH)
+    images.write_shard("data/generate/00000.arrow", broken, identity=who, index=who, seed=who, domain="studio")
+    write_manifest("base", rows_of())
+    changes = {"runs.seeds": [0], "loader.unreadable": "skip", "monitor.identities": 2, "monitor.times": 1}
+    YAML().dump({"train": trainings.values(samples=32, **changes)}, workplace / "params.yaml")
+    assert f"on {(PEOPLE - 2) * EACH - 1} images (1 unreadable skipped)" in run_main("base", monkeypatch)
+
+
 def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-700])
 

@@ -21,6 +21,7 @@ from stages.validation import networks
 
 PUBLISHED = {"recogniser": "onnx", "network": "external/weights/r50"}
 RECOGNISER = "pretrain/recogniser"
+MONITOR = {"curves": 0, "path": "sets/wild", "identities": 3, "times": 10}
 A_PATH = "a path below data"
 LINES = 110  # of params.yaml, at most
 CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key that is named, and what is said of it
@@ -52,6 +53,13 @@ CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key tha
     ("world.detector", "external//scrfd.onnx", "world.detector", A_PATH),
     ("train.runs.seeds", [0, 0], "train.runs.seeds", "a seed twice"),
     ("train.batch", 60_000, "train.samples", "at least one batch of 60000"),
+    ("train.runs.micro_batches", 31, "train.runs.micro_batches", "at most 30, so that each has two samples of"),
+    ("train.schedule.warm_up", 1, "train.schedule.warm_up", "less than 1, a share of the training"),
+    ("train.schedule.drops", [0.5, 1.5], "train.schedule.drops", "each less than 1, a share of the training"),
+    ("train.monitor", MONITOR | {"path": "benchmarks/lfw"}, "train.monitor.path", "allowed: sets/wild"),
+    ("train.monitor", MONITOR | {"identities": 0}, "train.monitor.identities", "at least 2"),
+    ("train.monitor", MONITOR | {"identities": 301}, "train.monitor.identities", "1 to 300, what sets/wild has"),
+    ("train.monitor", MONITOR, "train.monitor.path", "variant domain-mixup is trained on it"),
     ("train.levels.widths", [16], "train.levels.widths", "4 of compact"),
     ("train.levels.blocks", [2, 2], "train.levels.blocks", "4 of compact"),
     ("train.backbone", "resnet", "train.backbone", "input should be 'compact', 'iresnet', 'mobilefacenet' or 'vit'"),

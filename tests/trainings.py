@@ -1,9 +1,13 @@
 """A training small enough for tests."""
 
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from stages.common import params
+from stages.training.samples import Samples
 from stages.training.settings import Train
 
 SMALL: dict[str, Any] = {
@@ -20,6 +24,25 @@ SMALL: dict[str, Any] = {
     "loader": {"memory": 0.5, "workers": 0, "unreadable": "refuse", "psi": "sample"},
     "monitor": {"curves": 0, "path": "none", "identities": 0, "times": 10},
 }  # fmt: skip
+
+
+class StopError(Exception):
+    """Stands for the death of the process."""
+
+
+def noise(people: int, each: int, mix: int = 0) -> Samples:
+    """Return noise of 16 px for people with `each` images; the last `mix` people are of the mix domain."""
+    who = np.repeat(np.arange(people), each)
+    faces = np.random.default_rng(0).integers(0, 256, (len(who), 16, 16, 3), np.uint8)
+    return Samples(faces, who, who, np.ones(len(who), np.float32), who >= people - mix, people, augment=False)
+
+
+def coloured(people: int, each: int, mix: int = 0) -> Samples:
+    """Return noise as above, upon a colour of each one's own."""
+    samples = noise(people, each, mix)
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (people, 1, 1, 3))[samples.label_a] + rng.normal(0, 25, samples.faces.shape)
+    return replace(samples, faces=np.clip(faces, 0, 255).astype(np.uint8))
 
 
 def values(**changes: Any) -> dict[str, Any]:

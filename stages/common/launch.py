@@ -153,8 +153,8 @@ def _ranks(share: str | None) -> int:
 
     number = os.environ.get("PET_NPROC_PER_NODE", "auto")
     if number == "auto":
-        seeds = _value(share) == "seeds"
-        return len(os.sched_getaffinity(0)) + seeds  # the cores that this process may use, not all of the machine's
+        cores = len(os.sched_getaffinity(0))  # that this process may use, not all of the machine's
+        return cores + (_value(share) == "seeds")
     if not number.isdigit() or int(number) < 1:
         raise InputError(None, key="PET_NPROC_PER_NODE", value=number, allowed="auto, or a number from 1")
     return int(number)

@@ -1,8 +1,9 @@
 """Share work between ranks, and keep finished items across a crash.
 
 A rank takes whole items (a shard, a chunk of identities, a seed), never a part of a batch, so that one process and
-many write the same bytes. Finished items lie in a folder outside the stage's outputs. Its name is a digest of the
-stage's parameters and dependencies; a stage that was killed resumes there.
+many write the same bytes; only `together`, for training by data-parallel ranks, puts all of them on one item. Finished
+items lie in a folder outside the stage's outputs. Its name is a digest of the stage's parameters and dependencies; a
+stage that was killed resumes there.
 """
 
 import os

@@ -20,7 +20,8 @@ class Recomputing(nn.Module):
     def through(self, blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
         """Return x after all blocks; with `checkpoint_blocks` set, keep their inputs alone for the backward pass.
 
-        Rows, gradients, buffers and the state of the random generators are the same to the bit, either way.
+        Rows, gradients, buffers and the state of the random generators are the same to the bit, either way, but for
+        normalisations that take in several ranks, which round otherwise.
         """
         for block in blocks:
             x = _checkpointed(block, x) if self.checkpoint_blocks else block(x)

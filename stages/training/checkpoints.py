@@ -15,33 +15,35 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from stages.training.collectives import Group
 
 WRITING = ".writing"
 
 
-def latest(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint in a folder, None where there is none."""
-    return max(folder.glob("step-*"), default=None)
+def latest(folder: Path, group: Group) -> Path | None:
+    """Return the newest complete checkpoint in a folder, as rank 0 sees it; None where there is none."""
+    newest = max(folder.glob("step-*"), default=None)
+    step = int(group.agreed(int(newest.name.removeprefix("step-")) if newest else -1))
+    return None if step < 0 else folder / f"step-{step:09}"
 
 
-def write(folder: Path, step: int, tensors: dict[str, Tensor], alone: bool) -> None:
-    """Write a checkpoint, then remove older ones; alone: by this rank for itself, else by all ranks together."""
+def write(folder: Path, step: int, tensors: dict[str, Tensor], group: Group) -> None:
+    """Write a checkpoint, all ranks of a group together, then remove older ones."""
     writing, complete = folder / WRITING, folder / f"step-{step:09}"
-    leads = alone or dist.get_rank() == 0
-    if leads:
+    if group.rank == 0:
         shutil.rmtree(writing, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-    _meet(alone)
+    group.wait()
     with _distributed_checkpoint() as dcp:
-        dcp.save(tensors, storage_writer=dcp.FileSystemWriter(writing), no_dist=alone)
-    if leads:
+        dcp.save(tensors, storage_writer=dcp.FileSystemWriter(writing), no_dist=group.size == 1)
+    if group.rank == 0:
         older = list(folder.glob("step-*"))
         writing.rename(complete)
         for checkpoint in older:
             shutil.rmtree(checkpoint)
-    _meet(alone)
+    group.wait()
 
 
 def sizes(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
@@ -51,18 +53,18 @@ def sizes(checkpoint: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (about.size, about.properties.dtype) for name, about in stored.items()}
 
 
-def read(checkpoint: Path, tensors: dict[str, Tensor], alone: bool) -> None:
+def read(checkpoint: Path, tensors: dict[str, Tensor], group: Group) -> None:
     """Fill tensors in place from a checkpoint, whatever number of ranks wrote it."""
     with _distributed_checkpoint() as dcp:
-        dcp.load(tensors, storage_reader=dcp.FileSystemReader(checkpoint), no_dist=alone)
+        dcp.load(tensors, storage_reader=dcp.FileSystemReader(checkpoint), no_dist=group.size == 1)
 
 
-def sharded(piece: Tensor, rows: int) -> Tensor:
+def sharded(piece: Tensor, rows: int, group: Group) -> Tensor:
     """Return this rank's rows of a matrix as a part of the whole, which has so many `rows`, shared out in order."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import DTensor, Shard
 
-    mesh = init_device_mesh(piece.device.type, (dist.get_world_size(),))
+    mesh = init_device_mesh(piece.device.type, (group.size,))
     shape = torch.Size([rows, *piece.shape[1:]])
     return DTensor.from_local(piece, mesh, [Shard(0)], run_check=False, shape=shape, stride=piece.stride())
 
@@ -75,8 +77,3 @@ def _distributed_checkpoint() -> Iterator[ModuleType]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled, unavailable or uninitialized")
         yield dcp
-
-
-def _meet(alone: bool) -> None:
-    if not alone:
-        dist.barrier()

@@ -55,6 +55,26 @@ class Group:
         """Return the sum over the ranks, without gradient."""
         return self._reduced(x, dist.ReduceOp.SUM)
 
+    def added(self, x: Tensor) -> Tensor:
+        """Return the sum over the ranks of a value of each one's own, on which values of each one's own depend again.
+
+        Backward: the sum of the gradients.
+        """
+        return x if self.size == 1 else _Added.apply(x, self)
+
+    def agreed(self, value: float) -> float:
+        """Return the value of rank 0, so that all ranks decide alike."""
+        if self.size == 1:
+            return value
+        first = torch.tensor(value, dtype=torch.float64)
+        dist.broadcast(first, 0, self.handle)
+        return first.item()
+
+    def wait(self) -> None:
+        """Wait for all ranks."""
+        if self.size > 1:
+            dist.barrier(self.handle)
+
     def _reduced(self, x: Tensor, operation: Any) -> Tensor:
         if self.size == 1:
             return x.detach()
@@ -90,6 +110,17 @@ class _Total(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         return grads[0], None
+
+
+class _Added(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        return group.summed(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return ctx.group.summed(grads[0]), None
 
 
 class _Shared(Function):

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from stages.common.errors import InputError
@@ -48,11 +47,11 @@ def fit(
     """Train one network, alone or together with the other ranks of a group, which all return the same.
 
     Goes on from the newest checkpoint in `folder`, and writes further ones there. Calls `after_step` before the first
-    step and after every one. Raises InputError when the loss is not finite.
+    step and after every one. Raises InputError when the loss or its gradient is not finite.
     """
     with torch.random.fork_rng(devices=[]):
         learner = Learner(samples.classes, cfg, seed, group)
-        if folder and (checkpoint := checkpoints.latest(folder)):
+        if folder and (checkpoint := checkpoints.latest(folder, group)):
             learner.resume(checkpoint)
         after_step(learner)
         steps, clock = cfg.steps(samples.main_count), Clock(cfg.runs.checkpoint_s, group)
@@ -62,9 +61,10 @@ def fit(
             mix=cfg.loader.psi, workers=cfg.loader.workers,
         ):  # fmt: skip
             rate = cfg.learning_rate * _rate(cfg, learner.step, steps)
-            loss = learner.learn(batch, _margin(cfg, learner.step, steps), rate)
-            if not math.isfinite(loss):
-                raise _lost(loss, seed, learner.step, cfg, folder)
+            try:
+                learner.learn(batch, _margin(cfg, learner.step, steps), rate)
+            except FloatingPointError as error:
+                raise _lost(f"{error} at seed {seed}, step {learner.step}", cfg, folder) from error
             if selection and learner.step in moments:
                 learner.score(selection)
             after_step(learner)
@@ -83,9 +83,9 @@ def _margin(cfg: Train, step: int, steps: int) -> float:
     return cfg.head.margin * (min(1, step / (cfg.head.warm_up * steps)) if cfg.head.warm_up else 1)
 
 
-def _lost(loss: float, seed: int, step: int, cfg: Train, folder: Path | None) -> InputError:
-    kept = checkpoints.latest(folder) if folder else None
-    problem = f"the loss is {loss} at seed {seed}, step {step}" + (f"; {kept} is from before" if kept else "")
+def _lost(problem: str, cfg: Train, folder: Path | None) -> InputError:
+    kept = checkpoints.latest(folder, ALONE) if folder else None
+    problem += f"; {kept} is from before, and goes with the next change of parameters" if kept else ""
     return InputError("params.yaml", problem, key="train.learning_rate", value=cfg.learning_rate, allowed="less")
 
 
@@ -98,11 +98,7 @@ class Clock:
 
     def strikes(self) -> bool:
         """Return whether it is time; rank 0 decides."""
-        due = time.monotonic() - self.last >= self.every_s
-        if self.group.size > 1:
-            decision = torch.tensor(due)
-            dist.broadcast(decision, 0)
-            due = bool(decision)
+        due = bool(self.group.agreed(time.monotonic() - self.last >= self.every_s))
         if due:
             self.last = time.monotonic()
         return due

@@ -35,7 +35,7 @@ class Part(NamedTuple):
     sizes: list[int]
 
 
-def parts(group: Group, batch: int, micro_batches: int) -> list[Part]:
+def shared_out(group: Group, batch: int, micro_batches: int) -> list[Part]:
     """Return this rank's part of each micro-batch of a global batch."""
     parts, first = [], 0
     for whole in np.array_split(np.arange(batch), micro_batches):
@@ -71,9 +71,10 @@ class Learner:
         self.names = dict(learned.named_parameters())
         self.optimiser = optimisers.build(learned, cfg.optimiser, cfg.learning_rate)
         self.precision = devices.training_dtype(cfg.compute.precision)
+        torch.backends.cudnn.allow_tf32 = self.precision is not None  # `full` is float32 on GPUs, too
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)  # pyright: ignore
         self.model = self._model()
-        self.parts = parts(group, cfg.batch, cfg.runs.micro_batches)
+        self.parts = shared_out(group, cfg.batch, cfg.runs.micro_batches)
         if group.rank:  # each rank drops out other units
             torch.manual_seed(int(stream("dropout", seed, group.rank).integers(2**62)))
 
@@ -92,7 +93,11 @@ class Learner:
         return DistributedDataParallel(model, ids, forward_sync_buffers=False)
 
     def learn(self, batch: Batch, margin: float, learning_rate: float) -> float:
-        """Make one step on a global batch and return its loss; makes none when that is not finite."""
+        """Make one step on a global batch and return its loss.
+
+        Raises FloatingPointError, and leaves weights and moments as they were, when the loss or its gradient is not
+        finite. With float16 a gradient that is not is a matter of scale: all ranks leave out the step, and lower it.
+        """
         self.head.margin, self.head.step = margin, self.step
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
@@ -103,14 +108,24 @@ class Learner:
                 loss = self.loss(batch, part)
                 self.scaler.scale(loss).backward()
             total += loss.item()
-        if math.isfinite(total):
-            self.scaler.unscale_(self.optimiser)
-            nn.utils.clip_grad_norm_(self.net.parameters(), CLIP)
+        if not math.isfinite(total):
+            raise FloatingPointError(f"the loss is {total}")
+        self._step(total)
+        self.step += 1
+        self.losses.append(total)
+        return total
+
+    def _step(self, loss: float) -> None:
+        self.scaler.unscale_(self.optimiser)
+        norm, of_head = (_gradient_norm(part) for part in (self.net, self.head))
+        if self.group.summed(norm + of_head).isfinite():
+            nn.utils.clip_grads_with_norm_(self.net.parameters(), CLIP, norm)
             self.scaler.step(self.optimiser)
             self.scaler.update()
-            self.step += 1
-            self.losses.append(total)
-        return total
+        elif self.scaler.is_enabled():
+            self.scaler.update(self.scaler.get_scale() * self.scaler.get_backoff_factor())
+        else:
+            raise FloatingPointError(f"the loss is {loss:.4g}, its gradient not finite")
 
     def _quiet(self, quiet: bool) -> AbstractContextManager[object]:
         """Return a context in which DDP keeps gradients to itself, until the last micro-batch has added its own."""
@@ -121,18 +136,22 @@ class Learner:
 
         The loss of a face mixed from two domains is psi times that of the main one and 1 - psi times that of the other.
         """
-        faces = batch.faces[part.faces].to(self.device)
-        x = networks.standardised(faces, self.cfg.input.colour).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
-            embedding = self.model(x)
-        embedding = self.group.gather(embedding.float(), part.sizes)
+        embedding = self.group.gather(self._embedded(self.model, batch.faces[part.faces]), part.sizes)
         self.norm = embedding.detach().norm(dim=1).mean()
         loss = self._head_loss(embedding, batch.main, part)
         if batch.mix:
             psi = batch.psi[part.whole].to(self.device)
             loss = psi * loss + (1 - psi) * self._head_loss(embedding, batch.mix, part)
-        loss = loss.mean() + self.cfg.decorrelation * decorrelation(self.group.shared(embedding))
+        loss = loss.mean()
+        if self.cfg.decorrelation:
+            loss = loss + self.cfg.decorrelation * decorrelation(self.group.shared(embedding))
         return loss if len(self.parts) == 1 else loss * (len(embedding) / self.cfg.batch)
+
+    def _embedded(self, model: nn.Module, faces: Tensor) -> Tensor:
+        """Return embeddings (b, d) float32 of faces (b, s, s, c)."""
+        x = networks.standardised(faces.to(self.device), self.cfg.input.colour)
+        with torch.autocast(self.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
+            return model(x.contiguous(memory_format=torch.channels_last)).float()
 
     def _head_loss(self, embedding: Tensor, labels: Labels, part: Part) -> Tensor:
         a, b, ratio = (x[part.whole].to(self.device) for x in (labels.label_a, labels.label_b, labels.ratio))
@@ -140,7 +159,10 @@ class Learner:
 
     def score(self, selection: Selection) -> None:
         """Score the network on people held out, and keep its weights where they are the best so far."""
-        accuracy = selection.accuracy(self.net, self.cfg.input.colour)
+        self.net.eval()
+        with torch.no_grad():
+            accuracy = self.group.agreed(selection.accuracy(lambda faces: self._embedded(self.net, faces)))
+        self.net.train()
         if accuracy >= max(self.scores.values(), default=0):
             self.chosen = {name: tensor.clone() for name, tensor in self.net.state_dict().items()}
         self.scores[self.step] = accuracy
@@ -156,9 +178,11 @@ class Learner:
         tensors = dict(self._tensors()) | {
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "scores": torch.tensor([*self.scores.items()], dtype=torch.float64).view(-1, 2),
-            f"generator.{self.group.rank}": torch.get_rng_state(),
+            **{name: generator.get_state() for name, generator in self._generators().items()},
         }
-        checkpoints.write(folder, self.step, tensors, self.group.size == 1)
+        if self.scaler.is_enabled():
+            tensors["scale"] = torch.tensor(self.scaler.get_scale())
+        checkpoints.write(folder, self.step, tensors, self.group)
 
     def resume(self, checkpoint: Path) -> None:
         """Go on from a checkpoint, whatever number of ranks wrote it.
@@ -170,20 +194,28 @@ class Learner:
             kind, _, rest = name.partition(".")
             if kind == "optimiser":
                 parameter, _, key = rest.rpartition(".")
-                p = self.names[parameter]
-                whole = sizes[name][0]
-                self.optimiser.state[p][key] = torch.zeros_like(p) if whole else torch.zeros(())
+                p, is_scalar = self.names[parameter], not sizes[name][0]
+                self.optimiser.state[p][key] = torch.zeros((), device=p.device) if is_scalar else torch.zeros_like(p)
         tensors = dict(self._tensors())
-        own = f"generator.{self.group.rank}"
-        extra = ["losses", "scores", own, *(name for name in sizes if name.startswith("chosen."))]
+        generators = self._generators()
+        extra = ["losses", "scores", "scale", *generators, *(name for name in sizes if name.startswith("chosen."))]
         tensors |= {name: torch.empty(sizes[name][0], dtype=sizes[name][1]) for name in extra if name in sizes}
-        checkpoints.read(checkpoint, tensors, self.group.size == 1)
+        checkpoints.read(checkpoint, tensors, self.group)
         self.losses = tensors["losses"].tolist()
         self.step = len(self.losses)
         self.scores = {int(step): accuracy for step, accuracy in tensors["scores"].tolist()}
         self.chosen = {name: tensors[f"chosen.{name}"] for name in self.net.state_dict() if f"chosen.{name}" in sizes}
-        if own in tensors:
-            torch.set_rng_state(tensors[own])
+        if "scale" in tensors:
+            self.scaler.load_state_dict(self.scaler.state_dict() | {"scale": tensors["scale"].item()})
+        for name in generators.keys() & tensors.keys():
+            generators[name].set_state(tensors[name])
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        """Return what dropout draws from: the generators of this rank's CPU and GPU, by their names in a checkpoint."""
+        own = {"cpu": torch.default_generator}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.default_generators[self.device.index]
+        return {f"generator.{self.group.rank}.{name}": generator for name, generator in own.items()}
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the tensors of a checkpoint by name; sharded ones stand for the whole."""
@@ -198,5 +230,9 @@ class Learner:
 
     def _whole(self, name: str, tensor: Tensor) -> Tensor:
         if name == "head.weight" and tensor.ndim and self.group.size > 1:
-            return checkpoints.sharded(tensor, self.classes)
+            return checkpoints.sharded(tensor, self.classes, self.group)
         return tensor
+
+
+def _gradient_norm(module: nn.Module) -> Tensor:
+    return nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])

@@ -1,10 +1,7 @@
 """Batch normalisation by the statistics of all ranks, so that a network learns the same on one rank and on many."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages.training.collectives import Group
@@ -44,7 +41,7 @@ class _Synchronised(_BatchNorm):
         before = self.running_mean.clone()  # pyright: ignore  # near the mean: its square would cancel what varies
         y = x.float() - before.view(shape)
         count = y.new_tensor([y.numel() / y.shape[1]])
-        sums = _Sum.apply(torch.cat([y.sum(others), y.square().sum(others), count]), self.group)
+        sums = self.group.added(torch.cat([y.sum(others), y.square().sum(others), count]))
         (total, squares), n = sums[:-1].view(2, -1), sums[-1]
         mean = total / n
         variance = (squares / n - mean.square()).clamp_min(0)
@@ -57,16 +54,3 @@ class _Synchronised(_BatchNorm):
             scale = scale * self.weight
         offset = self.bias - mean * scale if self.affine else -mean * scale
         return (y * scale.view(shape) + offset.view(shape)).to(x.dtype)
-
-
-class _Sum(Function):
-    """Sum over the ranks, of the values and, backward, of the gradients: what one rank adds moves what all compute."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
-        ctx.group = group
-        return group.summed(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return ctx.group.summed(grads[0]), None

@@ -4,15 +4,15 @@ Which moment of a training is the best is a choice, and a benchmark on which it 
 made on people of the training's own domain, and the benchmarks are left alone.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
-from stages.common import networks, sphere, verification
+from stages.common import sphere, verification
 from stages.common.errors import InputError
 from stages.common.frames import Frame
 from stages.common.images import Shards, grey
@@ -26,7 +26,7 @@ CHUNK = 256  # faces embedded at a time
 
 @dataclass(frozen=True)
 class Selection:
-    """Faces (n, s, s, c) uint8 and pairs (p,) of their rows a and b, in folds."""
+    """Faces (n, s, s, c) uint8 and pairs (p,) of their rows a and b, whether each shows one person, and their folds."""
 
     faces: np.ndarray
     a: np.ndarray
@@ -34,15 +34,11 @@ class Selection:
     same: np.ndarray
     fold: np.ndarray
 
-    def accuracy(self, net: nn.Module, colour: str) -> float:
-        """Return the ten-fold verification accuracy of a network, which stays as it is."""
-        device, training = next(net.parameters()).device, net.training
-        net.eval()
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16):
-            chunks = [torch.from_numpy(self.faces[i : i + CHUNK]).to(device) for i in range(0, len(self.faces), CHUNK)]
-            x = torch.cat([net(networks.standardised(chunk, colour)).float() for chunk in chunks]).cpu().numpy()
-        net.train(training)
-        rows = sphere.unit_rows(x)
+    def accuracy(self, embed: Callable[[Tensor], Tensor]) -> float:
+        """Return the ten-fold verification accuracy of what gives faces (b, s, s, c) their embeddings (b, d)."""
+        starts = range(0, len(self.faces), CHUNK)
+        x = torch.cat([embed(torch.from_numpy(self.faces[start : start + CHUNK])).cpu() for start in starts])
+        rows = sphere.unit_rows(x.numpy())
         cosine = np.einsum("pd,pd->p", rows[self.a], rows[self.b])
         return verification.ten_fold_accuracy(cosine, self.same, self.fold)[0]
 
@@ -67,7 +63,7 @@ def hold_out(samples: Samples, people: int, seed: int = 0) -> tuple[Samples, Sel
         samples, label_a=a, label_b=b, classes=len(kept),
         skipped=np.union1d(samples.skipped, np.flatnonzero(touched)).astype(np.int64),
     )  # fmt: skip
-    return rest, _selection(samples.faces[rows], samples.label_a[rows], seed)
+    return rest, _selection(lambda used: samples.faces[rows[used]], samples.label_a[rows], seed)
 
 
 def of_set(folder: Path, people: int, size_px: int, colour: str, frame_px: int, seed: int = 0) -> Selection:
@@ -75,23 +71,36 @@ def of_set(folder: Path, people: int, size_px: int, colour: str, frame_px: int, 
     shards = Shards(folder)
     identity = shards.column("identity")
     rows = np.flatnonzero(identity < people)
-    faces = Frame(size_px, size_px, frame_px).of(shards.faces(rows), shards.frame_px)
-    return _selection(grey(faces) if colour == "grey" else faces, identity[rows], seed)
+
+    def faces(used: np.ndarray) -> np.ndarray:
+        faces = Frame(size_px, size_px, frame_px).of(shards.faces(rows[used]), shards.frame_px)
+        return grey(faces) if colour == "grey" else faces
+
+    return _selection(faces, identity[rows], seed)
 
 
-def _selection(faces: np.ndarray, identity: np.ndarray, seed: int) -> Selection:
-    """Return as many impostor pairs as genuine ones, drawn from one stream."""
+def _selection(faces: Callable[[np.ndarray], np.ndarray], identity: np.ndarray, seed: int) -> Selection:
+    """Return as many impostor pairs as genuine ones, with the faces of those images alone; identity (n,) of each."""
     rng = stream("selection pairs", seed)
-    genuine = [pair for who in np.unique(identity) for pair in combinations(np.flatnonzero(identity == who), 2)]
-    if len(genuine) < FOLDS or len(np.unique(identity)) < 2:
-        allowed = f"two people or more with {FOLDS} genuine pairs together"
-        raise InputError(
-            "params.yaml", f"{len(genuine)} genuine pairs", key="train.monitor.identities", allowed=allowed
+    order = np.argsort(identity, kind="stable")  # one person after the other
+    _, first, count = np.unique(identity[order], return_index=True, return_counts=True)
+    pairs_before = np.append(0, np.cumsum(count * (count - 1) // 2))
+    if pairs_before[-1] < FOLDS or len(count) < 2:
+        problem, allowed = (
+            f"{pairs_before[-1]} genuine pairs",
+            f"two people or more with {FOLDS} genuine pairs together",
         )
-    pairs = np.array(genuine)[rng.permutation(len(genuine))[: PAIRS // 2]]
-    a = rng.integers(len(identity), size=len(pairs))
-    others = [np.flatnonzero(identity != identity[row]) for row in a]
-    b = np.array([rng.choice(other) for other in others])
-    same = np.repeat([True, False], len(pairs))
-    fold = np.tile(np.arange(len(pairs)) % FOLDS, 2)
-    return Selection(faces, np.append(pairs[:, 0], a), np.append(pairs[:, 1], b), same, fold)
+        raise InputError("params.yaml", problem, key="train.monitor.identities", allowed=allowed)
+    drawn = rng.choice(pairs_before[-1], min(PAIRS // 2, pairs_before[-1]), replace=False)
+    person = np.searchsorted(pairs_before, drawn, "right") - 1
+    number = drawn - pairs_before[person]  # of the pair among the person's: (1, 0), (2, 0), (2, 1), (3, 0), ...
+    later = ((1 + np.sqrt(1 + 8 * number)) / 2).astype(np.int64)
+    genuine = order[first[person] + [later, number - later * (later - 1) // 2]]  # (2, pairs)
+    impostor = rng.integers(len(identity), size=(2, len(drawn)))
+    while (alike := identity[impostor[0]] == identity[impostor[1]]).any():
+        impostor[1, alike] = rng.integers(len(identity), size=alike.sum())
+    used, rows = np.unique(np.hstack([genuine, impostor]), return_inverse=True)
+    a, b = rows.reshape(2, -1)
+    return Selection(
+        faces(used), a, b, same=np.repeat([True, False], len(drawn)), fold=np.tile(np.arange(len(drawn)) % FOLDS, 2)
+    )

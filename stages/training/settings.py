@@ -24,7 +24,7 @@ Blocks = Annotated[int, Field(ge=1, le=1000)]
 
 @settings
 class Levels:
-    """Channels and blocks of the levels; `compact` has four and no blocks."""
+    """Channels and blocks of the four levels, of `vit` one; `compact` has the same blocks, whatever is said."""
 
     widths: Annotated[list[Channels], Field(min_length=1, max_length=4)]
     blocks: Annotated[list[Blocks], Field(min_length=1, max_length=4)]
@@ -210,6 +210,14 @@ class Train:
             "mask_ratio": options.mask_ratio,
         }  # fmt: skip
 
+    def _check_schedule(self) -> None:
+        length = self.epochs or 1
+        allowed = f"less than epochs = {length:g}" if self.epochs else "less than 1, a share of the training"
+        if self.schedule.warm_up >= length:
+            raise InputError(None, key="schedule.warm_up", value=self.schedule.warm_up, allowed=allowed)
+        if max(self.schedule.drops, default=0) >= length:
+            raise InputError(None, key="schedule.drops", value=self.schedule.drops, allowed=f"each {allowed}")
+
     def steps(self, images: int) -> int:
         """Return how many batches a training on so many images sees; they are whole."""
         return math.ceil((self.epochs * images if self.epochs else self.samples) / self.batch)
@@ -218,9 +226,10 @@ class Train:
         """Refuse what one key alone cannot show."""
         if not self.epochs and self.samples < self.batch:
             raise InputError(None, key="samples", value=self.samples, allowed=f"at least one batch of {self.batch}")
-        if self.runs.micro_batches > self.batch:
-            key, most = "runs.micro_batches", self.batch
-            raise InputError(None, key=key, value=self.runs.micro_batches, allowed=f"at most batch = {most}")
+        if self.runs.micro_batches > (most := self.batch // 2):
+            allowed = f"at most {most}, so that each has two samples of a batch of {self.batch}"
+            raise InputError(None, key="runs.micro_batches", value=self.runs.micro_batches, allowed=allowed)
+        self._check_schedule()
         for name, levels in (("widths", self.levels.widths), ("blocks", self.levels.blocks)):
             if len(levels) != (count := LEVELS[self.backbone]):
                 raise InputError(None, key=f"levels.{name}", value=levels, allowed=f"{count} of {self.backbone}")

@@ -13,7 +13,8 @@ from stages.training import optimisers
 
 def rates(points: int = 101, length: float = 1, **schedule: Any) -> np.ndarray:
     """Return the learning rate at evenly spaced moments of a training, of its peak."""
-    cfg = trainings.cfg(**{f"schedule.{key}": value for key, value in schedule.items()}).schedule
+    changes = {f"schedule.{key}": value for key, value in schedule.items()}
+    cfg = trainings.cfg(epochs=length if length > 1 else 0, **changes).schedule
     return np.array([optimisers.rate(t, length, cfg) for t in np.linspace(0, length, points)])
 
 

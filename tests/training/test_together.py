@@ -12,30 +12,16 @@ import torch
 import torch.distributed as dist
 import trainings
 from torch.multiprocessing.spawn import spawn
+from trainings import StopError
 
 from stages.training import checkpoints, fit, normalisation
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
-from stages.training.samples import Samples
 
-PEOPLE, EACH = 7, 6
 CHANGES = {
     "samples": 12 * 24, "batch": 24, "input.size_px": 16, "runs.checkpoint_s": 0.0, "head.name": "adaface",
     "compute.precision": "full", "decorrelation": 0.3, "backbone": "iresnet",  # drops nothing out
 }  # fmt: skip
-
-
-class StopError(Exception):
-    """Stands for the death of the process."""
-
-
-def samples() -> Samples:
-    """Return faces of people with a colour each, the last two mixed in."""
-    who = np.repeat(np.arange(PEOPLE), EACH)
-    rng = np.random.default_rng(0)
-    faces = rng.integers(0, 256, (PEOPLE, 1, 1, 3))[who] + rng.normal(0, 30, (len(who), 16, 16, 3))
-    faces = np.clip(faces, 0, 255).astype(np.uint8)
-    return Samples(faces, who, who, np.ones(len(who), np.float32), who >= PEOPLE - 2, PEOPLE, augment=False)
 
 
 def fitted(group: Group, folder: Path | None, stop_at: int | None, changes: dict[str, Any]) -> list[float]:
@@ -54,7 +40,8 @@ def fitted(group: Group, folder: Path | None, stop_at: int | None, changes: dict
 
     Learner.learn = learn  # pyright: ignore
     try:
-        fit.fit(samples(), trainings.cfg(**CHANGES | changes), 3, folder, group=group, after_step=after)
+        samples, cfg = trainings.coloured(7, 6, mix=2), trainings.cfg(**CHANGES | changes)
+        fit.fit(samples, cfg, 3, folder, group=group, after_step=after)
     except StopError:
         pass
     finally:
@@ -80,14 +67,16 @@ def run(tmp_path: Path, size: int, *jobs: tuple[str, Path | None, int | None, di
 
 
 def test_ranks_share_a_training_and_end_what_another_number_of_them_began(tmp_path: Path):
-    alone = np.array(fitted(ALONE, None, None, {}))
-    mixed = {"compute.centres": 0.5, "runs.micro_batches": 2}
-    three, killed, sampled = run(
-        tmp_path, 3, ("whole", None, None, {}), ("killed", tmp_path / "kept", 7, {}), ("sampled", None, None, mixed)
-    )
+    halves: dict[str, Any] = {"runs.micro_batches": 2}
+    alone, in_halves = (np.array(fitted(ALONE, None, None, changes)) for changes in ({}, halves))
+    three, killed, parted, sampled = run(
+        tmp_path, 3, ("whole", None, None, {}), ("killed", tmp_path / "kept", 7, {}), ("parted", None, None, halves),
+        ("sampled", None, None, halves | {"compute.centres": 0.5}),
+    )  # fmt: skip
+    assert parted[0] == pytest.approx(in_halves, rel=1e-3)
     assert (three == three[0]).all() and three[0] == pytest.approx(alone, rel=1e-3)
     assert killed.shape == (3, 7) and np.isfinite(sampled).all() and sampled[0, -1] < sampled[0, 0]
-    assert checkpoints.latest(tmp_path / "kept") == tmp_path / "kept/step-000000006"
+    assert checkpoints.latest(tmp_path / "kept", ALONE) == tmp_path / "kept/step-000000006"
     shutil.copytree(tmp_path / "kept", tmp_path / "copy")
     (two,) = run(tmp_path, 2, ("ended", tmp_path / "kept", None, {}))
     one = fitted(ALONE, tmp_path / "copy", None, {})
