@@ -35,10 +35,13 @@ def rows_of(source: str, mixed_among: int = 0) -> pa.Table:
     if source != "audit":
         return catalogue.of(Shards(f"data/{source}"))
     wanted = pc.field("width") == mixed_among if mixed_among else pc.field("kind") == "plain"
-    images = catalogue.audited().filter(wanted)
-    catalogue.check_once(images, str(catalogue.AUDITED))
-    images = images.filter(pc.field("kept"))
-    return images.take(np.argsort(catalogue.keys(images)))
+    images = catalogue.audited()
+    number = pa.array(np.arange(len(images), dtype=np.int32))
+    chosen = images.select([*catalogue.KEY, "kind", "width", "kept"]).append_column("number", number).filter(wanted)
+    catalogue.check_once(chosen, str(catalogue.AUDITED))
+    chosen = chosen.filter(pc.field("kept"))
+    number = chosen["number"].take(np.argsort(catalogue.keys(chosen)))
+    return images.select(["shard", "row", "identity", "partner", "ratio"]).take(number)
 
 
 def choose(rows: pa.Table, width: int, depth: int, key: str) -> pa.Table:

@@ -126,7 +126,7 @@ def caps(faces: Faces, tau: float, outside: float) -> dict[str, Any]:
 def near_duplicates(faces: Faces, cosine: float) -> dict[str, float]:
     """Return how many pairs of images of different identities are closer than `cosine`, and their share.
 
-    All ranks call this and share it.
+    Every such pair is counted, however many images there are. All ranks call this and share it.
     """
     count = duplicates.near_duplicates(faces, cosine)
     pairs = (len(faces) ** 2 - np.square(faces.count.astype(np.float64)).sum()) / 2

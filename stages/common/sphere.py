@@ -9,10 +9,11 @@ COLUMNS = 1 << 14  # rows that a tile is compared with at a time: 67 MB
 
 
 def unit_rows(x: np.ndarray) -> np.ndarray:
-    """Return the rows of `x` (n, d) at length one, float32; raises ValueError on a row of length zero."""
+    """Return the rows of `x` (n, d) at length one, float32; raises ValueError on one of length zero or not finite."""
     norm = np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
-    if not (norm > 0).all():
-        raise ValueError(f"row {int(np.argmin(norm))} has length zero")
+    if not ((norm > 0) & np.isfinite(norm)).all():
+        row = int(np.argmin(np.where(np.isfinite(norm), norm, -1)))
+        raise ValueError(f"row {row} {'has length zero' if norm[row] == 0 else 'is not finite'}")
     return (x / norm).astype(np.float32)
 
 

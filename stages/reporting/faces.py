@@ -40,10 +40,8 @@ def _spaced(people: np.ndarray, count: int) -> np.ndarray:
 
 def rows(table: pa.Table, data: Path, people: int, depth: int, augment: bool) -> np.ndarray:
     """Return the sheet (h, w, 3) uint8 RGB, a row of faces per person; `augment` shows them as training sees them."""
-    label, joins = (
-        table["label_a"].to_numpy(),
-        pc.call_function("equal", [table["domain"], pa.scalar("mix")]).to_numpy(),
-    )
+    label = table["label_a"].to_numpy()
+    joins = pc.call_function("equal", [table["domain"], pa.scalar("mix")]).to_numpy()
     strips = []
     for i, samples in enumerate(choose(label, joins, people, depth)):
         faces = _faces(table.take(pa.array(samples)), data)

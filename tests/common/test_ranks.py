@@ -14,7 +14,7 @@ from tiny import ENVIRONMENT, TINY, run, working_in, write_params
 from stages.common import ranks
 
 HANDS_ON = """
-import os, signal, sys
+import os, signal
 from pathlib import Path
 from stages.common import artifacts, ranks
 
@@ -28,33 +28,33 @@ def hand_on():
                 Path("made").open("a").write(name + "\\n")
         ranks.publish(folder, "data/make")
 
-def die_at(call, *names):
-    for module, name in names:
-        old = getattr(module, name)
-        def counted(*args, old=old, **kwargs):
-            global call
-            call -= 1
-            if call < 0:
+def die_at(moment):
+    left = iter(range(moment))
+    for name in ("link", "rename", "replace", "unlink", "rmdir", "mkdir"):
+        def counted(*args, old=getattr(os, name), **kwargs):
+            if next(left, None) is None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return old(*args, **kwargs)
-        setattr(module, name, counted)
-    globals()["call"] = call
+        setattr(os, name, counted)
 
 killed = 0
 for moment in range(40):
     if not (child := os.fork()):
-        die_at(moment, (os, "link"), (os, "rename"), (os, "replace"), (os, "unlink"), (os, "rmdir"), (os, "mkdir"))
+        die_at(moment)
         hand_on()
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     killed += os.WIFSIGNALED(status)
     if not status:
         break
+    handed_on = Path("data/make").exists()
     hand_on()
+    made = Path("made").read_text().split()
+    assert handed_on or len(made) == len(set(made)), (moment, made)
     files = {str(f.relative_to("data/make")): f.read_text() for f in Path("data/make").rglob("*") if f.is_file()}
     assert files == {name: name for name in ("one", "two", "deep/three")}, (moment, files)
     assert not Path(".scratch").exists() or not list(Path(".scratch").rglob("*/*/*")), moment
-    os.system("rm -rf data .scratch")
+    os.system("rm -rf data .scratch made")
 print(killed)
 """
 

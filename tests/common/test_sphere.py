@@ -28,6 +28,12 @@ def test_a_row_of_length_zero_is_refused():
         sphere.unit_rows(np.array([[1.0, 0.0], [0.0, 0.0]]))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_row_that_is_not_finite_is_refused(value: float):
+    with pytest.raises(ValueError, match="row 2 is not finite"):
+        sphere.unit_rows(np.array([[1.0, 0.0], [1.0, 1.0], [value, 0.0], [2.0, 0.0]]))
+
+
 def test_angles_are_in_degrees():
     assert np.allclose(sphere.angle_deg(np.array([1.0, 0.0, -1.0, 1.0000001])), [0, 90, 180, 0])
 

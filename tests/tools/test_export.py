@@ -17,7 +17,7 @@ from stages.common import images, tables
 from stages.common.errors import InputError
 from stages.common.images import Shards, decode
 from stages.foreign import photographs
-from stages.formats import benchmark_pairs, lmdb, parquet, rec, webdataset
+from stages.formats import benchmark_pairs, lmdb, parquet, rec, recordio, webdataset
 from stages.formats.training_sets import READERS
 from stages.protocols import external
 from stages.tools import export, ingest
@@ -48,6 +48,24 @@ def by_person(path: str, kind: str) -> list[list[bytes]]:
 def test_a_set_goes_out_byte_for_byte(project: Path, kind: str):
     assert export.main(["--to", kind, "data/sets/some", "out"]) == "export: 6 faces of 3 people -> out"
     assert by_person("out", kind) == Some().by_person()
+
+
+def test_images_of_many_shards_go_out_with_few_files_open(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(images, "ROWS_PER_SHARD", 2)
+    monkeypatch.setattr(export, "FILES_OPEN", 1)
+    ingest.write_shards(project / "data/sets/many", Some())
+    export.main(["--to", "folder", "data/sets/many", "out"])
+    assert by_person("out", "folder") == Some().by_person()
+
+
+def test_a_record_has_its_key_as_insightface_has_it(project: Path):
+    export.main(["--to", "rec", "data/sets/some", "out"])
+    records = recordio.Records(project / "out/train.rec")
+    keys = [rec.HEADER.unpack_from(records.read(offset))[2] for offset in records.offsets()]
+    index = [line.split("\t") for line in (project / "out/train.idx").read_text().splitlines()]
+    assert keys == list(range(10)) and index == [
+        [str(k), str(at)] for k, at in zip(keys, records.offsets(), strict=True)
+    ]
 
 
 def test_generated_images_go_out_as_audited_and_a_variant_as_chosen(project: Path):
