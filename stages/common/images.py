@@ -227,7 +227,7 @@ class Shard:
 
     def encoded(self, row: int) -> memoryview:
         """Return the encoded image of a row where it lies in the map."""
-        return memoryview(self.table["image"][row].as_buffer())
+        return memoryview(self.table["image"][row].as_buffer()).cast("B")  # else no bytes equal it
 
     def face(self, row: int) -> np.ndarray:
         """Return the face (h, w, 3) uint8 RGB of a row; raises InputError naming it when it is broken or too large."""
