@@ -209,6 +209,13 @@ def listed(
     return tables.of(tables.DRAWN, columns | {"width": none if width is None else np.full(len(prefix), width)})
 
 
+def control_rows(d: int, count: int) -> dict[str, Rows]:
+    """Return the first `count` rows, of the size d, of the gallery and of the Gaussian fitted to it."""
+    stored = {"gallery": ("data/embed", "x_ref"), "gaussian": ("data/pack", "x_normal")}
+    rows = {name: artifacts.map_rows(*place, d) for name, place in stored.items()}
+    return {name: (x[:count], norms[:count]) for name, (x, norms) in rows.items()}
+
+
 def control(generator: Generator, name: str, condition: np.ndarray, cfg: Generate, folder: Path) -> None:
     """Draw unperturbed images of the first identities."""
     depth = np.full(min(cfg.control.identities, len(condition)), cfg.control.images)
@@ -236,48 +243,52 @@ def accepted(moved: pa.Table) -> np.ndarray:
     return rows
 
 
-def main() -> str:
-    """Run the stage."""
-    cfg, world, embed = params.load("generate", Generate), params.load("world", World), params.load("embed", Network)
+def draw(generator: Generator, cfg: Generate, embed: Network, folder: Path) -> tuple[int, int]:
+    """Draw all images and what is written beside them; returns how many plain images there are, and people on them."""
     x_id, norms = artifacts.map_rows("data/pack", "x_id")
+    others = control_rows(x_id.shape[1], cfg.control.identities)
     needed = max(cfg.identities(), *cfg.mixup.widths(), cfg.control.identities)
     if not cfg.attributes.centres:  # else the further rows replace those that AttrOP does not accept
         x_id, norms = x_id[:needed], norms[:needed]
-    d, controlled = x_id.shape[1], cfg.control.identities
-    controls = {
-        "gallery": artifacts.map_rows("data/embed", "x_ref", d),
-        "gaussian": artifacts.map_rows("data/pack", "x_normal", d),
-    }
-    generator = generators.load(cfg, world)
+    mover = attrop.load(generator, cfg, embed, folder) if cfg.needs_gradients() else None
+    packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
+    rows, moved = np.arange(len(x_id)), []
+    if mover and cfg.attributes.centres:
+        packed, table = mover.centres(x_id, packed)
+        rows, moved = accepted(table)[:needed], [table]
+        x_id, packed = x_id[rows], packed[rows]
+    drawn: dict[str, tuple[Roster, int | None]] = {"plain": (plain(generator, x_id, packed, cfg, folder), None)}
+    for width in cfg.mixup.widths():
+        drawn[mixup_prefix(cfg, width)] = mixup(generator, x_id, packed, cfg, folder, width), width
+    control(generator, "packed", packed, cfg, folder)
+    for name, of in others.items():
+        control(generator, name, conditions(generator, name, of, cfg.seed, folder), cfg, folder)
+    if mover and cfg.poses.identities:
+        moved += [mover.poses(x_id, packed, rows)]
+    if ranks.rank() == 0:
+        write_listing(folder, drawn)
+        artifacts.write_array(folder / "rows.npy", rows)
+        record.write(folder, moved)
+    return len(drawn["plain"][0]), min(cfg.identities(), len(rows))
+
+
+def run(generator: Generator, cfg: Generate, embed: Network) -> str:
+    """Make the stage's output with a generator; returns the closing line."""
     with ranks.kept("generate") as folder:
-        mover = attrop.load(generator, cfg, embed, folder) if cfg.needs_gradients() else None
-        packed = conditions(generator, "packed", (x_id, norms), cfg.seed, folder)
-        rows, moved = np.arange(len(x_id)), []
-        if mover and cfg.attributes.centres:
-            packed, table = mover.centres(x_id, packed)
-            rows, moved = accepted(table)[:needed], [table]
-            x_id, packed = x_id[rows], packed[rows]
-        drawn: dict[str, tuple[Roster, int | None]] = {"plain": (plain(generator, x_id, packed, cfg, folder), None)}
-        for width in cfg.mixup.widths():
-            drawn[mixup_prefix(cfg, width)] = mixup(generator, x_id, packed, cfg, folder, width), width
-        control(generator, "packed", packed, cfg, folder)
-        for name, (x, native) in controls.items():
-            condition = conditions(generator, name, (x[:controlled], native[:controlled]), cfg.seed, folder)
-            control(generator, name, condition, cfg, folder)
-        if mover and cfg.poses.identities:
-            moved += [mover.poses(x_id, packed, rows)]
-        if ranks.rank() == 0:
-            write_listing(folder, drawn)
-            artifacts.write_array(folder / "rows.npy", rows)
-            record.write(folder, moved)
+        images, people = draw(generator, cfg, embed, folder)
         ranks.publish(folder, "data/generate")
     if ranks.rank() > 0:
         return ""
     listing = tables.read("data/generate/images.feather", tables.DRAWN, nullable=("width", "cosine"))
     mean = f"cosine of a perturbed row to its identity {np.nanmean(listing['cosine'].to_numpy()):.3f}"
-    note, people = alignment.fixed_crops("data/generate"), min(cfg.identities(), len(rows))
-    images = len(drawn["plain"][0])
+    note = alignment.fixed_crops("data/generate")
     return f"generate: {images} images of {people} identities, {mean}{note} -> data/generate"
+
+
+def main() -> str:
+    """Run the stage."""
+    cfg = params.load("generate", Generate)
+    return run(generators.load(cfg, params.load("world", World)), cfg, params.load("embed", Network))
 
 
 if __name__ == "__main__":

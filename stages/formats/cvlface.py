@@ -1,5 +1,6 @@
 """Benchmarks as CVLface keeps them: a `datasets` folder with the columns image, index and is_same, two rows a pair."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def read(path: Path) -> Benchmark:
     return benchmark_pairs.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
 
 
-def write(folder: Path, images: list[bytes], same: np.ndarray) -> None:
+def write(folder: Path, images: Sequence[bytes], same: np.ndarray) -> None:
     """Write 2p encoded images and p labels as `Dataset.save_to_disk` does."""
     file, schema = folder / "data-00000-of-00001.arrow", columns.schema(**COLUMNS)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:

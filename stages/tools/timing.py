@@ -1,4 +1,4 @@
-"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate`, `train` or `pack`.
+"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate`, `train`, `pack` or `scale`.
 
 world       faces that the face world photographs, and differentiates, per second
 generator   seconds that the embedded generator takes to find the person behind a row
@@ -6,9 +6,11 @@ generate    published generators beside their own scripts, on random weights of 
 train       the loaders of `train`, arcface_torch and AdaFace, and the training's loop beside ready tensors
 pack        J against CPU seconds and the front over alpha, of the packing solver and the paper's loop: minutes, with
             `--full` hours
+scale       CPU seconds and memory of every stage at `--sizes`, how both grow, and what the profiles cost: an hour
 
-It prints tables; with `--write`, those of `generate`, `train` and `pack` go to reports/timing. `generator_timing`,
-`loop_timing`, `packing_cells` and `packing_runs` beside this file say how these are measured. The other figures are the
+It prints tables; with `--write`, those of `generate`, `train`, `pack` and `scale` go to reports/timing.
+`generator_timing`, `loop_timing`, `packing_cells`, `packing_runs` and `scale_stages` beside this file say how these are
+measured. The other figures are the
 best of several runs, as other work on the machine only slows them down; for the same reason no test looks at them.
 """
 
@@ -29,7 +31,7 @@ from stages.common import devices, params, sphere
 from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate
-from stages.tools import command, generator_timing, loop_timing, packing_timing, standin
+from stages.tools import command, generator_timing, loop_timing, packing_timing, scale_timing, standin
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
@@ -114,14 +116,15 @@ def main(arguments: list[str]) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("subject", choices=["world", "generator", "generate", "train", "pack"])
+    parser.add_argument("subject", choices=["world", "generator", "generate", "train", "pack", "scale"])
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: instead of the held-out seeds")
     parser.add_argument(
         "--cells", nargs="+", default=(), help="pack only: their places, e.g. 0-11 20, or `cost`, `large`"
     )
     parser.add_argument("--without", choices=["reference", "solver"], help="pack only: what not to run")
-    parser.add_argument("--folder", type=Path, help="pack only: for results, instead of .scratch/timing")
+    parser.add_argument("--folder", type=Path, help="pack, scale: for results, instead of .scratch/timing")
+    parser.add_argument("--sizes", type=int, nargs="+", default=scale_timing.SIZES, help="scale only: of images")
     parser.add_argument(
         "--backends", nargs="+", default=[], choices=list(generator_timing.CONTESTS), help="generate only"
     )
@@ -131,12 +134,16 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--images", type=int, default=8, help="generate only: how many, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: steps of diffusion")
     parser.add_argument("--runs", type=int, default=5, help="generate only: how many; the best counts")
-    parser.add_argument("--write", action="store_true", help="generate, train and pack: write to reports/timing, too")
+    parser.add_argument(
+        "--write", action="store_true", help="but for world and generator: write to reports/timing, too"
+    )
     args = parser.parse_args(arguments)
     generate = partial(generator_timing.main, args.backends, args.size, args.images, args.steps, args.runs, args.write)
     train = partial(loop_timing.main, args.write)
     pack = partial(packing_timing.main, args.full, args.seeds, args.write, args.cells, args.without, args.folder)
-    {"world": world, "generator": generator, "generate": generate, "pack": pack, "train": train}[args.subject]()
+    scale = partial(scale_timing.main, args.sizes, args.write, args.folder)
+    subjects = {"world": world, "generator": generator, "generate": generate, "train": train}
+    {**subjects, "pack": pack, "scale": scale}[args.subject]()
 
 
 if __name__ == "__main__":
