@@ -35,16 +35,20 @@ ARCFACE, JUDGE = ({"recogniser": "onnx", "network": f"external/weights/{name}"} 
 GALLERY, UNKNOWN, REC, PAIRS = "external/sets/gallery", "sets/unrelated", "external/sets/rec", "external/pairs"
 
 
+def directions(seed: int) -> np.ndarray:
+    """Return orthonormal rows (d, cells): in which a row is painted into the cells of a face, and read from them."""
+    cells = 3 * (PX // CELL) ** 2
+    return np.linalg.qr(np.random.default_rng(seed).standard_normal((cells, D)))[0].T
+
+
 class Standin:
     """A generator whose conditions are rows (b, d), and whose faces show them."""
 
     domain, frame_px = "studio", images.FRAME_PX
 
     def __init__(self) -> None:
-        """Choose the directions (d, cells) in which rows are painted, and draw the grain."""
-        rng = np.random.default_rng(0)
-        cells = 3 * (PX // CELL) ** 2
-        self._directions = np.linalg.qr(rng.standard_normal((cells, D)))[0].T.astype(np.float32)
+        """Draw the grain."""
+        self._directions, rng = directions(0).astype(np.float32), np.random.default_rng(0)
         self._grain = rng.normal(127.5, GRAIN, (GRAINS, PX, PX, 3)).astype(np.float32)
 
     def condition(self, x_id: np.ndarray, norms: np.ndarray, seeds: np.ndarray) -> np.ndarray:
@@ -63,7 +67,7 @@ class Standin:
         """Return faces uint8 (b, 112, 112, 3) of rows (b, d)."""
         faces = np.empty((len(seeds), PX, PX, 3), np.uint8)
         for face, row, seed in zip(faces, condition, seeds, strict=True):
-            cells = (CONTRAST * row @ self._directions).reshape(PX // CELL, PX // CELL, 3)
+            cells = (CONTRAST * row @ self._directions).reshape(3, PX // CELL, PX // CELL).transpose(1, 2, 0)
             face[:] = np.clip(cells.repeat(CELL, 0).repeat(CELL, 1) + self._grain[seed % GRAINS], 0, 255)
         return faces
 
@@ -130,7 +134,7 @@ def prepare(count: int) -> None:
     from stages.tools import standin
 
     for seed, network in enumerate((ARCFACE, JUDGE)):
-        standin.linear(params.below_data(network["network"]), seed)
+        standin.linear(params.below_data(network["network"]), directions(seed))
     for person in range(identities):
         folder = params.below_data(f"{GALLERY}/{person:06d}")
         folder.mkdir(parents=True)

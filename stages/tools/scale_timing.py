@@ -91,7 +91,7 @@ def measured(count: int, folder: Path) -> dict[str, Any]:
     for name in STEPS:
         if name not in results:
             print(f"{count:,} images: {name}", file=sys.stderr, flush=True)
-            results[name] = dict(zip(("cpu_s", "memory"), _run(name, work), strict=True))
+            results[name] = dict(zip(("cpu_s", "memory"), run(name, work), strict=True))
             if name == "generate":
                 results[IMAGES] = sum(shard.stat().st_size for shard in work.glob("data/generate/plain-*.arrow"))
             artifacts.write_json(file, results)
@@ -99,7 +99,7 @@ def measured(count: int, folder: Path) -> dict[str, Any]:
     return results
 
 
-def _run(name: str, work: Path) -> tuple[float, int]:
+def run(name: str, work: Path) -> tuple[float, int]:
     """Run a step in a process of its own; returns its CPU seconds, libraries not counted, and the most it held."""
     command, environment = [sys.executable, "-m", scale_stages.__name__, name], {**os.environ, **ONE_THREAD}
     with (work / "log.txt").open("a") as log:
@@ -136,7 +136,8 @@ def _law(name: str, results: Mapping[int, Mapping[str, Any]]) -> Law:
 
 def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     """Return the page of the results by size."""
-    law = laws(results)
+    law, largest, sizes = laws(results), max(results), " ".join(map(str, results))
+    image_bytes = results[largest][IMAGES] / largest
     growth = markdown.table(
         ["stage", *(f"{size:,}" for size in results), "power of CPU s", "of MB", "B an image"],
         [growth_row(name, of, len(results)) for name, of in law.items()],
@@ -151,11 +152,12 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
 
 Written by `python -m stages.tools.timing scale --sizes {sizes}`, on {platform.machine()}. Networks
 are replaced by a linear map, the generator by one that paints a row into a face (stages/tools/scale_stages.py); all
-else is what `dvc repro` runs, on one core: faces of 112 px, {kilobytes:.1f} kB each as stored, {DEPTH} of each identity,
-as many gallery faces as identities. The benchmark has as many images, too, {PAIRED:,} at most, and half as many pairs.
-`epoch` is what `train` reads in one pass over its variant; `train` itself takes ten steps. Memory is what a process
-holds beside the pages of files, libraries included; where there are ranks, each holds as much. Powers are exponents of
-the number of images, by least squares over all sizes; B an image is the growth of memory between the two largest.
+else is what `dvc repro` runs, on one core: faces of 112 px, {image_bytes / 1e3:.1f} kB each as stored, {DEPTH} of each
+identity, as many gallery faces as identities. The benchmark has as many images, too, {PAIRED:,} at most, and half
+as many pairs. `epoch` is what `train` reads in one pass over its variant; `train` itself takes ten steps. Memory is
+what a process holds beside the pages of files, libraries included; where there are ranks, each holds as much. Powers
+are exponents of the number of images, by least squares over all sizes; B an image is the growth of memory between the
+two largest.
 
 {growth}
 
@@ -184,15 +186,10 @@ def profiles() -> dict[str, int]:
         drawn = params.read(profile.PROFILES / f"{name}.yaml").get("generate", {})
         if "depths" in drawn:
             widths, depths = (np.array(drawn["depths"][key]) for key in ("identities", "images"))
-            plain = sum(int(depths[widths > i].max()) * n for i, n in _steps(widths))
+            has = widths[:, None] > np.arange(widths.max())  # (entries, identities)
+            plain = int(np.where(has, depths[:, None], 0).max(0).sum())
             counts[name] = plain + drawn["mixup"]["identities"] * drawn["mixup"]["images"]
     return counts
-
-
-def _steps(widths: np.ndarray) -> list[tuple[int, int]]:
-    """Return where each run of identities with the same images begins, and how long it is."""
-    edges = [0, *np.unique(widths).tolist()]
-    return [(a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def cost(name: str, images: int, law: Mapping[str, Law], image_bytes: float) -> list[str]:

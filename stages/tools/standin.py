@@ -138,11 +138,12 @@ def recognisers(folder: Path, size: str) -> None:
     iresnet(folder / "backbone", size, (3, 4, 14, 3))
 
 
-def linear(network: Path, seed: int = 0) -> None:
-    """Write a recogniser as ONNX: one linear map of a shrunken face."""
+def linear(network: Path, kernel: np.ndarray | None = None) -> None:
+    """Write a recogniser as ONNX: a linear map (512, 3 * 14 * 14), random if not given, of a face shrunken to 14 px."""
     onnx = pretrained.library("onnx")
-    rng, pooled = np.random.default_rng(seed), 3 * (FACE_PX // POOL_PX) ** 2
-    weights = {"kernel": rng.standard_normal((ROWS, pooled)) / pooled**0.5, "offset": np.zeros(ROWS)}
+    rng, pooled = np.random.default_rng(0), 3 * (FACE_PX // POOL_PX) ** 2
+    kernel = rng.standard_normal((ROWS, pooled)) / pooled**0.5 if kernel is None else kernel
+    weights = {"kernel": kernel, "offset": np.zeros(ROWS)}
     nodes = [
         onnx.helper.make_node("AveragePool", ["image"], ["small"], kernel_shape=[POOL_PX] * 2, strides=[POOL_PX] * 2),
         onnx.helper.make_node("Flatten", ["small"], ["flat"]),
