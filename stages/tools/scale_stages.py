@@ -17,7 +17,7 @@ import numpy as np
 from ruamel.yaml import YAML
 from threadpoolctl import threadpool_limits
 
-from stages.common import artifacts, images, params, pipeline, ranks, shards, sphere
+from stages.common import artifacts, images, params, parents, pipeline, ranks, shards, sphere
 from stages.common.params import Network
 from stages.common.shards import Roster
 from stages.common.world import World
@@ -230,6 +230,7 @@ STEPS: dict[str, Callable[[], None]] = {
 
 def main() -> None:
     """Run the step that the command line names, in the working directory; writes its CPU seconds into COST."""
+    parents.die_with_parent()
     with threadpool_limits(1):
         begin = time.process_time()
         STEPS[sys.argv[1]]()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.common import artifacts, params, pipeline, scratch
+from stages.common import artifacts, params, parents, pipeline, scratch
 from stages.common.errors import InputError
 from stages.reporting import markdown
 from stages.tools import profile, scale_stages
@@ -101,7 +101,10 @@ def measured(count: int, folder: Path) -> dict[str, Any]:
 
 def run(name: str, work: Path) -> tuple[float, int]:
     """Run a step in a process of its own; returns its CPU seconds, libraries not counted, and the most it held."""
-    command, environment = [sys.executable, "-m", scale_stages.__name__, name], {**os.environ, **ONE_THREAD}
+    command, environment = (
+        [sys.executable, "-m", scale_stages.__name__, name],
+        {**os.environ, **ONE_THREAD, parents.LAUNCHER: f"{os.getpid()}"},
+    )
     with (work / "log.txt").open("a") as log:
         process = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
         peak = 0
