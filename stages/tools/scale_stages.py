@@ -1,4 +1,4 @@
-"""A pipeline of any size whose networks cost next to nothing: what is left is what the stages themselves cost.
+"""Run a step of a pipeline whose networks cost next to nothing: what is left is what the stages themselves cost.
 
 `Standin` paints an identity's row into the pixels of its faces, under the grain of a photograph, and the recognisers of
 `standin`, one linear map each, read it again. All else is real: each stage reads what the one before it wrote, faces of
@@ -22,6 +22,7 @@ from stages.common.params import Network
 from stages.common.shards import Roster
 from stages.common.world import World
 from stages.formats import cvlface
+from stages.tools import command
 
 DEPTH, BATCH = 50, 64  # images an identity, as HSFace has them; of a batch
 D, PX, CELL = 512, 112, 8  # of a row; of a face, and of the squares that the networks see
@@ -228,14 +229,17 @@ STEPS: dict[str, Callable[[], None]] = {
 }
 
 
-def main() -> None:
-    """Run the step that the command line names, in the working directory; writes its CPU seconds into COST."""
+def main(words: list[str]) -> None:
+    """Run a step in the working directory, which `prepare` has filled; writes its CPU seconds into COST."""
+    parser = command.parser("scale_stages", __doc__)
+    parser.add_argument("step", choices=list(STEPS))
+    step = STEPS[parser.parse_args(words).step]
     parents.die_with_parent()
     with threadpool_limits(1):
         begin = time.process_time()
-        STEPS[sys.argv[1]]()
+        step()
         artifacts.write_json(COST, {"cpu_s": time.process_time() - begin})
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)
