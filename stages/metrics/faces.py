@@ -33,8 +33,11 @@ class Faces:
 
     def unit(self, images: np.ndarray) -> np.ndarray:
         """Return the unit rows (k, d) float32 of some images (k,)."""
-        parts = range(0, len(images), PART)
-        return np.concatenate([sphere.unit_rows(self.x[images[begin : begin + PART]]) for begin in parts])
+        x = np.empty((len(images), self.x.shape[1]), np.float32)
+        for begin in range(0, len(images), PART):
+            part = slice(begin, begin + PART)
+            x[part] = sphere.unit_rows(self.x[images[part]])
+        return x
 
     def parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield the parts of the images, in order, and their unit rows (part, d) float32."""
