@@ -66,9 +66,11 @@ def by_content(
 
 def numbered(contents: Iterable[bytes]) -> np.ndarray:
     """Return a number for each content (n,), counted from 0 as new ones come; equal contents have one number."""
-    number_of: dict[bytes, int] = {}
-    digests = (hashlib.sha256(content).digest() for content in contents)
-    return np.array([number_of.setdefault(digest, len(number_of)) for digest in digests], np.int64)
+    digests = np.fromiter((hashlib.sha256(content).digest() for content in contents), "V32")
+    _, first, place = np.unique(digests.view("u8").reshape(-1, 4), axis=0, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return number[place.ravel()]
 
 
 def check_two_images(file: str | Path, a: np.ndarray, b: np.ndarray, same: np.ndarray) -> None:

@@ -422,3 +422,9 @@ def test_validate_finds_what_is_no_benchmark(tmp_path: Path):
         write_npy(Path("data/external/benchmarks/some"))
         (Path("data/external/benchmarks/some/some/some.npy")).rename("data/external/benchmarks/some/some.npy")
         find_external(Path("params.yaml"))
+
+
+def test_contents_are_numbered_as_new_ones_come():
+    contents = [b"c", b"a", b"c", b"", b"a", b"b"]
+    assert benchmark_pairs.numbered(contents).tolist() == [0, 1, 0, 2, 1, 3]
+    assert benchmark_pairs.numbered([]).tolist() == []
