@@ -3,7 +3,8 @@
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
         data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
         data/variants/NAME, embed's network, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
-writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/
+writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/,
+        reports/tables/NAME.tex
 """
 
 import sys
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
 from stages.common.variants import Variants
-from stages.reporting import figures, frame, page, results, sections
+from stages.reporting import figures, frame, latex, page, results, sections
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
 from stages.settings.report import Report
@@ -100,6 +101,9 @@ def main() -> str:
         bar = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
         blocks = [block for section in bar for block in section(inputs)]
         texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
+    with artifacts.output_folder(REPORTS / "tables") as folder:
+        for name, text in latex.tables(blocks).items():
+            (folder / f"{name}.tex").write_text(text)
     frame.write(inputs.measured)
     artifacts.write_json(REPORTS / "metrics.json", metrics(inputs))
     for name, text in texts.items():

@@ -103,6 +103,16 @@ def test_markdown_and_page_hold_the_same_tables(made: Path):
     assert len(page.cells) > 200 and markdown_cells(tables) == [cell.strip() for cell in page.cells]
 
 
+def test_tables_for_latex_are_those_of_the_page(made: Path):
+    files = sorted((made / "reports/tables").iterdir())
+    text = (made / "reports/index.html").read_text()
+    assert len(files) == text.count("<table") and {"results.tex"} < {file.name for file in files}
+    for file in files:
+        table = file.read_text()
+        header, *rows = [line for line in table.splitlines() if line.endswith(r" \\")]
+        assert table.isascii() and rows and {row.count(" & ") for row in rows} == {header.count(" & ")}
+
+
 def test_results_are_those_of_evaluate(made: Path):
     cells = markdown_cells((made / "reports/report.md").read_text().partition("## Results")[2])
     for name in project.VARIANTS:

@@ -20,7 +20,7 @@ from stages.common import ranks
 from stages.common.devices import device
 from stages.metrics.faces import Faces
 
-BLOCK, CHUNK = 1 << 14, 1 << 15  # images in cones, and images beside them, at a time: 100 MB at d = 512
+BLOCK, CHUNK = 1 << 14, 1 << 14  # images in cones, and images beside them, at a time: 67 MB at d = 512
 TILE = 1 << 12  # images that are in no cone, compared with each other at a time
 COSINES = 1 << 25  # of images to centres at a time, at most: 134 MB
 SLACK = 1e-2  # radians, 0.6 degrees: several times what rounding to float32 moves a cone's edge and an image beside it

@@ -97,7 +97,7 @@ def _plain(cell: Cell) -> str:
 def html(blocks: Sequence[Block], title: str) -> str:
     """Return the report as one page in one file: pictures are data URIs, and there is no script."""
     headings = [block.text for block in blocks if isinstance(block, Heading)]
-    contents = "".join(f'<a href="#{_anchor(text)}">{escape(text)}</a>' for text in headings)
+    contents = "".join(f'<a href="#{anchor(text)}">{escape(text)}</a>' for text in headings)
     body = "\n".join(_html(block) for block in blocks)
     page = TEMPLATE.read_text()
     for key, value in {"title": escape(title), "contents": contents, "body": body}.items():
@@ -105,14 +105,15 @@ def html(blocks: Sequence[Block], title: str) -> str:
     return page
 
 
-def _anchor(text: str) -> str:
+def anchor(text: str) -> str:
+    """Return a heading's name in links and files."""
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def _html(block: Block) -> str:
     match block:
         case Heading(text):
-            return f'<h2 id="{_anchor(text)}">{escape(text)}</h2>'
+            return f'<h2 id="{anchor(text)}">{escape(text)}</h2>'
         case Text(text, key):
             return f'<p class="key">{escape(text)}</p>' if key else f"<p>{escape(text)}</p>"
         case Facts(title, items):
