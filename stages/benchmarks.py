@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.errors import InputError
-from stages.common.shards import Drawn, Encoded, Provenance, Roster
+from stages.common.shards import Drawn, Encoded, Roster
 from stages.common.world import World
 from stages.foreign import alignment
 from stages.foreign.alignment import Aligner
@@ -50,10 +50,7 @@ def external_protocol(
     name: str, benchmark: Benchmark, cfg: Benchmarks, world: World, folder: Path, aligner: Aligner | None
 ) -> dict[str, object]:
     """Crop the images of one of the user's sets, with an aligner where they are full-size; returns its index entry."""
-    identity, index = benchmark.identity, benchmark.index
-    seeds = shards.image_seeds(name, 0, identity, index)
-    rows = Provenance(external.DOMAIN, identity, index, seeds, frame_px=world.photo_frame_px)
-    crop = cfg.crops.get(name)
+    rows, crop = external.Rows(name, benchmark, world.photo_frame_px), cfg.crops.get(name)
 
     def faces(part: slice) -> Drawn | Encoded:
         if aligner:

@@ -7,7 +7,7 @@ writes  data/pack/ x_id (m, d), unit rows with native norms; for comparison x_no
         data/pack/front.json    separation and gallery term of short packings, for several alpha
         reports/pack.json       the objective and its terms, how close identities are to each other and to the gallery
 
-Run it under torchrun to share a large packing over ranks; a run that was killed resumes at its last checkpoint.
+From 2,048 rows on ranks share them: see stages/common/launch.py. A run that was killed resumes at its last checkpoint.
 """
 
 from typing import Any

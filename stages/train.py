@@ -1,7 +1,5 @@
 """Train a recogniser on one variant, once per seed.
 
-torchrun --nproc-per-node=auto -m stages.train NAME
-
 reads   data/variants/NAME/manifest.arrow and the image shards it lists; data/SET, where people of it choose the end
 writes  data/train/NAME/seed-SEED/          a network each
         data/train/NAME/loss.json           the mean loss by tenths of the training

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stages.common import artifacts, catalogue, params, stage, tables
+from stages.common.errors import InputError
 from stages.common.images import Shards
 from stages.common.variants import Variants
 
@@ -45,28 +46,31 @@ def rows_of(source: str, mixed_among: int = 0) -> pa.Table:
 
 
 def choose(rows: pa.Table, width: int, depth: int, key: str) -> pa.Table:
-    """Return the first `depth` images of each of the first `width` identities; raises ValueError when they lack."""
+    """Return the first `depth` images of each of the first `width` identities; raises InputError when they lack.
+
+    key: of params.yaml, which asks for them.
+    """
     identity = rows["identity"].to_numpy()
     chosen = (identity < width) & (catalogue.index_within(identity) < depth)
     count = np.bincount(identity[chosen], minlength=width)
     if count.min() < depth:
         short = int(count.argmin())
-        raise ValueError(
-            f"{key}: identity {short} has {count[short]} images left; allowed: at least depth = {depth}, or fewer: skip"
-        )
+        problem = f"identity {short} has {count[short]} images left"
+        raise InputError(params.FILE, problem, key=key, allowed=f"at least depth = {depth}, or fewer: skip")
     return rows.filter(chosen)
 
 
 def skip(rows: pa.Table, width: int, depth: int, key: str) -> tuple[pa.Table, int]:
     """Return the images of identities that have `depth`, numbered anew, and how many the first `width` passed over.
 
-    Raises ValueError when there are not so many.
+    Raises InputError when there are not so many.
     """
     identity = rows["identity"].to_numpy()
     person, count = np.unique(identity, return_counts=True)
     enough = pd.Index(person[count >= depth])
     if len(enough) < width:
-        raise ValueError(f"{key}: {len(enough)} identities have {depth} images; allowed: at least width = {width}")
+        problem = f"{len(enough)} identities have {depth} images"
+        raise InputError(params.FILE, problem, key=key, allowed=f"at least width = {width}")
     left = rows.filter(np.isin(identity, enough))
     for name in ("identity", "partner"):
         number = pa.array(enough.get_indexer(left[name].to_numpy()), pa.int32())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import vast
 from filelock import FileLock
 from gpus import Gpus, pretend
 from making import PIPELINE, STAGE, change, start
@@ -61,6 +62,14 @@ def copy(chain: Path, tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(chain, folder)
     with working_in(folder):
         yield folder
+
+
+@pytest.fixture
+def beyond(tmp_path: Path) -> Iterator[vast.Vast]:
+    """Return a folder of more than 2.5 GiB of shards."""
+    (folder := tmp_path / "sets").mkdir()
+    yield vast.write(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

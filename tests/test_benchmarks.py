@@ -10,8 +10,9 @@ from refusal import refused
 from tiny import ROOT, run
 
 from stages import validate
-from stages.common import artifacts, params
+from stages.common import artifacts, params, shards, tables
 from stages.common.images import Shards, decode
+from stages.formats.benchmark_pairs import Benchmark
 from stages.pretrain import RECIPES
 from stages.protocols import embedded, external
 from stages.settings.benchmarks import Crop
@@ -88,6 +89,17 @@ def test_a_set_of_ones_own_is_refused_before_anything_is_drawn(copy: Path):
         run("benchmarks")
     assert time.process_time() - start < 5  # the embedded protocols take 30 s
     assert (copy / "data/benchmarks/index.json").read_bytes() == before
+
+
+def test_rows_of_a_set_of_ones_own_have_the_seeds_of_their_images_whatever_the_slice():
+    identity, index = np.arange(8) // 2, np.arange(8)
+    pairs = tables.pairs(index[:4], index[4:], index[:4] > 1, index[:4])
+    rows = external.Rows("own", Benchmark(lambda row: b"", str, identity, index, pairs), 112)
+    part = rows[slice(3, 6)]
+    assert len(rows) == 8
+    assert part.seed.tolist() == shards.image_seeds("own", 0, identity, index)[3:6].tolist()
+    assert (part.identity.tolist(), part.index.tolist()) == ([1, 2, 2], [3, 4, 5])
+    assert (part.domain, part.frame_px) == ("external", 112)
 
 
 def test_a_crop_replicates_the_edge():

@@ -22,13 +22,17 @@ def write(folder: Path, shards: Mapping[str, np.ndarray | list[bytes]], **about:
     Each image is an identity of its own; those of the set `mix` are of that domain. Shards named `other` state another
     frame than the rest.
     """
-    places, digests = [], {}
     for name, faces in shards.items():
         number, file = np.arange(len(faces)), folder / f"{name}.arrow"
         frame_px = 112 if "other" in name else images.FRAME_PX
         images.write_shard(file, list(faces), identity=number, index=number, seed=number, domain="", frame_px=frame_px)
-        digests[f"{name}.arrow"] = artifacts.digest(file)
-        places += [(file.parent.name, file.name, row) for row in range(len(faces))]
+    return write_manifest(folder, {name: len(faces) for name, faces in shards.items()}, **about)
+
+
+def write_manifest(folder: Path, sizes: Mapping[str, int], **about: object) -> Path:
+    """Write a manifest of all images of the shards `SET/SHARD`, which hold so many; returns its path."""
+    places = [(*f"{name}.arrow".split("/"), row) for name, size in sizes.items() for row in range(size)]
+    digests = {f"{name}.arrow": artifacts.digest(folder / f"{name}.arrow") for name in sizes}
     columns = {
         **{name: [place[i] for place in places] for i, name in enumerate(("set", "shard", "row"))},
         **{name: list(range(len(places))) for name in ("label_a", "label_b")},

@@ -161,17 +161,24 @@ def join_arrays(
 ) -> None:
     """Write the finite arrays (b, ...) of `.npy` files one below the other, each as `change` returns it.
 
-    One at a time is in memory.
+    One at a time is in memory. Raises InputError naming the part that `change` refuses by a ValueError.
     """
     count = sum(len(map_array(part)) for part in parts)
     with output_file(file) as fresh, fresh.open("wb") as stream:
         for number, part in enumerate(parts):
-            x = np.ascontiguousarray(change(read_array(part)))
+            x = np.ascontiguousarray(_changed(read_array(part), change, part))
             if number == 0:
                 shape, kind = (count, *x.shape[1:]), np.lib.format.dtype_to_descr(x.dtype)
                 header = {"descr": kind, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(stream, header)
             stream.write(x.data)
+
+
+def _changed(x: np.ndarray, change: Callable[[np.ndarray], np.ndarray], file: Path) -> np.ndarray:
+    try:
+        return change(x)
+    except ValueError as error:
+        raise InputError(file, str(error)) from error
 
 
 def _npy_header(stream: BinaryIO) -> re.Match[str] | None:

@@ -18,7 +18,7 @@ from stages.common import artifacts, ranks
 from stages.common.images import Shards
 from stages.common.networks import Recogniser
 
-PART = 128  # images in memory at a time; a multiple of every recogniser's chunk
+PART = 128  # images that a network gets at a time; a multiple of every recogniser's chunk
 AHEAD = 2  # parts that are decoded while a network runs on another, each by a thread
 
 

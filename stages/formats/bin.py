@@ -3,6 +3,7 @@
 import hashlib
 import lzma
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ def _distinct(images: list[Any]) -> dict[int, Any]:
     return {id(image): image for image in images}
 
 
-def write(file: Path, images: list[bytes], same: np.ndarray) -> None:
-    """Write 2p encoded images and p labels."""
+def write(file: Path, encoded: Callable[[int], bytes], rows: np.ndarray, same: np.ndarray) -> None:
+    """Write the images `rows` (2p,), as `encoded` returns them, and labels (p,).
+
+    A pickle is made, as it is read, of all images at once; each is in memory and in the file one time.
+    """
+    image_of = {row: encoded(row) for row in np.unique(rows).tolist()}
     with file.open("wb") as stream:
-        pickle.dump((images, [bool(s) for s in same]), stream, PROTOCOL)
+        pickle.dump(([image_of[row] for row in rows.tolist()], same.tolist()), stream, PROTOCOL)

@@ -1,6 +1,6 @@
 """Benchmarks as CVLface keeps them: a `datasets` folder with the columns image, index and is_same, two rows a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,14 +32,14 @@ def read(path: Path) -> Benchmark:
     return benchmark_pairs.by_content(path, len(order), encoded, lambda row: tables.source(int(order[row])), same[::2])
 
 
-def write(folder: Path, images: Sequence[bytes], same: np.ndarray) -> None:
-    """Write 2p encoded images and p labels as `Dataset.save_to_disk` does."""
+def write(folder: Path, encoded: Callable[[int], bytes], rows: np.ndarray, same: np.ndarray) -> None:
+    """Write the images `rows` (2p,), as `encoded` returns them, and labels (p,) as `Dataset.save_to_disk` does."""
     file, schema = folder / "data-00000-of-00001.arrow", columns.schema(**COLUMNS)
     with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-        for start in range(0, len(images), ROWS_PER_BATCH):
-            part = images[start : start + ROWS_PER_BATCH]
+        for start in range(0, len(rows), ROWS_PER_BATCH):
+            part = rows[start : start + ROWS_PER_BATCH].tolist()
             index = np.arange(start, start + len(part))
-            image = columns.cells(part, start, str(folder))
+            image = columns.cells(map(encoded, part), start, str(folder))
             writer.write_table(pa.table({"image": image, "index": index, "is_same": same[index // 2]}, schema))
     artifacts.write_json(folder / "dataset_info.json", {"features": columns.features(**COLUMNS)})
     state = {"_data_files": [{"filename": file.name}], "_fingerprint": artifacts.digest(file)[:16], "_split": None}

@@ -1,11 +1,15 @@
 """Image folders: one folder per person, as torchvision's ImageFolder and most of the field read them."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from stages import formats
 from stages.common import catalogue
 from stages.common.errors import InputError
 from stages.formats import Faces, layouts
+from stages.formats.files import Names
 
 
 class Folder:
@@ -19,15 +23,16 @@ class Folder:
     def __init__(self, path: str | Path) -> None:
         """List the files; raises InputError when there are none, or when folders may be people or parts of a set."""
         layouts.check_set("folder", path)
-        images, self.skipped = layouts.walk(path, layouts.IMAGES)
-        self._files = [file for file in images if file.parent != Path(path)]
-        self.skipped += len(images) - len(self._files)
-        if not self._files:
+        images = layouts.walk(path, layouts.IMAGES)
+        person = np.fromiter(_numbered(names[:1] for names in images.folders()), np.int64, len(images))
+        inside = np.flatnonzero(person >= 0)
+        self._files, self.skipped = images.take(inside), images.skipped + len(images) - len(inside)
+        if not len(inside):
             raise InputError(path, "no image in its folders", allowed=", ".join(sorted(layouts.IMAGES)))
-        if unclear := layouts.unclear(path, self._files):
+        if unclear := layouts.unclear(self._files):
             problem = f"is its person the first folder under {path}, or a later one?"
             raise InputError(unclear, problem, allowed="one folder per person")
-        self.identity = formats.people([file.relative_to(path).parts[0] for file in self._files])
+        self.identity = person[inside]
 
     def encoded(self, row: int) -> bytes:
         """Return the bytes of a file."""
@@ -36,6 +41,12 @@ class Folder:
     def source(self, row: int) -> str:
         """Return the path of a file."""
         return str(self._files[row])
+
+
+def _numbered(people: Iterable[Names]) -> Iterator[int]:
+    """Return the number of each person, counted from 0 as new ones come in the order of names; -1 for nobody."""
+    number_of: dict[Names, int] = {(): -1}
+    return (number_of.setdefault(person, len(number_of) - 1) for person in people)
 
 
 def write(folder: Path, faces: Faces) -> None:

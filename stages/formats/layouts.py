@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from stages.common import artifacts
 from stages.common.errors import InputError
+from stages.formats.files import Collector, Files, Names
 
 SETS = {  # suffixes of the files that hold a training set; a folder holds one folder per person
     "folder": (),
@@ -41,32 +42,44 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM
 
 
-def walk(root: str | Path, suffixes: Collection[str]) -> Listing:
+def walk(root: str | Path, suffixes: Collection[str]) -> Files:
     """Return the files with these suffixes, in upper or lower case, anywhere under a folder, also behind links.
 
     A folder that several paths lead to is read once, so links may go in circles. Raises InputError for a broken link.
     """
-    files, skipped, seen = [], 0, set()
-    folders, links = [Path(root)], []
+    files, seen = Collector(Path(root)), set()
+    folders: list[Names] = [()]
+    links: list[Names] = []
     while folders or links:
-        folder = folders.pop() if folders else links.pop(0)  # folders before links to them
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            path = folder / entry.name
+        names = folders.pop() if folders else links.pop(0)  # folders before links to them
+        status = os.stat(files.root.joinpath(*names))
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            for name, is_link in _scan(files, names, suffixes):
+                (links if is_link else folders).append((*names, name))
+    return files.sorted()
+
+
+def _scan(files: Collector, names: Names, suffixes: Collection[str]) -> list[tuple[str, bool]]:
+    """Add the files with these suffixes that lie in a folder; returns the folders in it, and which of them are links.
+
+    Entries come one by one: a flat folder may hold millions.
+    """
+    folders = []
+    with os.scandir(files.root.joinpath(*names)) as entries:
+        for entry in entries:
             if hidden(entry.name):
-                skipped += 1
+                files.skipped += 1
                 continue
-            check_link(path)
+            if entry.is_symlink():
+                check_link(Path(entry.path))
             if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(path)
-            elif path.suffix.lower() in suffixes and entry.is_file():
-                files.append(path)
+                folders.append((entry.name, entry.is_symlink()))
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():
+                files.add(*names, entry.name)
             else:
-                skipped += 1
-    return Listing(sorted(files), skipped)
+                files.skipped += 1
+    return sorted(folders)
 
 
 def check_link(path: Path) -> None:
@@ -84,7 +97,7 @@ def _data_files(path: str | Path, *suffixes: str) -> Listing:
     path = Path(path)
     if path.is_file() and path.suffix.lower() in suffixes:
         return Listing([path], 0)
-    files = walk(path, suffixes).files if path.is_dir() else []
+    files = walk(path, suffixes) if path.is_dir() else []
     states = {folder: _state(folder) for folder in {file.parent for file in files}}
     data = [file for file in files if _is_data(file.name, states[file.parent])]
     if not data:
@@ -157,17 +170,22 @@ def check_set(backend: str, path: str | Path) -> None:
         (one_file if backend in ("rec", "lmdb") else set_files)(path, *SETS[backend])
 
 
-def unclear(root: str | Path, images: Collection[Path]) -> Path | None:
-    """Return an image whose first folder under `root` may be a part of the set, not a person; None without such.
+def unclear(files: Files) -> Path | None:
+    """Return an image whose first folder may be a part of the set, not a person; None without such.
 
     A person's images may lie in subfolders that every person has (CFP's frontal/ and profile/). But if there are more
     names of subfolders than people, or a person is called like a split, then the first folders are parts of the set.
     """
-    folders = {file: file.relative_to(root).parts[:-1] for file in images}
-    deep = {file: names for file, names in folders.items() if len(names) > 1}
-    people, subfolders = {names[0] for names in folders.values() if names}, {names[1:] for names in deep.values()}
+    people, subfolders = set(), set()
+    for first, *others in filter(None, files.folders()):
+        people.add(first)
+        if others:
+            subfolders.add(tuple(others))
     parts = len(subfolders) > len(people)
-    return next((file for file, names in deep.items() if parts or names[0].lower() in SPLITS), None)
+    for i, names in enumerate(files.folders()):
+        if len(names) > 1 and (parts or names[0].lower() in SPLITS):
+            return files[i]
+    return None
 
 
 def benchmarks(root: Path) -> dict[str, Path]:
@@ -201,7 +219,7 @@ def benchmark(path: Path) -> str:
     if (path / "memfile").is_dir():
         return "memfile"
     for kind in ("arrow", "parquet"):
-        if path.is_dir() and walk(path, {f".{kind}"}).files:
+        if path.is_dir() and walk(path, {f".{kind}"}):
             return kind
     raise InputError(path, "no benchmark in it", allowed=BENCHMARKS)
 

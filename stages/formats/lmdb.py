@@ -4,13 +4,15 @@ Vec2Face's values have a third member between the two, a face feature; it is ski
 `__len__` and `__classnum__` count images and people.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stages import formats
 from stages.common import artifacts
@@ -19,6 +21,7 @@ from stages.formats import Faces, layouts
 
 EXACT = 1 << 63  # labels are below
 ROWS_PER_COMMIT = 1000
+PART = 1 << 14  # keys that are Python's own at a time
 PAGES = 1 << 14  # bytes that a value may take beside its own
 
 
@@ -64,24 +67,25 @@ class Lmdb:
     def _image_keys(self) -> pa.BinaryArray:
         with self._readable(), self._env.begin() as view:
             packed = view.get(b"__keys__")
-            keys = [key for key, _ in view.cursor()] if packed is None else self._unpacked_keys(packed)
-        if not all(isinstance(key, bytes) for key in keys) or len(set(keys)) < len(keys):
+            keys = _held(view.cursor().iternext(values=False)) if packed is None else self._unpacked_keys(packed)
+        if keys is None or keys.null_count or _repeats(keys):
             raise InputError(self.file, key="__keys__", allowed="msgpack of a list of keys, each once")
-        keys = [key for key in keys if not key.startswith(b"__")]
-        if not keys:
+        is_about = pc.call_function("starts_with", [keys], pc.MatchSubstringOptions("__"))
+        keys = keys.filter(pc.call_function("invert", [is_about]))
+        if not len(keys):
             raise InputError(self.file, "no images", allowed="values (image, label)")
-        return pa.array(keys, pa.binary())
+        return keys
 
-    def _unpacked_keys(self, packed: bytes) -> list[Any]:
-        """Return the members of a packed list, [None] for anything else; a list within it is refused unread."""
+    def _unpacked_keys(self, packed: bytes) -> pa.BinaryArray | None:
+        """Return the keys of a packed list, None for anything else; a list within it is refused unread."""
         outer, members = (self._unpacker(packed, max_length) for max_length in (len(packed), 0))
         try:
             count = outer.read_array_header()
             members.feed(packed[outer.tell() :])
-            keys = list(members)
-        except (ValueError, self._msgpack.UnpackException):
-            return [None]
-        return keys if len(keys) == count else [None]
+            keys = _held(members)
+        except (ValueError, TypeError, self._msgpack.UnpackException):
+            return None
+        return keys if len(keys) == count else None
 
     def _unpacker(self, packed: bytes, max_length: int) -> Any:
         unpacker = self._msgpack.Unpacker(
@@ -103,6 +107,20 @@ class Lmdb:
             if isinstance(image, bytes) and type(label) is int and abs(label) < EXACT:
                 return image, label
         raise InputError(self.file, key=f"key {key.decode(errors='replace'):.50}", allowed="msgpack of (image, label)")
+
+
+def _held(keys: Iterable[Any]) -> pa.BinaryArray:
+    """Return keys as an array, a few of them Python's own at a time; raises TypeError where one is not of bytes."""
+    keys, parts = iter(keys), [pa.array([], pa.binary())]
+    while part := list(islice(keys, PART)):
+        parts.append(pa.array(part, pa.binary()))
+    return pa.concat_arrays(parts)
+
+
+def _repeats(keys: pa.BinaryArray) -> bool:
+    """Return whether a key comes twice."""
+    ordered = keys.sort()
+    return pc.call_function("equal", [ordered[1:], ordered[:-1]]).true_count > 0
 
 
 def write(folder: Path, faces: Faces) -> None:

@@ -177,7 +177,7 @@ class Images:
         self.root, self._starts = root, dict.fromkeys((0, shared))
         self._named: dict[str, list[Path]] = defaultdict(list)  # by name, and by folder and name
         self._numbered: dict[str, list[Path]] = defaultdict(list)  # by NAME_0001: facenet's NAME_0001_0
-        for path in layouts.walk(root, layouts.IMAGES).files:
+        for path in layouts.walk(root, layouts.IMAGES):
             folder, stem = _composed(path.parent.name), _composed(path.stem)
             last = LAST_NUMBER.fullmatch(stem)
             for index, name in ((self._named, stem), (self._numbered, last[1] if last else "")):

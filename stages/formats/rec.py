@@ -66,7 +66,7 @@ class Rec:
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
         file = self.file.with_suffix(".idx")
         if not file.is_file():
-            offsets = np.array(self._records.offsets())
+            offsets = np.fromiter(self._records.offsets(), np.int64)
             return np.arange(len(offsets)), offsets
         try:
             with warnings.catch_warnings(action="error"):  # of an empty file

@@ -7,6 +7,7 @@ those between, 3 the last, 0 a whole payload.
 
 import mmap
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,10 +72,9 @@ class Records:
             if flag in (0, 3):
                 return MAGIC.join(parts), at
 
-    def offsets(self) -> list[int]:
-        """Return where every record begins, by going through the file; raises InputError when one is truncated."""
-        starts, at = [], 0
+    def offsets(self) -> Iterator[int]:
+        """Yield where every record begins, going through the file; raises InputError when one is truncated."""
+        at = 0
         while at < len(self.bytes):
-            starts.append(at)
+            yield at
             at = self.read_until(at)[1]
-        return starts

@@ -23,7 +23,7 @@ def gallery(testing_set: Path) -> tuple[list[Path], np.ndarray]:
     files, person = _read_list(
         testing_set / "gallery_match_img_ID_pairs.mat", "gallery_set", testing_set / "Gallery_Match"
     )
-    distractors = layouts.walk(testing_set / "Gallery_Distractor", layouts.IMAGES).files
+    distractors = layouts.walk(testing_set / "Gallery_Distractor", layouts.IMAGES)
     return [*files, *distractors], np.concatenate([person, np.full(len(distractors), DISTRACTOR)])
 
 

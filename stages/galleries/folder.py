@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from stages.common.world import World
 from stages.foreign import alignment, photographs
 from stages.foreign.alignment import Aligner
 from stages.formats import layouts
+from stages.formats.files import Files, Names
 from stages.settings.gallery import Gallery
 
 DOMAIN = "external"
@@ -23,7 +23,7 @@ DOMAIN = "external"
 class Folder:
     """Image files, read when their rows are drawn."""
 
-    files: list[Path]
+    files: Files
     rows: Roster
     world: World
     aligner: Aligner | None
@@ -38,19 +38,21 @@ class Folder:
         return np.concatenate([images.resize(square[None], self.world.size_px) for square in squares])
 
 
-def in_turns(root: Path, files: list[Path]) -> list[Path]:
-    """Return images under a folder in turns: the first of every person, then the second of every person, ...
+def in_turns(files: Files) -> np.ndarray:
+    """Return the numbers (n,) of images in turns: the first of every person, then the second of every person, ...
 
-    So the first images show different people. A person is a folder right under `root`, or any folder if it is unclear
+    So the first images show different people. A person is a folder right under the root, or any folder if it is unclear
     which folders are people.
     """
-    clear = layouts.unclear(root, files) is None
-    people = [file.relative_to(root).parts[:-1][: 1 if clear else None] for file in files]
-    count, turns = Counter(), []
-    for file, person in zip(files, people, strict=True):
-        turns.append((count[person], file))
+    depth = 1 if layouts.unclear(files) is None else None
+    count: Counter[Names] = Counter()
+
+    def turn(person: Names) -> int:
         count[person] += 1
-    return [file for _, file in sorted(turns)]
+        return count[person]
+
+    turns = np.fromiter((turn(folders[:depth]) for folders in files.folders()), np.int32, len(files))
+    return np.argsort(turns, kind="stable")
 
 
 def load(cfg: Gallery, world: World) -> Folder:
@@ -60,10 +62,10 @@ def load(cfg: Gallery, world: World) -> Folder:
         raise InputError(
             params.FILE, "no such folder", key="gallery.path", value=cfg.path, allowed="a folder of images"
         )
-    images_below, skipped = layouts.walk(root, layouts.IMAGES)
-    files = in_turns(root, images_below)
+    files = layouts.walk(root, layouts.IMAGES)
     if len(files) < cfg.identities:
         allowed = f"at most the {len(files)} images in {root}"
         raise InputError(params.FILE, key="gallery.identities", value=cfg.identities, allowed=allowed)
     rows = Roster("gallery-folder", cfg.seed, DOMAIN, np.ones(cfg.identities, np.int64), world.photo_frame_px)
-    return Folder(files[: cfg.identities], rows, world, None if cfg.aligned else alignment.load(world), skipped)
+    first = files.take(in_turns(files)[: cfg.identities])
+    return Folder(first, rows, world, None if cfg.aligned else alignment.load(world), files.skipped)

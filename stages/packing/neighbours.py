@@ -51,3 +51,17 @@ def nearest_gallery(x: np.ndarray, x_ref: np.ndarray) -> tuple[np.ndarray, np.nd
         row[part] = np.take_along_axis(candidates, best, 1)[:, 0]
         cosine[part] = np.take_along_axis(exact, best, 1)[:, 0]
     return row, cosine
+
+
+def equal_rows(x: np.ndarray, x_ref: np.ndarray) -> np.ndarray:
+    """Return the row (m,) of x_ref (n, d) that has the very numbers of each row of x (m, d), -1 where none was found.
+
+    Rows are looked up by their first two numbers; of several gallery rows that share them, one is compared.
+    """
+    keys, wanted = (np.ascontiguousarray(rows[:, :2]).view(np.uint64)[:, 0] for rows in (x_ref, x))
+    order = np.argsort(keys, kind="stable")
+    row = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(order) - 1)]
+    for begin in range(0, len(x), TILE):
+        part = slice(begin, begin + TILE)
+        row[part][(x[part] != x_ref[row[part]]).any(1)] = -1
+    return row

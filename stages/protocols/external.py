@@ -1,11 +1,13 @@
 """The user's own benchmarks, in any format that can be read."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from stages.common import images
+from stages.common.shards import Provenance, image_seeds
 from stages.foreign import photographs
 from stages.foreign.alignment import Aligner
 from stages.formats import bin, cvlface, layouts, memfile, npy, pair_lists
@@ -22,6 +24,24 @@ READERS: dict[str, Callable[[Path], Benchmark]] = {
     "arrow": cvlface.read,
     "parquet": cvlface.read,
 }
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of the benchmark `name`, whose seeds are made for a slice of them at a time."""
+
+    name: str
+    benchmark: Benchmark
+    frame_px: int
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.benchmark.identity)
+
+    def __getitem__(self, part: slice) -> Provenance:
+        """Return where the images of a slice come from."""
+        identity, index = self.benchmark.identity[part], self.benchmark.index[part]
+        return Provenance(DOMAIN, identity, index, image_seeds(self.name, 0, identity, index), frame_px=self.frame_px)
 
 
 def benchmarks() -> dict[str, Path]:

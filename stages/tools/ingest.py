@@ -95,7 +95,7 @@ def ingest_benchmark(kind: str, path: Path, out: Path) -> str:
     benchmark = BENCHMARKS[kind](path)
     a, b, same = (benchmark.pairs[name].to_numpy() for name in ("a", "b", "same"))
     with artifacts.output_folder(out) as fresh:
-        cvlface.write(fresh, [benchmark.encoded(int(row)) for row in np.stack([a, b], 1).ravel()], same)
+        cvlface.write(fresh, benchmark.encoded, np.stack([a, b], 1).ravel(), same)
     return f"{len(same)} pairs of {len(benchmark.identity)} images"
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from ruamel.yaml import YAML
@@ -78,32 +77,6 @@ def people(group: int, numbers: Sequence[int] | np.ndarray) -> np.ndarray:
     return sphere.unit_rows(np.stack([np.random.default_rng([group, int(i)]).standard_normal(D) for i in numbers]))
 
 
-class Pairs(Sequence[bytes]):
-    """Encoded faces of which two and two are a pair: of one person, or, in every second pair, of two people."""
-
-    def __init__(self, pairs: int) -> None:
-        """Hold the number of pairs."""
-        self.same, self._standin = np.arange(pairs) % 2 == 0, Standin()
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return 2 * len(self.same)
-
-    @overload
-    def __getitem__(self, i: int) -> bytes: ...
-
-    @overload
-    def __getitem__(self, i: slice) -> list[bytes]: ...
-
-    def __getitem__(self, i: int | slice) -> bytes | list[bytes]:
-        """Return an image, or some."""
-        if isinstance(i, int):
-            return self[i : i + 1][0]
-        image = np.arange(*i.indices(len(self)))
-        person = np.where(self.same[image // 2], image // 2, len(self) + image)
-        return [images.encode(face) for face in self._standin.generate(people(IN_PAIRS, person), image)]
-
-
 def settings(identities: int) -> dict[str, object]:
     """Return the project's parameters, as a pipeline of so many identities has them."""
     values = params.read(pipeline.ROOT / params.FILE)
@@ -149,10 +122,20 @@ def prepare(count: int) -> None:
 
     params.below_data(UNKNOWN).mkdir(parents=True)
     shards.draw("faces", unrelated, faces, params.below_data(UNKNOWN))
-    with artifacts.output_folder(params.below_data(PAIRS)) as folder:
-        pairs = Pairs(min(count, PAIRED) // 2)
-        cvlface.write(folder, pairs, pairs.same)
+    write_pairs(drawer, min(count, PAIRED) // 2)
     artifacts.write_json("reports/baselines.json", {})
+
+
+def write_pairs(drawer: Standin, count: int) -> None:
+    """Write `count` pairs of faces as a benchmark: of one person or, every second one, of two."""
+    same = np.arange(count) % 2 == 0
+
+    def encoded(image: int) -> bytes:
+        person = image // 2 if same[image // 2] else 2 * count + image
+        return images.encode(drawer.generate(people(IN_PAIRS, [person]), np.array([image]))[0])
+
+    with artifacts.output_folder(params.below_data(PAIRS)) as folder:
+        cvlface.write(folder, encoded, np.arange(2 * count), same)
 
 
 def drawn() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from refusal import refused
 
 from stages.common import artifacts, sphere
 from stages.common.errors import InputError
@@ -61,6 +62,15 @@ def test_joined_arrays_are_the_bytes_of_the_whole_one(tmp_path: Path):
         artifacts.join_arrays(tmp_path / "joined.npy", parts, change)
         artifacts.write_array(tmp_path / "whole.npy", change(x))
         assert (tmp_path / "joined.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def test_a_part_whose_rows_have_no_direction_is_named(tmp_path: Path):
+    parts = [tmp_path / f"{number}.npy" for number in range(2)]
+    for part, x in zip(parts, (np.eye(3), np.diag([1.0, 0.0])), strict=True):
+        artifacts.write_array(part, x)
+    with refused(parts[1], "row 1 has length zero"):
+        artifacts.join_arrays(tmp_path / "joined.npy", parts, sphere.unit_rows)
+    assert not (tmp_path / "joined.npy").exists()
 
 
 def test_a_missing_a_truncated_and_a_pickled_array_are_refused(tmp_path: Path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import variant
+from vast import Vast
 
 from stages.common import artifacts, embeddings, images, networks, sphere
 from stages.common.embeddings import AHEAD, PART, Pictures
@@ -94,3 +95,9 @@ def test_the_next_images_are_decoded_while_a_network_runs_and_not_many_of_them(t
     )
     assert np.array_equal(artifacts.read_array(files["net"][0])[:, 0], np.arange(count) // PART)
     assert used == [PART] * 8 + [PART - 1]
+
+
+def test_a_folder_beyond_what_one_array_holds_is_embedded(beyond: Vast, tmp_path: Path):
+    files = embeddings.embed({"net": Watched()}, embeddings.stored(Shards(beyond.folder)), tmp_path, "faces")["net"]
+    rows = embeddings.whole(files, tmp_path / "rows.npy")
+    assert np.array_equal(rows, beyond.faces.mean((1, 2), dtype=np.float32))

@@ -39,7 +39,7 @@ def pixels() -> np.ndarray:
 
 
 def write_bin(root: Path) -> Path:
-    bin.write(root / "some.bin", IMAGES, SAME)
+    bin.write(root / "some.bin", IMAGES.__getitem__, np.arange(len(IMAGES)), SAME)
     return root / "some.bin"
 
 
@@ -69,7 +69,7 @@ def write_memfile(root: Path) -> Path:
 
 def write_saved(root: Path) -> Path:
     (root / "some").mkdir()
-    cvlface.write(root / "some", IMAGES, SAME)
+    cvlface.write(root / "some", IMAGES.__getitem__, np.arange(len(IMAGES)), SAME)
     return root / "some"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from refusal import refused
 
 from stages.formats import cvlface, folder, layouts, parquet
 from stages.formats.training_sets import READERS
-from stages.galleries.folder import in_turns
+from stages.galleries import folder as gallery
 from stages.protocols import external
 from stages.tools import ingest
 
@@ -27,7 +28,12 @@ def put(root: Path, *names: str) -> None:
 
 
 def names(root: Path) -> list[str]:
-    return [str(file.relative_to(root)) for file in layouts.walk(root, layouts.IMAGES).files]
+    return [str(file.relative_to(root)) for file in layouts.walk(root, layouts.IMAGES)]
+
+
+def in_turns(root: Path) -> list[Path]:
+    files = layouts.walk(root, layouts.IMAGES)
+    return [files[i].relative_to(root) for i in gallery.in_turns(files).tolist()]
 
 
 @pytest.mark.parametrize("name", HIDDEN)
@@ -36,7 +42,7 @@ def test_hidden_and_system_folders_are_skipped(tmp_path: Path, name: str):
     assert names(tmp_path) == ["anna/0.jpg"]
     faces = READERS["folder"](tmp_path)
     assert faces.identity.tolist() == [0] and faces.skipped == 2
-    cvlface.write(tmp_path / name, list(Some.images[:4]), np.array([True, False]))
+    cvlface.write(tmp_path / name, Some.images.__getitem__, np.arange(4), np.array([True, False]))
     assert list(layouts.benchmarks(tmp_path)) == ["anna"]
 
 
@@ -51,6 +57,32 @@ def test_a_folder_or_pipe_that_is_called_like_an_image_is_skipped(tmp_path: Path
     put(tmp_path, "anna/x.jpg/0.png", "anna/1.jpg")
     os.mkfifo(tmp_path / "anna/2.jpg")  # to open it would wait for ever
     assert names(tmp_path) == ["anna/1.jpg", "anna/x.jpg/0.png"]
+
+
+def test_files_are_in_the_order_in_which_paths_are_sorted(tmp_path: Path):
+    put(
+        tmp_path, *(f"{folder}/0.jpg" for folder in ("a", "a-b", "a.b", "a b", "a/b", "A", "ab", "\xe9", "\u4e00", "b"))
+    )
+    put(tmp_path, "a.jpg", "b.jpg", "a/b.jpg", "a/b-1.jpg")
+    files = layouts.walk(tmp_path, layouts.IMAGES)
+    assert len(files) == 14 and list(files) == sorted(tmp_path.rglob("*.jpg")) == files[:]
+    assert [folder for folder, *_ in filter(None, files.folders())] == [
+        file.relative_to(tmp_path).parts[0] for file in files if file.parent != tmp_path
+    ]
+
+
+def test_a_list_of_many_files_takes_no_object_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("stages.formats.files.PART", 50)
+    put(tmp_path, "anna/0.jpg", "bert/0.jpg")
+    for i in range(1, 2000):
+        os.link(tmp_path / "anna/0.jpg", tmp_path / f"anna/{i}.jpg")
+        os.link(tmp_path / "bert/0.jpg", tmp_path / f"bert/{i}.jpg")
+    for read in (READERS["folder"], lambda root: gallery.in_turns(layouts.walk(root, layouts.IMAGES))):
+        read(tmp_path)  # imports
+        tracemalloc.start()
+        read(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 40 * 4000
+        tracemalloc.stop()
 
 
 def test_links_are_followed_also_in_circles(tmp_path: Path):
@@ -90,8 +122,7 @@ def test_images_of_a_person_may_lie_in_folders_of_their_own(tmp_path: Path):
     put(tmp_path, *(f"{who}/{pose}/{i}.jpg" for who in "abc" for pose in ("frontal", "profile") for i in range(2)))
     put(tmp_path, "d/0.jpg")
     assert np.bincount(READERS["folder"](tmp_path).identity).tolist() == [4, 4, 4, 1]
-    first = in_turns(tmp_path, layouts.walk(tmp_path, layouts.IMAGES).files)[:4]
-    assert {file.relative_to(tmp_path).parts[0] for file in first} == set("abcd")
+    assert {file.parts[0] for file in in_turns(tmp_path)[:4]} == set("abcd")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +132,7 @@ def test_people_in_parts_of_a_set_are_not_taken_for_one(tmp_path: Path, where: t
     put(tmp_path, *(f"{place}/{i}.jpg" for place in where for i in range(2)))
     with refused(tmp_path / where[0] / "0.jpg", "is its person the first folder", allowed="one folder per person"):
         READERS["folder"](tmp_path)
-    first = in_turns(tmp_path, layouts.walk(tmp_path, layouts.IMAGES).files)[: len(where)]
-    assert [str(file.parent.relative_to(tmp_path)) for file in first] == list(where)
+    assert [str(file.parent) for file in in_turns(tmp_path)[: len(where)]] == list(where)
 
 
 ONE = [
@@ -163,9 +193,9 @@ def test_what_datasets_leaves_beside_its_data_is_no_data(tmp_path: Path, leave: 
     leave(tmp_path / "set")
     faces = READERS["arrow"](tmp_path / "set")
     assert len(faces.identity) == 6 and faces.skipped in (1, 2)
-    pairs, same = [Some.images[i] for i in (1, 3, 0, 2, 2, 4, 5, 0)], np.array([True, False] * 2)
+    rows, same = np.array([1, 3, 0, 2, 2, 4, 5, 0]), np.array([True, False] * 2)
     (tmp_path / "benchmark").mkdir()
-    cvlface.write(tmp_path / "benchmark", pairs, same)
+    cvlface.write(tmp_path / "benchmark", Some.images.__getitem__, rows, same)
     leave(tmp_path / "benchmark")
     assert external.read(tmp_path / "benchmark").pairs["same"].to_pylist() == same.tolist()
 

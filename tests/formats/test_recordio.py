@@ -56,7 +56,7 @@ def test_broken_records_are_refused(tmp_path: Path):
     ):
         file.write_bytes(broken)
         with refused(file, problem, key=f"byte {at}"):
-            Records(file).offsets()
+            list(Records(file).offsets())
     file.write_bytes(b"")
     with refused(file, "an empty file", allowed="RecordIO"):
         Records(file)
@@ -89,9 +89,8 @@ def test_the_layout_is_insightfaces(tmp_path: Path):
     heads = [struct.unpack_from("<IfQQ", records.read(offset)) for offset in records.offsets()]
     assert heads[0] == (2, 0.0, 0, 0)
     assert [label for _, label, _, _ in heads[1:7]] == [0, 0, 0, 1, 2, 2]
-    last = [
-        struct.unpack("<2f", records.read(offset)[24:]) for offset in (records.offsets()[0], *records.offsets()[7:])
-    ]
+    offsets = list(records.offsets())
+    last = [struct.unpack("<2f", records.read(offset)[24:]) for offset in (offsets[0], *offsets[7:])]
     assert last == [(7, 10), (1, 4), (4, 5), (5, 7)]
     index = [line.split() for line in (tmp_path / "train.idx").read_text().splitlines()]
     assert [(int(k), int(at)) for k, at in index] == list(enumerate(records.offsets()))

@@ -2,6 +2,7 @@
 
 import sys
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_an_lmdb_with_features_and_one_without_a_list_of_keys_are_read(tmp_path:
 def nested(depth: int) -> bytes:
     """Return lists within lists, each of which says that it holds a million, in a value long enough to be believed."""
     return b"\xdd\x00\x0f\x42\x40" * depth + bytes(1 << 20)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_lmdb_is_read_without_an_object_for_each_image(tmp_path: Path, listed: bool, monkeypatch):
+    monkeypatch.setattr("stages.formats.lmdb.PART", 50)
+    faces = Some()
+    faces.identity, faces.images = np.zeros(4000, np.int64), (b"x",) * 4000
+    write_lmdb(tmp_path, faces)
+    if not listed:
+        with lmdb.open(str(tmp_path / "some.lmdb"), subdir=False) as env, env.begin(write=True) as view:
+            view.delete(b"__keys__")
+    READERS["lmdb"](tmp_path)  # imports
+    tracemalloc.start()
+    READERS["lmdb"](tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 60 * 4000
+    tracemalloc.stop()
 
 
 def test_an_lmdb_names_any_key_in_one_short_line(tmp_path: Path):

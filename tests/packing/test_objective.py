@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from stages.common import sphere
-from stages.packing.objective import combine, objective
+from stages.packing import collectives, neighbours, tiles
+from stages.packing import objective as objectives
+from stages.packing.objective import combine, gallery_cosines, objective
 from stages.packing.random_start import start
 
 
@@ -40,3 +42,33 @@ def test_start_takes_distinct_rows_and_parts_equal_ones():
     assert len(np.unique(many, axis=0)) == 40
     assert (many == 1).any(axis=1).sum() == 6
     assert np.median(sphere.nearest(many, x_ref)[1]) > 0.8
+
+
+def test_rows_of_the_gallery_are_known_by_their_numbers(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbours, "TILE", 7)
+    x_ref = sphere.unit_rows(np.random.default_rng(0).standard_normal((40, 6)))
+    x_ref[30, :2] = x_ref[4, :2]  # found by their first numbers, told apart by the others
+    wanted = np.random.default_rng(1).permutation(40)[:25]
+    x = x_ref[wanted]
+    x[::3, -1] += 1e-3
+    found = neighbours.equal_rows(x, x_ref)
+    assert np.array_equal(found[::3], [-1] * 9)
+    same = np.arange(25) % 3 > 0
+    assert np.array_equal(found[same & (wanted != 30)], wanted[same & (wanted != 30)])
+    assert (neighbours.equal_rows(-x, x_ref) == -1).all()
+
+
+def test_gallery_rows_among_many_others_are_not_searched_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tiles, "TILE", 8)
+    monkeypatch.setattr(collectives, "TILE", 8)
+    rng, searched = np.random.default_rng(0), []
+    x_ref, others = (sphere.unit_rows(rng.standard_normal((n, 6))) for n in (50, 9))
+    x = np.concatenate([x_ref[10:20], others, x_ref[30:]])
+
+    def nearest_gallery(x: np.ndarray, x_ref: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        searched.append(x)
+        return neighbours.nearest_gallery(x, x_ref)
+
+    monkeypatch.setattr(objectives, "nearest_gallery", nearest_gallery)
+    assert gallery_cosines(x, x_ref) == pytest.approx((x @ x_ref.T).max(axis=1), abs=1e-6)
+    assert len(searched) == 1 and np.array_equal(searched[0], others)

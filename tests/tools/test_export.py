@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stages.common import images, tables
 from stages.common.errors import InputError
 from stages.common.images import Shards, decode
 from stages.foreign import photographs
-from stages.formats import benchmark_pairs, lmdb, parquet, rec, recordio, webdataset
+from stages.formats import benchmark_pairs, cvlface, lmdb, parquet, rec, recordio, webdataset
 from stages.formats.training_sets import READERS
 from stages.protocols import external
 from stages.tools import export, ingest
@@ -156,6 +157,20 @@ def test_a_benchmark_goes_out_and_comes_back(project: Path, kind: str):
         assert ingest.main(["--from", "bin", "some.bin", "plain/some"]) == "ingest: 4 pairs of 6 images -> plain/some"
         again = external.read(Path("plain/some"))
         assert in_pairs(again) == expected and again.pairs.equals(external.read(out).pairs)
+
+
+def test_a_benchmark_goes_out_with_few_of_its_images_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(export, "IMAGES_HELD", 2)
+    monkeypatch.setattr(cvlface, "ROWS_PER_BATCH", 2)
+    number, size = np.arange(60), 100_000
+    faces = [Some.images[0] + bytes([i]) * size for i in range(60)]
+    images.write_shard(tmp_path / "faces-00000.arrow", faces, identity=number, index=number, seed=number, domain="x")
+    tables.write(tmp_path / "pairs.arrow", tables.pairs(number, number[::-1], number % 2 == 0, number % 10))
+    del faces
+    tracemalloc.start()
+    export.export_benchmark(tmp_path, "arrow", tmp_path / "out", None)
+    assert tracemalloc.get_traced_memory()[1] < 10 * size
+    tracemalloc.stop()
 
 
 def in_pairs(benchmark: benchmark_pairs.Benchmark) -> list[bytes]:

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pytest
 import resident
 import variant
+import vast
 from refusal import refused
+from vast import Vast
 
 from stages.common import artifacts, catalogue, images, memory, tables
 from stages.training import samples
-from stages.training.batches import batches
+from stages.training.batches import PLAIN, batches
 from stages.training.faces import Streamed
 from stages.training.samples import read
 
@@ -162,3 +164,13 @@ def test_reading_a_manifest_makes_no_object_for_each_sample():
     assert len(names) == 200 and names[number[99_999]] == "generate/00199.arrow"
     assert mix.sum() == 1 and mix[-1]
     assert peak < 80 * count  # a list of names would take 140 bytes of each
+
+
+def test_a_folder_beyond_what_one_array_holds_is_trained_on(beyond: Vast, tmp_path):
+    names = [f"sets/{number:02d}" for number in range(vast.SHARDS)]
+    kept = read(variant.write_manifest(tmp_path, dict.fromkeys(names, vast.ROWS)), tmp_path, vast.SIDE, "rgb", NOTHING)
+    n = len(beyond.faces)
+    assert np.array_equal(kept.faces[np.array([n - 1, 0, 98, 99, 3, 2])], beyond.faces[[n - 1, 0, 98, 99, 3, 2]])
+    plain = replace(PLAIN, flip=0, jitter=0)
+    for batch in batches(kept, 3, n // 3, seed=0, augment=plain):
+        assert np.array_equal(batch.faces.numpy(), beyond.faces[batch.main.label_a.numpy()])
