@@ -87,7 +87,7 @@ def _write_pairs(folder: Path, pairs: pa.Table) -> None:
 
 
 def _entry(name: str, domain: str, pairs: int) -> dict[str, object]:
-    return {"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": pairs}
+    return {"name": name, "kind": "pairs", "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": pairs}
 
 
 def main() -> str:
