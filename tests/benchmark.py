@@ -7,6 +7,7 @@ import numpy as np
 from stages.common import images, tables
 from stages.common.evaluate import Evaluate
 from stages.common.images import Shards
+from stages.common.templates import COMPARISONS, IMAGES, PROBES, SEARCHES
 from stages.evaluators import Benchmark
 
 CFG = Evaluate(fars=[0.1], confidence=0.95, replicates=50, seed=0)
@@ -35,3 +36,26 @@ def write_pairs(
     b = np.where(same, a // images * images + (a + 1) % images, other)
     tables.write(folder / "pairs.arrow", tables.pairs(a, b, same, rng.permutation(pairs) % 10))
     return Benchmark("p", "pairs", folder, "wild", write_faces(folder, np.repeat(np.arange(people), images)))
+
+
+def write_templates(folder: Path, people: int = 8) -> Benchmark:
+    """Write three templates of two images for each person: the first is enrolled, by G1, G2 or nobody, in turns."""
+    template = np.repeat(np.arange(3 * people), 2)
+    shards = write_faces(folder, template // 3)
+    about = {"template": template, "media": np.arange(len(template)), "score": np.ones(len(template))}
+    tables.write(folder / "templates.arrow", tables.of(IMAGES, about))
+    enrolled = np.arange(people) * 3
+    probes = np.setdiff1d(np.arange(3 * people), enrolled)
+    a, b = (side.ravel() for side in np.meshgrid(enrolled, probes, indexing="ij"))
+    tables.write(folder / "comparisons.arrow", tables.of(COMPARISONS, {"a": a, "b": b, "same": a // 3 == b // 3}))
+    write_searches(folder, {"G1": enrolled[::3], "G2": enrolled[1::3], PROBES: probes})
+    return Benchmark("t", "templates", folder, "wild", shards)
+
+
+def write_searches(folder: Path, lists: dict[str, np.ndarray]) -> None:
+    """Write the templates of galleries and probes."""
+    columns = {
+        "template": np.concatenate(list(lists.values())),
+        "list": np.repeat(list(lists), list(map(len, lists.values()))),
+    }
+    tables.write(folder / "searches.arrow", tables.of(SEARCHES, columns))

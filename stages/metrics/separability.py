@@ -44,11 +44,18 @@ def _equal_error(score: np.ndarray, same: np.ndarray, w: np.ndarray) -> np.ndarr
     rate at which both are equal, which a finite number of pairs need not have).
     """
     last = np.flatnonzero(np.append(score[1:] > score[:-1], True))  # equal scores are rejected together
-    rejected = [np.cumsum(np.where(kind, w, 0), axis=1)[:, last] for kind in (same, ~same)]
-    genuine, impostor = (np.pad(kind, ((0, 0), (1, 0))) for kind in rejected)  # first: accept all
-    frr, far = genuine / genuine[:, -1:], 1 - impostor / impostor[:, -1:]
-    nearest = np.abs(frr - far).argmin(axis=1)[:, None]
-    return (np.take_along_axis(frr, nearest, 1) + np.take_along_axis(far, nearest, 1))[:, 0] / 2
+    rejected = [np.cumsum(w * kind, axis=1, dtype=np.int32) for kind in (same, ~same)]
+    genuine, impostor = (
+        np.pad(kind if len(last) == len(score) else kind[:, last], ((0, 0), (1, 0))) for kind in rejected
+    )
+    total, others = genuine[:, -1:].astype(np.float64), impostor[:, -1:].astype(np.float64)
+    above = (genuine / total + impostor / others < 1).sum(axis=1)  # the first threshold whose FRR is not below its FAR
+    rates = []
+    for at in (above - 1, above):
+        frr, kept = (np.take_along_axis(kind, at[:, None], 1) for kind in (genuine, impostor))
+        rates.append(np.concatenate([frr / total, 1 - kept / others], axis=1))
+    before, after = (np.abs(rate[:, 0] - rate[:, 1]) for rate in rates)
+    return np.where(before <= after, rates[0].mean(axis=1), rates[1].mean(axis=1))
 
 
 def _fisher(score: np.ndarray, same: np.ndarray, w: np.ndarray) -> np.ndarray:
