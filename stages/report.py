@@ -16,7 +16,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
 from stages.common.variants import Variants
-from stages.reporting import figures, frame, page, results, sections
+from stages.reporting import figures, frame, page, results, sections, templates
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
 from stages.settings.report import Report
@@ -35,6 +35,8 @@ SECTIONS = (
     sections.packing,
     sections.capacities,
     sections.accuracies,
+    templates.templates,
+    templates.groups,
     sections.gap,
     sections.sheet,
     sections.poses,

@@ -14,13 +14,13 @@ Rate = Annotated[float, Field(ge=1e-9, lt=1)]
 class Templates:
     """How the images of a template become one row: the mean in each media, the sum over media.
 
-    norm: rows keep theirs, which says how sure the network is, or all count alike. detector: the detector's score
+    norm: rows keep theirs, which says how sure the network is, or all count alike. detection: the detector's score
     weighs an image, or not. insightface's `ijb_evals.py` keeps and weighs (and calls it N0D1), AdaFace keeps and
     ignores.
     """
 
     norm: Literal["keep", "discard"]
-    detector: Literal["weigh", "ignore"]
+    detection: Literal["weigh", "ignore"]
 
 
 @settings
@@ -37,7 +37,7 @@ class Evaluate:
     ranks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1, max_length=20)] = field(
         default_factory=lambda: [1, 5, 20]
     )
-    templates: Templates = field(default_factory=lambda: Templates(norm="keep", detector="weigh"))
+    templates: Templates = field(default_factory=lambda: Templates(norm="keep", detection="weigh"))
     confidence: Annotated[float, Field(gt=0, lt=1)]
     replicates: Annotated[int, Field(ge=20, le=100_000)]
     seed: Seed

@@ -36,7 +36,7 @@ class Templates:
         key = self.template.astype(np.int64) * len(media) + number
         _, group, count = np.unique(key, return_inverse=True, return_counts=True)
         weight = 1 / count[group]
-        if cfg.templates.detector == "weigh":
+        if cfg.templates.detection == "weigh":
             weight *= self.score
         member = csc_array((weight, (self.template, np.arange(len(x)))), (len(self.person), len(x)))
         total = np.zeros((len(self.person), x.shape[1]))

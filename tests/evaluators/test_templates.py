@@ -39,7 +39,7 @@ def values(kind: templates.Kind | open_set.Kind, x: np.ndarray) -> dict[str, flo
 
 
 @pytest.mark.parametrize(
-    ("norm", "detector", "expected"),
+    ("norm", "detection", "expected"),
     [
         ("keep", "ignore", [[3, 2], [4, 4]]),  # 3, 0 and the mean of 0, 1 and 0, 3
         ("keep", "weigh", [[3, 1], [4, 1]]),
@@ -47,9 +47,9 @@ def values(kind: templates.Kind | open_set.Kind, x: np.ndarray) -> dict[str, flo
         ("discard", "weigh", [[1, 0.5], [1, 0.25]]),
     ],
 )
-def test_a_template_is_the_sum_of_the_means_of_its_media(norm: str, detector: str, expected: list, monkeypatch):
+def test_a_template_is_the_sum_of_the_means_of_its_media(norm: str, detection: str, expected: list, monkeypatch):
     monkeypatch.setattr(pooling, "STEP", 2)
-    cfg = replace(CFG, templates=Templates(norm=norm, detector=detector))  # pyright: ignore[reportArgumentType]
+    cfg = replace(CFG, templates=Templates(norm=norm, detection=detection))  # pyright: ignore[reportArgumentType]
     unit = np.array(expected) / np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(SMALL.pooled(X, cfg), unit, atol=1e-6)
 
