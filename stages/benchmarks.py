@@ -94,7 +94,9 @@ def _external() -> dict[str, External]:
     found = {}
     for name, path in external.benchmarks().items():
         benchmark = external.read_any(path)
-        grouped = groups.read(path, benchmark.pairs) if isinstance(benchmark, Benchmark) else None
+        grouped = None
+        if isinstance(benchmark, Benchmark):
+            grouped = benchmark.groups or groups.read(path, benchmark.pairs)
         found[f"{name}-external" if name in taken else name] = External(benchmark, grouped)
     return found
 

@@ -19,7 +19,7 @@ MOST = 100  # groups of one grouping
 
 
 def read(benchmark: Path, pairs: pa.Table) -> pa.Table | None:
-    """Return a text column for each grouping, a row a pair; None where there is no list.
+    """Return a text column for each grouping, a row a pair, of a benchmark's list; None where there is no list.
 
     Raises InputError for a list of another length, a name that is none, and a group without pairs of both kinds.
     """

@@ -21,7 +21,7 @@ IMAGES = {".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".ti
 PICKLES = (".bin", ".xz")  # a benchmark in one file
 BENCHMARKS = (
     "NAME.bin, NAME.xz, or a folder with pairs.txt, NAME.npy and issame.txt, memfile/, *.arrow or *.parquet, "
-    "IJB's meta/ and loose_crop/, or TinyFace's Testing_Set/"
+    "IJB's meta/ and loose_crop/, TinyFace's Testing_Set/, or RFW's txts/ and data/"
 )
 TEMPLATES = ("ijb", "tinyface")  # benchmarks that are no pairs of images
 PROBES = "probe_img_ID_pairs.mat"  # TinyFace's
@@ -201,6 +201,8 @@ def benchmark(path: Path) -> str:
         return "bin"
     if pair_lists(path):
         return "pairs"
+    if rfw_lists(path):
+        return "rfw"
     if (path / f"{path.name}.npy").is_file():
         return "npy"
     if (path / "memfile").is_dir():
@@ -218,3 +220,8 @@ def benchmark(path: Path) -> str:
 def pair_lists(path: Path) -> list[Path]:
     """Return the lists of pairs in a folder: pairs.txt, or pairs_CALFW.txt and the like."""
     return sorted(path.glob("pairs*.txt"))
+
+
+def rfw_lists(path: Path) -> list[Path]:
+    """Return RFW's lists of pairs in a folder, one a group."""
+    return sorted(path.glob("txts/*/*_pairs.txt"))

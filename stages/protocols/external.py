@@ -9,7 +9,7 @@ from stages.common import images
 from stages.common.errors import InputError
 from stages.foreign import alignment, photographs
 from stages.foreign.alignment import Aligner
-from stages.formats import bin, cvlface, ijb, layouts, memfile, npy, pair_lists, tinyface
+from stages.formats import bin, cvlface, ijb, layouts, memfile, npy, pair_lists, rfw, tinyface
 from stages.formats.benchmark_pairs import Benchmark
 from stages.formats.template_sets import TemplateSet
 from stages.settings.benchmarks import Crop
@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[Path], Benchmark]] = {
     "memfile": memfile.read,
     "arrow": cvlface.read,
     "parquet": cvlface.read,
+    "rfw": rfw.read,
 }
 TEMPLATES: dict[str, Callable[[Path], TemplateSet]] = {"ijb": ijb.read, "tinyface": tinyface.read}
 
