@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from stages import evaluators
 from stages.common import artifacts, images, networks, params, ranks, recognisers, stage, tables
 from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
@@ -64,19 +65,20 @@ def scored(nets: Sequence[Recogniser], seeds: Sequence[int], cfg: Evaluate, fold
     """
     kept.mkdir(exist_ok=True)
     metrics = {}
-    for protocol in scoring.protocols():
-        if protocol.domain == "external":
-            rows = scoring.embedded(nets, protocol, kept)
-            for name, pairs, estimate in scoring.measure(protocol, rows, seeds, cfg):
-                tables.write(folder / f"{name}.arrow", pairs)
-                metrics[name] = scoring.summary(estimate, cfg.confidence)
+    for evaluator in evaluators.load(cfg):
+        benchmark = evaluator.benchmark
+        if (benchmark.domain, benchmark.kind) == ("external", "pairs"):
+            rows = scoring.embedded(nets, benchmark.shards, kept, evaluator.unit, evaluator.mirrored)
+            for part, (estimate, scores) in zip(evaluator.parts(), evaluator.measure(rows, seeds), strict=True):
+                tables.write(folder / f"{part.key}.arrow", scores)
+                metrics[part.key] = scoring.summary(estimate, cfg.confidence)
     return metrics
 
 
 def main() -> str:
     """Run the stage."""
     cfg, evaluate = params.load("baselines", Baselines), params.load("evaluate", Evaluate)
-    wild = next(protocol for protocol in scoring.protocols() if protocol.domain == "wild").shards
+    wild = next(benchmark for benchmark in evaluators.benchmarks() if benchmark.domain == "wild").shards
     faces = wild.faces(np.arange(min(STATISTICS, len(wild))))
     card = artifacts.read_weights(UNTRAINED)[1]
     baselines: dict[str, tuple[Sequence[Recogniser], Sequence[int]]] = {

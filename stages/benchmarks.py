@@ -1,74 +1,101 @@
-"""Make the evaluation pairs.
+"""Make what evaluation compares.
 
 reads   params benchmarks, world; the user's sets under data/external/benchmarks; the world's face detector, if there is
         one and a set of full-size pictures
-writes  data/benchmarks/PROTOCOL/faces-*.arrow  image shards
-        data/benchmarks/PROTOCOL/pairs.arrow    a, b (rows of the shards), same, fold
-        data/benchmarks/index.json              the protocols, in the order of the report
+writes  data/benchmarks/NAME/faces-*.arrow  image shards
+        data/benchmarks/NAME/pairs.arrow    pairs of images in folds: a, b (rows of the shards), same, fold
+        data/benchmarks/NAME/groups.arrow   of pairs that have groups: a column for each grouping
+        data/benchmarks/NAME/templates.arrow, comparisons.arrow, searches.arrow   of benchmarks of templates, see
+                                            stages/common/templates.py
+        data/benchmarks/index.json          the benchmarks with their evaluators (`kind`), in the order of the report
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from stages.common import artifacts, params, ranks, shards, stage, tables
 from stages.common.errors import InputError
 from stages.common.shards import Drawn, Encoded, Roster
+from stages.common.templates import TABLES
 from stages.common.world import World
 from stages.foreign import alignment
 from stages.foreign.alignment import Aligner
+from stages.formats import groups
 from stages.formats.benchmark_pairs import Benchmark
-from stages.protocols import embedded, external
+from stages.formats.template_sets import TemplateSet
+from stages.protocols import embedded, embedded_groups, embedded_templates, external
 from stages.settings.benchmarks import Benchmarks
 from stages.world.album import Album
 
+Entry = dict[str, Any]  # of the index
 
-def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[dict[str, object]]:
-    """Render the five wild protocols and Syn-LFW; returns their index entries."""
+
+class External(NamedTuple):
+    """One of the user's sets, and the groups of its pairs, if it has any."""
+
+    found: Benchmark | TemplateSet
+    groups: pa.Table | None
+
+
+def embedded_protocols(cfg: Benchmarks, world: World, folder: Path) -> list[Entry]:
+    """Render the five wild protocols, Syn-LFW and the templates; returns their index entries."""
     index = []
     for name in embedded.PROTOCOLS:
         scenes, pairs = embedded.make(name, cfg, world)
-        index.append(_rendered(name, scenes.people, scenes.album, pairs, world, folder))
+        _render(name, scenes.people, scenes.album, world, folder)
+        index.append(_pairs(name, scenes.people.domain, pairs, folder))
         if name == "lfw":
+            index.append(_groups(name, scenes.people.domain, embedded_groups.of_pairs(scenes, pairs), folder))
             studio = replace(scenes.people, domain="studio")
-            index.append(_rendered("syn-lfw", studio, partial(embedded.in_studio, scenes, world), pairs, world, folder))
-    return index
+            _render("syn-lfw", studio, partial(embedded.in_studio, scenes, world), world, folder)
+            index.append(_pairs("syn-lfw", studio.domain, pairs, folder))
+    videos, of_images, protocols = embedded_templates.make(cfg, world)
+    _render(embedded_templates.NAME, videos.people, videos.album, world, folder)
+    return [*index, *_templates(embedded_templates.NAME, videos.people.domain, of_images, protocols, folder)]
 
 
-def _rendered(
-    name: str, people: Roster, album: Callable[[slice], Album], pairs: pa.Table, world: World, folder: Path
-) -> dict[str, object]:
+def _render(name: str, people: Roster, album: Callable[[slice], Album], world: World, folder: Path) -> None:
     shards.draw("faces", people, lambda part: album(part).faces(slice(None), world.size_px), folder / name)
-    _write_pairs(folder / name, pairs)
-    return _entry(name, people.domain, len(pairs))
 
 
-def external_protocol(
-    name: str, benchmark: Benchmark, cfg: Benchmarks, world: World, folder: Path, aligner: Aligner | None
-) -> dict[str, object]:
-    """Crop the images of one of the user's sets, with an aligner where they are full-size; returns its index entry."""
-    rows, crop = external.Rows(name, benchmark, world.photo_frame_px), cfg.crops.get(name)
+def external_protocols(
+    name: str, benchmark: External, cfg: Benchmarks, world: World, folder: Path, aligner: Aligner | None
+) -> list[Entry]:
+    """Crop the images of one of the user's sets, with an aligner where they are full-size; returns its entries."""
+    found, grouped = benchmark
+    rows, crop = external.Rows(name, found, world.photo_frame_px), cfg.crops.get(name)
 
     def faces(part: slice) -> Drawn | Encoded:
+        if isinstance(found, TemplateSet) and found.landmarks is not None:
+            return external.by_landmarks(found, part, world.photo_frame_px, world.size_px)
         if aligner:
-            return external.aligned(benchmark, part, aligner)
-        return external.faces(benchmark, part, crop, world.photo_frame_px, world.size_px)
+            return external.aligned(found, part, aligner)
+        return external.faces(found, part, crop, world.photo_frame_px, world.size_px)
 
     shards.draw("faces", rows, faces, folder / name)
-    _write_pairs(folder / name, benchmark.pairs)
-    return _entry(name, external.DOMAIN, len(benchmark.pairs))
+    if isinstance(found, TemplateSet):
+        return _templates(name, external.DOMAIN, found.images, found.protocols, folder)
+    entries = [_pairs(name, external.DOMAIN, found.pairs, folder)]
+    return entries if grouped is None else [*entries, _groups(name, external.DOMAIN, grouped, folder)]
 
 
-def _external() -> dict[str, Benchmark]:
-    """Return the user's own sets; one called like an embedded protocol joins as NAME-external."""
-    taken = (*embedded.PROTOCOLS, "syn-lfw")
-    return {
-        f"{name}-external" if name in taken else name: external.read(path)
-        for name, path in external.benchmarks().items()
-    }
+def _external() -> dict[str, External]:
+    """Return the user's own sets with their groups; one called like an embedded protocol joins as NAME-external."""
+    taken = (*embedded.PROTOCOLS, "syn-lfw", embedded_templates.NAME)
+    found = {}
+    for name, path in external.benchmarks().items():
+        benchmark = external.read_any(path)
+        grouped = None
+        if isinstance(benchmark, Benchmark):
+            grouped = benchmark.groups or groups.read(path, benchmark.pairs)
+        found[f"{name}-external" if name in taken else name] = External(benchmark, grouped)
+    return found
 
 
 def _check_names(cfg: Benchmarks, own: Iterable[str]) -> None:
@@ -78,13 +105,34 @@ def _check_names(cfg: Benchmarks, own: Iterable[str]) -> None:
             raise InputError(params.FILE, key=f"benchmarks.{key}", value=unknown[0], allowed=allowed)
 
 
-def _write_pairs(folder: Path, pairs: pa.Table) -> None:
+def _pairs(name: str, domain: str, pairs: pa.Table, folder: Path) -> Entry:
+    _write(folder / name / "pairs.arrow", pairs)
+    return {**_entry(name, "pairs", domain), "pairs": len(pairs)}
+
+
+def _groups(name: str, domain: str, grouped: pa.Table, folder: Path) -> Entry:
+    _write(folder / name / "groups.arrow", grouped)
+    return {**_entry(name, "groups", domain), "name": f"{name}-groups"}
+
+
+def _templates(
+    name: str, domain: str, of_images: pa.Table, protocols: Mapping[str, pa.Table], folder: Path
+) -> list[Entry]:
+    _write(folder / name / "templates.arrow", of_images)
+    entries = []
+    for kind, table in protocols.items():
+        _write(folder / name / TABLES[kind], table)
+        entries.append({**_entry(name, kind, domain), "name": f"{name}-1n" if kind == "open_set" else name})
+    return entries
+
+
+def _write(file: Path, table: pa.Table) -> None:
     if ranks.rank() == 0:
-        tables.write(folder / "pairs.arrow", pairs)
+        tables.write(file, table)
 
 
-def _entry(name: str, domain: str, pairs: int) -> dict[str, object]:
-    return {"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": pairs}
+def _entry(name: str, kind: str, domain: str) -> Entry:
+    return {"name": name, "kind": kind, "folder": f"data/benchmarks/{name}", "domain": domain}
 
 
 def main() -> str:
@@ -94,8 +142,8 @@ def main() -> str:
     _check_names(cfg, own)
     aligners = dict.fromkeys(cfg.full_size, alignment.load(world)) if cfg.full_size else {}
     with ranks.kept("benchmarks") as folder:
-        added = [external_protocol(name, own[name], cfg, world, folder, aligners.get(name)) for name in own]
-        index = [*embedded_protocols(cfg, world, folder), *added]
+        added = [external_protocols(name, own[name], cfg, world, folder, aligners.get(name)) for name in own]
+        index = [*embedded_protocols(cfg, world, folder), *chain.from_iterable(added)]
         if ranks.rank() == 0:
             artifacts.write_json(folder / "index.json", {"protocols": index})
         ranks.publish(folder, "data/benchmarks")

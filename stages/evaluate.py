@@ -1,10 +1,11 @@
-"""Measure how well the recognisers of one variant verify unseen people: `python -m stages.evaluate NAME`.
+"""Measure how well the recognisers of one variant know unseen people apart: `python -m stages.evaluate NAME`.
 
 reads    data/train/NAME/seed-SEED/              one recogniser per training seed
-         data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
-writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
-         data/evaluate/NAME/replicates.npy        (protocols, r) accuracy in each bootstrap replicate
-         reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
+         data/benchmarks/index.json              the benchmarks; each folder holds image shards and tables of its kind
+writes   data/evaluate/NAME/PROTOCOL.arrow       of pairs: a, b, same, fold, identity_a, identity_b, seed_SEED: scores
+         data/evaluate/NAME/replicates.npy       (protocols, r) accuracy on pairs in each bootstrap replicate
+         reports/evaluate/NAME.json              metrics with intervals by section (protocols: pairs in folds; groups;
+                                                 templates) and benchmark, and the mean of the wild protocols
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from stages import evaluators
 from stages.common import artifacts, networks, params, ranks, stage, tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.common.networks import Recogniser
+from stages.evaluators import Evaluator, Part
 from stages.metrics import bootstrap, scoring
 from stages.metrics.bootstrap import Estimate
-from stages.metrics.scoring import Protocol
 
 TRAINED = Path("data/train")
 SCORES = Path("data/evaluate")
@@ -47,26 +49,30 @@ def trained(name: str) -> Scored:
     return Scored(name, nets, seeds, SCORES / name, REPORTS / f"{name}.json")
 
 
-def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Protocol, str, Estimate]]:
-    """Yield every protocol with its measurements, in order; writes the scores of its pairs into `folder`.
+def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Evaluator, Part, Estimate]]:
+    """Yield all parts of all benchmarks with their estimates, in order; writes the scores of pairs into `folder`.
 
-    Ranks share the shards of images, then take a protocol each. Finished shards and protocols are kept.
+    Ranks share the shards of images, then take a benchmark each. Finished shards and benchmarks are kept.
     """
-    protocols = scoring.protocols()
-    rows = {protocol.name: scoring.embedded(entry.nets, protocol, folder) for protocol in protocols}
-    files = {_estimate(folder, protocol.name): protocol for protocol in protocols}
+    found = evaluators.load(cfg)
+    rows = {
+        e.benchmark.name: scoring.embedded(entry.nets, e.benchmark.shards, folder, e.unit, e.mirrored) for e in found
+    }
+    files = {_estimate(folder, e.parts()[0].key): e for e in found}
 
     def work(file: Path) -> None:
-        results = scoring.measure(files[file], rows[files[file].name], entry.seeds, cfg)
-        for key, scored, estimate in reversed(results):  # the first one's file says that the protocol is done
-            tables.write(folder / f"{key}.arrow", scored)
-            artifacts.write_array(_estimate(folder, key), np.concatenate([estimate.per_seed, estimate.replicates]))
+        evaluator = files[file]
+        results = zip(evaluator.parts(), evaluator.measure(rows[evaluator.benchmark.name], entry.seeds), strict=True)
+        for part, (estimate, scores) in reversed(list(results)):  # the first one's file says that all are done
+            if scores is not None:
+                tables.write(folder / f"{part.key}.arrow", scores)
+            artifacts.write_array(_estimate(folder, part.key), np.concatenate([estimate.per_seed, estimate.replicates]))
 
-    ranks.make({file: len(protocol.a) for file, protocol in files.items()}, work, f"evaluate {entry.name}", "pair")
-    for protocol in protocols:
-        for key in scoring.keys(protocol):
-            per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, key)), [len(entry.seeds)])
-            yield protocol, key, Estimate(bootstrap.names(cfg.fars), per_seed, replicates)
+    ranks.make({file: e.size for file, e in files.items()}, work, f"evaluate {entry.name}", "pair")
+    for evaluator in found:
+        for part in evaluator.parts():
+            per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, part.key)), [len(entry.seeds)])
+            yield evaluator, part, Estimate(part.metrics, per_seed, replicates)
 
 
 def _estimate(folder: Path, key: str) -> Path:
@@ -74,21 +80,21 @@ def _estimate(folder: Path, key: str) -> Path:
 
 
 def score(entry: Scored, folder: Path) -> str:
-    """Score networks on every protocol, write all scores and the metrics; returns the closing line.
+    """Score networks on every benchmark, write all scores and the metrics; returns the closing line.
 
     folder: for what a later try need not do again.
     """
     cfg = params.load("evaluate", Evaluate)
-    report: dict[str, Any] = {}
+    report: dict[str, dict[str, Any]] = {section: {} for section in evaluators.SECTIONS}
     wild, accuracy = [], []
-    for protocol, key, estimate in measured(entry, cfg, folder):
-        people = len(np.unique([protocol.identity_a, protocol.identity_b]))
-        about = {"domain": protocol.domain, "pairs": len(protocol.a), "identities": people}
-        report[key] = {**about, **scoring.summary(estimate, cfg.confidence)}
-        wild += [estimate] if protocol.domain == "wild" else []
-        accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
+    for evaluator, part, estimate in measured(entry, cfg, folder):
+        about = {"domain": evaluator.benchmark.domain, **part.about}
+        report[part.section][part.key] = {**about, **scoring.summary(estimate, cfg.confidence)}
+        if part.section == "protocols":
+            wild += [estimate] if evaluator.benchmark.domain == "wild" else []
+            accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
     mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
-    document = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
+    document = {"variant": entry.name, "seeds": entry.seeds, **report, "wild_mean": mean}
     if ranks.rank() == 0:
         artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
         artifacts.write_json(entry.report, document)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
 from stages.common.variants import Variants
-from stages.reporting import figures, frame, latex, page, results, sections
+from stages.reporting import figures, frame, latex, page, results, sections, templates
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import Inputs
 from stages.settings.report import Report
@@ -36,6 +36,8 @@ SECTIONS = (
     sections.packing,
     sections.capacities,
     sections.accuracies,
+    templates.templates,
+    templates.groups,
     sections.gap,
     sections.sheet,
     sections.poses,

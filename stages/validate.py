@@ -5,7 +5,7 @@ writes  data/validate  a constant
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +246,10 @@ def _paths(node: dict[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
             yield f"{key}{name}", value
 
 
-def _protocols(own: Iterable[str]) -> list[str]:
-    """Return the protocols that `evaluate` will score: the embedded ones, and each benchmark raw and centred."""
-    named = [f"{name}-external" if name in EMBEDDED else name for name in own]
+def _protocols(own: Mapping[str, Path]) -> list[str]:
+    """Return the protocols of pairs that `evaluate` will score: embedded ones, and each benchmark raw and centred."""
+    pairs = [name for name, path in own.items() if layouts.benchmark(path) not in layouts.TEMPLATES]
+    named = [f"{name}-external" if name in EMBEDDED else name for name in pairs]
     return [*EMBEDDED, *named, *(f"{name}-centred" for name in named)]
 
 

@@ -14,7 +14,7 @@ from stages.common import artifacts, params, shards, tables
 from stages.common.images import Shards, decode
 from stages.formats.benchmark_pairs import Benchmark
 from stages.pretrain import RECIPES
-from stages.protocols import embedded, external
+from stages.protocols import embedded, embedded_templates, external
 from stages.settings.benchmarks import Crop
 from stages.world import identity, trace
 
@@ -49,13 +49,15 @@ def test_syn_lfw_is_lfw_image_for_image_in_the_studio(chain: Path):
 
 def test_the_index_lists_what_lies_there(chain: Path):
     index = artifacts.read_json(chain / "data/benchmarks/index.json")["protocols"]
-    assert [entry["name"] for entry in index] == ["lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw", "own"]
-    assert [entry["domain"] for entry in index].count("wild") == 5
+    pairs = [entry["name"] for entry in index if entry["kind"] == "pairs"]
+    assert pairs == ["lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw", "own"]
+    rest = {entry["name"]: entry["kind"] for entry in index if entry["name"] not in pairs}
+    assert rest == {"lfw-groups": "groups", "ijb": "templates", "ijb-1n": "open_set"}
 
 
 def test_no_two_parts_of_the_project_share_a_person():
     splits = ["gallery", "sets-wild", "unseen", "calibration", "inverter", *(r.population for r in RECIPES.values())]
-    splits += [f"benchmarks-{name}" for name in embedded.PROTOCOLS]
+    splits += [f"benchmarks-{name}" for name in (*embedded.PROTOCOLS, embedded_templates.NAME)]
     z = np.concatenate([identity.sample(split, 0, range(300)).numpy() for split in splits])
     assert len(np.unique(z, axis=0)) == len(z) == 300 * len(splits)
     source = "\n".join(file.read_text() for file in (ROOT / "stages").rglob("*.py"))

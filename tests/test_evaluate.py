@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from stages import evaluate
 from stages.common import artifacts, images, networks, tables, verification
 from stages.common.errors import InputError
-from stages.metrics import scoring
+from stages.evaluators import pairs
+from stages.evaluators.pairs import Compared
 
 ROOT = Path(__file__).parents[1]
 CARD = {
@@ -76,7 +77,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     listed = []
     for i, (name, domain) in enumerate((("one", "wild"), ("two", "wild"), ("orl", "external"))):
         write_protocol(root / "data/benchmarks" / name, i)
-        listed.append({"name": name, "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": 200})
+        listed.append(
+            {"name": name, "kind": "pairs", "folder": f"data/benchmarks/{name}", "domain": domain, "pairs": 200}
+        )
     artifacts.write_json(root / "data/benchmarks/index.json", {"protocols": listed})
     return root
 
@@ -84,7 +87,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def inside(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Run in that folder with the variant's name as argument; a few pairs at a time are compared."""
-    monkeypatch.setattr(scoring, "PAIRS", 7)
+    monkeypatch.setattr(pairs, "STEP", 7)
     monkeypatch.chdir(made)
     monkeypatch.setattr(sys, "argv", ["evaluate", "base"])
     yield made
@@ -148,18 +151,18 @@ def test_a_second_run_writes_the_same_bytes() -> None:
 
 
 def test_centring_takes_away_what_third_persons_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "PAIRS", 1)
+    monkeypatch.setattr(pairs, "STEP", 1)
     rng = np.random.default_rng(0)
     identity = np.repeat([3, 5, 8, 9], 5)
     x = rng.normal(size=(20, 6)).astype(np.float32) * 0.1 + np.eye(6, dtype=np.float32)[0]
     a, b = np.array([0, 0]), np.array([1, 5])  # a genuine pair of person 3, an impostor pair of 3 and 5
-    found = scoring.centred(x, identity, a, b)
+    found = pairs.centred(x, Compared(a, b, a == b, a, identity))
     for pair, third in ((0, slice(5, 20)), (1, slice(10, 20))):
         one, two = (x[rows[pair]] - x[third].mean(axis=0) for rows in (a, b))
         assert found[pair] == pytest.approx(one @ two / np.linalg.norm(one) / np.linalg.norm(two), abs=1e-5)
     moved = x.copy()
     moved[2:5] += 1  # other images of person 3
-    np.testing.assert_allclose(scoring.centred(moved, identity, a, b), found, atol=1e-5)
+    np.testing.assert_allclose(pairs.centred(moved, Compared(a, b, a == b, a, identity)), found, atol=1e-5)
 
 
 def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
@@ -172,7 +175,7 @@ def test_centring_does_not_tell_genuine_from_impostor_pairs_by_itself() -> None:
     gaps = []
     for _ in range(20):
         x = rng.normal(size=(200, 32)).astype(np.float32)
-        score = scoring.centred(x, identity, a, b)
+        score = pairs.centred(x, Compared(a, b, a == b, a, identity))
         gaps.append(score[same].mean() - score[~same].mean())
     assert abs(np.mean(gaps)) < 0.003
 

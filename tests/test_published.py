@@ -95,11 +95,11 @@ def made(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
         torch.save({"state_dict": tensors}, "data/external/weights/judge/judge.ckpt")
         write_benchmark(external.ROOT / "toy")
         cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
-        own = external.read(external.benchmarks()["toy"])
-        entry = benchmarks.external_protocol("toy", own, cfg, world, Path("data/benchmarks"), None)
+        own = benchmarks.External(external.read(external.benchmarks()["toy"]), None)
+        entries = benchmarks.external_protocols("toy", own, cfg, world, Path("data/benchmarks"), None)
         index = artifacts.read_json("data/benchmarks/index.json")
         few = [protocol for protocol in index["protocols"] if protocol["name"] in ("lfw", "own")]  # saves time
-        artifacts.write_json("data/benchmarks/index.json", {"protocols": [*few, entry]})
+        artifacts.write_json("data/benchmarks/index.json", {"protocols": [*few, *entries]})
         with pytest.raises(ValueError, match="rows of 20; allowed: a network of 128, which generate.backend embedded"):
             run("validate")
         yield folder

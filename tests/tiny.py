@@ -57,6 +57,7 @@ TINY: dict[str, Any] = {
     "train.levels.widths": [16, 16, 16, 16],
     "train.input.size_px": 32,
     "train.runs.seeds": [0, 1],
+    "benchmarks.templates": 8,
     "evaluate.replicates": 20,
     "report": {
         "figures": {"sheet": {"identities": 1, "images": 3}, "map": {"identities": 3, "images": 3}},

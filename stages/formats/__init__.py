@@ -1,12 +1,12 @@
 """Formats in which the field keeps its faces, one a file. An image is read when its row is wanted, never a whole set.
 
 They read files from outside and return encoded images and whom each shows: a training set as `Faces` with identity
-(n,), a benchmark as `benchmark_pairs.Benchmark` with identity (n,) and pairs (p,), lists of templates as names. Nothing
-that a file names is run, none takes much more memory than its size warrants, and a broken one is an InputError that
-names it. Nothing is cropped or aligned here. A new format of training sets is a module, an entry of `READERS` in
+(n,), a benchmark as `benchmark_pairs.Benchmark` with identity (n,) and pairs (p,), or as `template_sets.TemplateSet`.
+Nothing that a file names is run, none takes much more memory than its size warrants, and a broken one is an InputError
+that names it. Nothing is cropped or aligned here. A new format of training sets is a module, an entry of `READERS` in
 training_sets.py and of `SETS` in layouts.py, and a name in `Sets.backend`. One of benchmarks is a module, a case of
-`layouts.benchmark`, and an entry of `READERS` in stages/protocols/external.py. Its tests are a writer in the
-conformance test of its kind in tests/formats.
+`layouts.benchmark`, and an entry of `READERS` (pairs) or `TEMPLATES` in stages/protocols/external.py. Its tests are a
+writer in the conformance test of its kind in tests/formats.
 """
 
 import importlib

@@ -22,7 +22,8 @@ class Benchmark:
     """A set of pairs on disk.
 
     encoded, source: return the bytes of a row's image, and how messages name it. identity, index (n,): whom each row
-    shows, and the number of the image. pairs: a, b (rows), same, fold.
+    shows, and the number of the image. pairs: a, b (rows), same, fold. groups: a column for each grouping, a row a
+    pair, where the format itself has groups.
     """
 
     encoded: Callable[[int], bytes]
@@ -30,6 +31,7 @@ class Benchmark:
     identity: np.ndarray
     index: np.ndarray
     pairs: pa.Table
+    groups: pa.Table | None = None
 
 
 def by_content(

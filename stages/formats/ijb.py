@@ -1,4 +1,4 @@
-"""The lists of IJB-B and IJB-C as insightface releases them, in meta/ beside loose_crop/.
+"""IJB-B and IJB-C as insightface releases them: lists in meta/ beside the pictures in loose_crop/.
 
 A template is a set of images of one person; images of one media id (a video) count as one. NAME is ijbb or ijbc.
 """
@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from stages.common import artifacts
+from stages.common import artifacts, tables
 from stages.common.errors import InputError
-from stages.formats import text
+from stages.common.templates import COMPARISONS, PROBES, SEARCHES
+from stages.formats import template_sets, text
+from stages.formats.template_sets import TemplateSet
 
 LANDMARKS = 5
+IDS = "_face_tid_mid.txt"  # NAME is what stands before it
+GALLERIES = ("G1", "G2", "S1", "S2")  # IJB-C has the first two, IJB-B the others
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,59 @@ class Images:
     media: np.ndarray
     landmarks: np.ndarray
     score: np.ndarray
+
+
+def read(folder: Path) -> TemplateSet:
+    """Return the benchmark in a folder: comparisons 1:1, and the searches 1:N where their lists are there.
+
+    Raises InputError for a broken list, an image that is missing, and a template that a list names and no image is of.
+    """
+    meta = folder / "meta"
+    names = [file.name.removesuffix(IDS) for file in sorted(meta.glob(f"*{IDS}"))]
+    if len(names) != 1:
+        raise InputError(meta, key="lists", value=", ".join(names) or "none", allowed=f"one NAME{IDS}")
+    (name,) = names
+    listed = images(meta, name)
+    files = template_sets.existing((folder / "loose_crop" / str(file) for file in listed.name), meta / f"{name}{IDS}")
+    known, template = np.unique(listed.template, return_inverse=True)
+    number = template_sets.numbers(known)
+    a, b, same = pairs(meta, name)
+    file = meta / f"{name}_template_pair_label.txt"
+    a, b = number(a, file, "first template"), number(b, file, "second template")
+    lists = {name: (number(ids, file, "template"), person) for name, file, (ids, person) in _lists(meta, name)}
+    person = _people(len(known), a[same], b[same], list(lists.values()))
+    found = {"templates": tables.of(COMPARISONS, {"a": a, "b": b, "same": same})}
+    if lists:
+        columns = [(place, np.full(len(place), key)) for key, (place, _) in lists.items()]
+        places, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
+        found["open_set"] = tables.of(SEARCHES, {"template": places, "list": keys})
+    about = template_sets.of_images(template, np.unique(listed.media, return_inverse=True)[1], listed.score)
+    return TemplateSet(files, person[template], about, found, listed.landmarks)
+
+
+def _lists(meta: Path, name: str) -> list[tuple[str, Path, tuple[np.ndarray, np.ndarray]]]:
+    """Return the galleries and the probes that are listed, each with its file, templates and people (t,)."""
+    files = {gallery: meta / f"{name}_1N_gallery_{gallery}.csv" for gallery in GALLERIES}
+    files = {gallery: file for gallery, file in files.items() if file.is_file()}
+    if files:
+        files[PROBES] = meta / f"{name}_1N_probe_mixed.csv"
+    return [(key, file, _once(*subjects(file))) for key, file in files.items()]
+
+
+def _once(template: np.ndarray, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each template, and its person, once: some lists have a line for every image."""
+    template, first = np.unique(template, return_index=True)
+    return template, person[first]
+
+
+def _people(templates: int, a: np.ndarray, b: np.ndarray, lists: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the person (t,) of each template: those of one subject, and those that genuine pairs link, are one."""
+    subject = np.unique(np.concatenate([person for _, person in lists]) if lists else [], return_inverse=True)[1]
+    place = np.concatenate([place for place, _ in lists]) if lists else np.empty(0, np.int64)
+    rows, columns = np.concatenate([a, place]), np.concatenate([b, templates + subject])
+    nodes = templates + len(np.unique(subject))
+    links = coo_array((np.ones(len(rows), bool), (rows, columns)), (nodes, nodes))
+    return connected_components(links, directed=False)[1][:templates].astype(np.int64)
 
 
 def images(meta: Path, name: str) -> Images:

@@ -20,7 +20,12 @@ SETS = {  # suffixes of the files that hold a training set; a folder holds one f
 }
 IMAGES = {".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 PICKLES = (".bin", ".xz")  # a benchmark in one file
-BENCHMARKS = "NAME.bin, NAME.xz, or a folder with pairs.txt, NAME.npy and issame.txt, memfile/, *.arrow or *.parquet"
+BENCHMARKS = (
+    "NAME.bin, NAME.xz, or a folder with pairs.txt, NAME.npy and issame.txt, memfile/, *.arrow or *.parquet, "
+    "IJB's meta/ and loose_crop/, TinyFace's Testing_Set/, or RFW's txts/ and data/"
+)
+TEMPLATES = ("ijb", "tinyface")  # benchmarks that are no pairs of images
+PROBES = "probe_img_ID_pairs.mat"  # TinyFace's
 SYSTEM = {  # what macOS, Windows, Synology, QNAP, ext4 and Python leave among one's files, beside names with a dot
     "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found",
     "@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "__pycache__",
@@ -214,10 +219,16 @@ def benchmark(path: Path) -> str:
         return "bin"
     if pair_lists(path):
         return "pairs"
+    if rfw_lists(path):
+        return "rfw"
     if (path / f"{path.name}.npy").is_file():
         return "npy"
     if (path / "memfile").is_dir():
         return "memfile"
+    if (path / "meta").is_dir() and (path / "loose_crop").is_dir():
+        return "ijb"
+    if (path / PROBES).is_file() or (path / "Testing_Set" / PROBES).is_file():
+        return "tinyface"
     for kind in ("arrow", "parquet"):
         if path.is_dir() and walk(path, {f".{kind}"}):
             return kind
@@ -227,3 +238,8 @@ def benchmark(path: Path) -> str:
 def pair_lists(path: Path) -> list[Path]:
     """Return the lists of pairs in a folder: pairs.txt, or pairs_CALFW.txt and the like."""
     return sorted(path.glob("pairs*.txt"))
+
+
+def rfw_lists(path: Path) -> list[Path]:
+    """Return RFW's lists of pairs in a folder, one a group."""
+    return sorted(path.glob("txts/*/*_pairs.txt"))

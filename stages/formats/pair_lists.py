@@ -61,11 +61,15 @@ def read(folder: Path) -> Benchmark:
     lists = layouts.pair_lists(folder)
     if len(lists) > 1:
         raise InputError(folder, f"several lists: {', '.join(f.name for f in lists)}", allowed="one list of pairs")
-    file = lists[0]
+    return read_list(lists[0], next((folder / root for root in ROOTS if (folder / root).is_dir()), folder))
+
+
+def read_list(file: Path, root: Path) -> Benchmark:
+    """Return the pairs of a list of images below a folder; raises InputError with file, line and what is allowed."""
     header, pairs = _parsed(file)
     names = [name for pair in pairs for name in (pair.a, pair.b)]
     shared = len(os.path.commonprefix([name.folder.parts for name in names]))
-    images = Images(next((folder / root for root in ROOTS if (folder / root).is_dir()), folder), shared)
+    images = Images(root, shared)
     files = [images.find(name, file, pair.line) for pair in pairs for name in (pair.a, pair.b)]
     same = np.array([pair.same for pair in pairs])
     fold = _folds(file, header, same)

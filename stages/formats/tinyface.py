@@ -1,4 +1,8 @@
-"""TinyFace's lists: gallery_match_img_ID_pairs.mat and probe_img_ID_pairs.mat beside the folders of images."""
+"""TinyFace: gallery_match_img_ID_pairs.mat and probe_img_ID_pairs.mat beside the folders of images.
+
+Each image is a template of its own. The release has crops of small faces; those that AdaFace aligned lie in the same
+folders.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +10,25 @@ from typing import Any
 import numpy as np
 from scipy.io import loadmat
 
-from stages.common import artifacts
+from stages.common import artifacts, tables
 from stages.common.errors import InputError
-from stages.formats import layouts
+from stages.common.templates import PROBES, SEARCHES
+from stages.formats import layouts, template_sets
+from stages.formats.template_sets import TemplateSet
 
+FOLDER = "Testing_Set"  # of the release; its content may lie in the benchmark's own folder, too
 DISTRACTOR = -100  # the person of all images of Gallery_Distractor: nobody whom a probe shows
+
+
+def read(folder: Path) -> TemplateSet:
+    """Return the benchmark in a folder; raises InputError for a broken list and an image that is missing."""
+    root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    (probe_files, who), (gallery_files, enrolled) = probes(root), gallery(root)
+    files, number = [*probe_files, *gallery_files], np.arange(len(who) + len(enrolled))
+    of = np.repeat([PROBES, "gallery"], [len(who), len(enrolled)])
+    found = {"closed_set": tables.of(SEARCHES, {"template": number, "list": of})}
+    images = template_sets.of_images(number, number, np.ones(len(files)))
+    return TemplateSet(files, np.concatenate([who, enrolled]), images, found)
 
 
 def probes(testing_set: Path) -> tuple[list[Path], np.ndarray]:

@@ -88,13 +88,13 @@ def make(name: str, cfg: Benchmarks, world: World) -> tuple[Scenes, pa.Table]:
     """Return the images and the pairs of one protocol of the `wild` domain; its people are in no other."""
     protocol = PROTOCOLS[name]
     people = Roster(f"benchmarks-{name}", cfg.seed, "wild", np.full(cfg.identities, protocol.depth))
-    scenes, traits = Scenes(people, world.spread.wild), _traits(people)
+    scenes, about = Scenes(people, world.spread.wild), traits(people)
     if protocol.values:
         who, index = people.who(slice(None))
         rng = stream("benchmark", cfg.seed, len(name), *name.encode())
-        values = protocol.values(index, traits["age_years"][who], rng)
+        values = protocol.values(index, about["age_years"][who], rng)
         scenes = replace(scenes, column=protocol.column, values=values)
-    matched = _standardised(traits) if protocol.matched else None
+    matched = _standardised(about) if protocol.matched else None
     key = [cfg.seed, *name.encode()]
     return scenes, drawn_pairs.draw(cfg.identities, protocol.depth, protocol.combos, key, matched)
 
@@ -111,12 +111,12 @@ def in_studio(scenes: Scenes, world: World, part: slice) -> Album:
     return replace(album, rows=replace(album.rows, domain="studio"))
 
 
-def _traits(people: Roster) -> dict[str, np.ndarray]:
+def traits(people: Roster) -> dict[str, np.ndarray]:
     """Return sex, skin and age in years of people, (m,) each."""
     m = len(people.depth)
     parts = [range(start, min(start + PEOPLE, m)) for start in range(0, m, PEOPLE)]
-    traits = [identity.attributes(identity.sample(people.split, people.seed, part)) for part in parts]
-    return {name: np.concatenate([part[name].numpy() for part in traits]) for name in traits[0]}
+    found = [identity.attributes(identity.sample(people.split, people.seed, part)) for part in parts]
+    return {name: np.concatenate([part[name].numpy() for part in found]) for name in found[0]}
 
 
 def _standardised(traits: dict[str, np.ndarray]) -> np.ndarray:

@@ -17,6 +17,7 @@ from stages.settings.report import WILD
 FILE = Path("reports/results.csv")
 KEYS, ENDS = ["variant", "protocol", "metric"], ["value", "low", "high"]
 BASELINES = "baselines/"
+UNITS = ("d_prime", "fdr")  # metrics that are no shares, and not given in percent
 
 
 def with_mean(protocols: Mapping[str, Any], wild_mean: Mapping[str, Any]) -> dict[str, Any]:

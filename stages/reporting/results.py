@@ -26,6 +26,8 @@ TITLES = {
     "calfw": "CALFW",
     "cplfw": "CPLFW",
     "syn-lfw": "Syn-LFW",
+    "ijb": "In the manner of IJB, 1:1",
+    "ijb-1n": "In the manner of IJB, 1:N",
     WILD: "mean of wild",
 }
 

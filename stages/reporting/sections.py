@@ -245,7 +245,7 @@ def accuracies(inputs: Inputs) -> list[Block]:
         files.append(figures.accuracy(scored, per_seed, colours, name, inputs.folder / f"accuracy-{p}.png"))
     others: list[Block] = []
     for name in (n for n in frame.level(measured, "metric") if n != "accuracy"):
-        others += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name == "d_prime" else 100)]
+        others += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name in frame.UNITS else 100)]
     captions = [say("results figures"), *[""] * (len(files) - 1)]  # one caption for all of them
     return [
         Heading("Results"),

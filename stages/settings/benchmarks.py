@@ -23,10 +23,12 @@ class Crop:
 class Benchmarks:
     """The embedded protocols, of `identities` people and 6,000 pairs each, and how the user's own sets are cropped.
 
+    `templates` people, ten images each, make the embedded benchmark of templates.
     Those named in `full_size` are aligned with `world.detector`, those in `crops` are cut; others are aligned already.
     """
 
     identities: Annotated[int, Field(ge=200, le=100_000, multiple_of=10)]
+    templates: Annotated[int, Field(ge=8, le=100_000, multiple_of=8)]
     full_size: list[Name]
     crops: dict[Name, Crop]
     seed: Seed

@@ -138,15 +138,16 @@ def _named(protocol: str) -> str:
 
 def title(metric: str) -> str:
     """Return a metric's name with its unit, as a heading."""
-    titles = {"accuracy": "Accuracy, %", "auc": "AUC, %", "d_prime": "d'"}
-    return titles.get(metric) or metric.replace("tar_at_far_", "TAR at FAR ") + ", %"
+    titles = {"accuracy": "Accuracy, %", "auc": "AUC, %", "d_prime": "d'", "eer": "EER, %", "fdr": "FDR"}
+    rates = metric.replace("tar_at_far_", "TAR at FAR ").replace("val_at_far_", "validation rate at FAR ")
+    return titles.get(metric) or f"{rates}, %"
 
 
 def cell(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:
-    """Return a value and its interval, in percent but for d-prime; a dash for what was not measured."""
+    """Return a value and its interval, in percent but for d' and FDR; a dash for what was not measured."""
     if entry is None:
         return Cell(NONE)
-    scale, digits = (1, 2) if metric == "d_prime" else (100, 1)
+    scale, digits = (1, 2) if metric in frame.UNITS else (100, 1)
     value, low, high = (
         f"{round(scale * entry[key], digits) + 0.0:{sign}.{digits}f}" for key in ("value", "low", "high")
     )

@@ -178,8 +178,8 @@ def compared() -> None:
 
     cfg, world = params.load("benchmarks", Benchmarks), params.load("world", World)
     with ranks.kept("benchmarks") as folder:
-        benchmark = external.read(params.below_data(PAIRS))
-        entry = benchmarks.external_protocol("pairs", benchmark, cfg, world, folder, None)
+        benchmark = benchmarks.External(external.read(params.below_data(PAIRS)), None)
+        (entry,) = benchmarks.external_protocols("pairs", benchmark, cfg, world, folder, None)
         artifacts.write_json(folder / "index.json", {"protocols": [{**entry, "domain": "wild"}]})
         ranks.publish(folder, "data/benchmarks")
 

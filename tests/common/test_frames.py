@@ -19,7 +19,6 @@ from stages.common.images import FRAME_PX, Shards
 from stages.foreign import alignment, photographs, published
 from stages.foreign.published import Published
 from stages.metrics import scoring
-from stages.metrics.scoring import Protocol
 from stages.recognisers import iresnet, onnx
 from stages.world import identity, render, style, trace
 
@@ -137,9 +136,8 @@ def test_shards_say_what_their_faces_show(tmp_path: Path):
 def rows_by_all(folder: Path, net: Published, kept: Path) -> np.ndarray:
     """Return what evaluate sees, and check that audit sees the same; embed takes what they take."""
     shards = Shards(folder)
-    protocol = Protocol("p", "wild", shards, *[np.zeros(1, int)] * 4)
     audit, _ = audited.embedded({"net": net}, audited.of_shards(shards), kept, "audit")["net"]
-    (score,) = scoring.embedded([net], protocol, kept)
+    (score,) = scoring.embedded([net], shards, kept)
     assert np.array_equal(sphere.unit_rows(audit.x), score)
     return score
 

@@ -7,7 +7,7 @@ import pytest
 from refusal import refused
 from scipy.io import savemat
 
-from stages.formats import ijb, tinyface
+from stages.formats import ijb, layouts, tinyface
 
 
 def write_meta(folder: Path) -> Path:
@@ -62,6 +62,66 @@ def test_lists_of_different_images_are_refused(tmp_path: Path):
         ijb.images(tmp_path, "ijbb")
 
 
+def write_release(root: Path) -> Path:
+    """Write a release in which G1 enrols subject 1 and the probes show subjects 1 and 2, a line an image."""
+    (root / "meta").mkdir()
+    (root / "loose_crop").mkdir()
+    for i in (1, 2, 3, 4):
+        (root / f"loose_crop/{i}.jpg").write_bytes(bytes([i]))
+    meta = write_meta(root / "meta")
+    points = " ".join(str(i + 0.5) for i in range(10))
+    (meta / "ijbb_face_tid_mid.txt").write_text("1.jpg 7 100\n2.jpg 7 101\n3.jpg 9 100\n4.jpg 8 101\n")
+    (meta / "ijbb_name_5pts_score.txt").write_text("".join(f"{i}.jpg {points} 0.{i}\n" for i in (1, 2, 3, 4)))
+    (meta / "ijbb_template_pair_label.txt").write_text("7 9 1\n7 8 0\n")
+    (meta / "ijbb_1N_gallery_S1.csv").write_text("TEMPLATE_ID,SUBJECT_ID,FILENAME\n7,1,a\n7,1,b\n")
+    (meta / "ijbb_1N_probe_mixed.csv").write_text("TEMPLATE_ID,SUBJECT_ID,FILENAME\n9,1,a\n8,2,b\n")
+    return root
+
+
+def test_a_release_of_ijb_becomes_templates_comparisons_and_searches(tmp_path: Path):
+    found = ijb.read(write_release(tmp_path))
+    assert [found.encoded(row) for row in range(4)] == [b"\1", b"\2", b"\3", b"\4"]
+    assert found.images.to_pydict() == {
+        "template": [0, 0, 2, 1], "media": [0, 1, 0, 1], "score": pytest.approx([0.1, 0.2, 0.3, 0.4]),
+    }  # fmt: skip
+    assert found.landmarks is not None and found.landmarks.shape == (4, 5, 2)
+    assert found.identity[0] == found.identity[1] == found.identity[2] != found.identity[3]
+    assert found.protocols["templates"].to_pydict() == {"a": [0, 0], "b": [2, 1], "same": [True, False]}
+    searches = found.protocols["open_set"]
+    assert searches.to_pydict() == {"template": [0, 1, 2], "list": ["S1", "probes", "probes"]}
+    assert layouts.benchmark(tmp_path) == "ijb"
+
+
+def test_without_lists_of_searches_genuine_pairs_tell_who_is_one_person(tmp_path: Path):
+    for file in (write_release(tmp_path) / "meta").glob("*.csv"):
+        file.unlink()
+    found = ijb.read(tmp_path)
+    assert list(found.protocols) == ["templates"]
+    assert found.identity[0] == found.identity[2] != found.identity[3]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "key", "value"),
+    [
+        ("ijbb_template_pair_label.txt", "7 5 1\n", "second template", 5),
+        ("ijbb_1N_gallery_S1.csv", "T,S\n11,1\n", "template", 11),
+    ],
+)
+def test_a_template_without_images_is_refused(tmp_path: Path, file: str, text: str, key: str, value: int):
+    (write_release(tmp_path) / "meta" / file).write_text(text)
+    with refused(file, "a template without images", key=key, value=value):
+        ijb.read(tmp_path)
+
+
+def test_a_release_without_an_image_or_with_two_lists_is_refused(tmp_path: Path):
+    (write_release(tmp_path) / "loose_crop/3.jpg").unlink()
+    with refused("loose_crop/3.jpg", "no such image, listed in"):
+        ijb.read(tmp_path)
+    (tmp_path / "meta/ijbc_face_tid_mid.txt").touch()
+    with refused("meta", key="lists", value="ijbb, ijbc", allowed="one NAME_face_tid_mid.txt"):
+        ijb.read(tmp_path)
+
+
 def test_broken_pairs_and_missing_files_are_refused(tmp_path: Path):
     (write_meta(tmp_path) / "ijbb_template_pair_label.txt").write_text("7 8 2\n")
     with refused("ijbb_template_pair_label.txt", key="label", value=2, allowed="0 or 1"):
@@ -95,6 +155,13 @@ def test_tinyface_names_and_people_are_read(tmp_path: Path):
     assert files == [tmp_path / "Probe/3_1.jpg"] and person.tolist() == [3]
     files, person = tinyface.gallery(tmp_path)
     assert [file.name for file in files] == ["3_2.jpg", "4_1.jpg", "d.jpg"] and person.tolist() == [3, 4, -100]
+    found = tinyface.read(tmp_path)
+    assert found.identity.tolist() == [3, 3, 4, -100] and found.landmarks is None
+    assert found.images["template"].to_pylist() == found.images["media"].to_pylist() == [0, 1, 2, 3]
+    assert found.protocols["closed_set"].to_pydict() == {
+        "template": [0, 1, 2, 3], "list": ["probes", "gallery", "gallery", "gallery"],
+    }  # fmt: skip
+    assert layouts.benchmark(tmp_path) == "tinyface"
     (tmp_path / "Gallery_Match/4_1.jpg").unlink()
     with refused("4_1.jpg", f"no such file, listed in {tmp_path / 'gallery_match_img_ID_pairs.mat'}"):
         tinyface.gallery(tmp_path)

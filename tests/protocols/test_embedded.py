@@ -1,6 +1,7 @@
 """What each embedded protocol controls."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from tiny import TINY, params
 
 from stages.common import params as border
 from stages.common.world import World
-from stages.protocols import drawn_pairs, embedded
+from stages.formats import groups
+from stages.protocols import drawn_pairs, embedded, embedded_groups
 from stages.settings.benchmarks import Benchmarks
 from stages.world import identity, style
 
@@ -101,3 +103,18 @@ def test_impostor_pairs_show_two_people_and_genuine_ones_one(combos: drawn_pairs
 def test_pairs_depend_on_the_seed_alone():
     pairs, again, other_seed = (drawn_pairs.draw(200, 8, drawn_pairs.across(4), [seed]) for seed in (0, 0, 1))
     assert pairs.equals(again) and not pairs.equals(other_seed)
+
+
+def test_groups_are_those_of_the_people_and_of_the_pose():
+    scenes, pairs = embedded.make("lfw", CFG, WORLD)
+    table, who = embedded_groups.of_pairs(scenes, pairs), scenes.people.who(slice(None))[0]
+    a, b = (pairs[side].to_numpy() for side in ("a", "b"))
+    about, yaw = embedded.traits(scenes.people), scenes.album(slice(None)).style[:, style.column("yaw_deg")].numpy()
+    sex = np.where(about["sex"] > 0, "male", "female")[who]
+    assert table["sex"].to_pylist() == np.where(sex[a] == sex[b], sex[a], "").tolist()
+    turned = (np.abs(yaw[a]) > 20) | (np.abs(yaw[b]) > 20)
+    assert table["pose"].to_pylist() == np.where(turned, "turned", "frontal").tolist()
+    age, old = about["age_years"][who], np.array(table["age"].to_pylist()) == "46 and over"
+    assert (age[a][old] >= 46).all() and (age[b][old] >= 46).all() and old.any()
+    for name in table.column_names:
+        groups.check(Path("lfw"), name, np.array(table[name].to_pylist()), pairs)

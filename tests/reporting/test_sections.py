@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from reporting import project
 
-from stages.reporting import figures, frame, page, prose, sections
+from stages.reporting import figures, frame, page, prose, sections, templates
 from stages.reporting.page import Facts, Folded, Text
 from stages.reporting.tables import Cell, Table
 from stages.settings.report import Figures, Pictures, Report
@@ -90,7 +90,9 @@ def test_the_audit_is_a_summary_and_its_dump_is_folded():
 
 
 def test_every_text_is_said_and_none_is_missing():
-    calls = [node for node in ast.walk(ast.parse(Path(sections.__file__).read_text())) if isinstance(node, ast.Call)]
+    files = [Path(module.__file__ or "") for module in (sections, templates)]
+    nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
     names_said = [c.args[0] for c in calls if isinstance(c.func, ast.Name) and c.func.id == "say"]
     parts = [name.values if isinstance(name, ast.JoinedStr) else [name] for name in names_said]
     patterns = [

@@ -1,0 +1,73 @@
+"""The sections on templates and groups: what the reports hold, in tables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reporting import project
+
+from stages.common import artifacts
+from stages.common.variants import Variants
+from stages.reporting import frame, templates
+from stages.reporting.page import Folded, Text
+from stages.reporting.results import Variant
+from stages.reporting.sections import Inputs
+from stages.reporting.tables import Table
+from stages.settings.report import Figures, Pictures, Report
+
+
+def of(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1}
+
+
+TEMPLATES = {
+    "ijb": {
+        "domain": "wild", "comparisons": 4800, "genuine": 120, "templates": 160, "identities": 40,
+        "unresolved": ["FAR 0.0001 takes 10,000 impostor comparisons, here are 4,680"],
+        "tar_at_far_0.01": of(0.5), "tar_at_far_0.0001": None,
+    },
+    "ijb-1n": {"domain": "wild", "probes": 120, "gallery": 30, "identities": 40, "rank_1": of(0.75)},
+}  # fmt: skip
+GROUPS = {
+    "lfw-by-sex": {
+        "domain": "wild", "pairs": {"female": 1911, "male": 2558},
+        "accuracy_female": of(0.8), "accuracy_male": of(0.7), "accuracy_gap": of(0.1),
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inputs:
+    """Return inputs of two variants, of which the second was evaluated before there were templates."""
+    monkeypatch.chdir(tmp_path)
+    bodies: dict[str, dict[str, Any]] = {"base": {"templates": TEMPLATES, "groups": GROUPS}, "old": {"protocols": {}}}
+    for name, body in bodies.items():
+        artifacts.write_json(f"reports/evaluate/{name}.json", body)
+    training = Variants(source="audit", mix="none", width=3, depth=2)
+    variants = [Variant(name, training, {}, {}, {}) for name in bodies]
+    one = Pictures(identities=1, images=1)
+    report = Report(figures=Figures(sheet=one, map=one), contrasts={})
+    colours = dict.fromkeys(bodies, "#000")
+    return Inputs(variants, [], project.pack_report(), {}, frame.of({}), {}, report, colours, tmp_path)
+
+
+def test_each_benchmark_of_templates_has_a_table(inputs: Inputs):
+    blocks = templates.templates(inputs)
+    verified, searched = (block for block in blocks if isinstance(block, Table))
+    assert verified.header == ["training set", "TAR at FAR 0.01", "TAR at FAR 0.0001"]
+    assert [[cell.text for cell in row] for row in verified.rows] == [["base", "50.0", "–"]]
+    assert searched.header == ["training set", "rank 1"] and searched.rows[0][1].interval == "65.0 to 85.0"
+    texts = [block.text for block in blocks if isinstance(block, Text)]
+    assert "FAR 0.0001 takes 10,000 impostor comparisons, here are 4,680." in texts
+
+
+def test_each_grouping_has_a_table_with_its_gap(inputs: Inputs):
+    (folded,) = [block for block in templates.groups(inputs) if isinstance(block, Folded)]
+    (table,) = [block for block in folded.blocks if isinstance(block, Table)]
+    assert table.header == ["training set", "female, 1,911 pairs", "male, 2,558 pairs", "best − worst"]
+    assert [cell.text for cell in table.rows[0]] == ["base", "80.0", "70.0", "10.0"]
+
+
+def test_a_run_without_them_has_no_section(inputs: Inputs):
+    del inputs.variants[0]
+    assert templates.templates(inputs) == templates.groups(inputs) == []
