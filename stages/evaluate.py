@@ -66,7 +66,7 @@ def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Proto
     for protocol in protocols:
         for key in scoring.keys(protocol):
             per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, key)), [len(entry.seeds)])
-            yield protocol, key, Estimate(bootstrap.names(cfg.fars), per_seed, replicates)
+            yield protocol, key, Estimate(bootstrap.names(cfg.fars), np.real(per_seed), replicates)
 
 
 def _estimate(folder: Path, key: str) -> Path:
