@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.common import verification
 
-WINDOW = 2  # the slope of the ROC at a false accept rate is taken between half and twice that rate
+WINDOW = 2  # the ROC's slope is taken between half and twice the false accept rate
 
 
 class Influence(NamedTuple):
@@ -35,7 +35,7 @@ def accuracy(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> Influence
 def tar_at_far(score: np.ndarray, same: np.ndarray, far: float) -> Influence:
     """Return the true accept rate at a false accept rate.
 
-    The impostor pairs above the threshold move it: ln(FAR) changes by their share, and TAR by its slope over ln(FAR).
+    Impostor pairs near the threshold move it: ln(FAR) changes by their share, and TAR by its slope over ln(FAR).
     """
     genuine, impostors = np.sort(score[same]), np.sort(score[~same])
     allowed = verification.accepted_impostors(len(impostors), far)
@@ -48,8 +48,9 @@ def tar_at_far(score: np.ndarray, same: np.ndarray, far: float) -> Influence:
     few, many = allowed // WINDOW, min(allowed * WINDOW, len(impostors) - 1)
     tar_few, tar_many = (1 - np.searchsorted(genuine, impostors[-1 - k], "right") / len(genuine) for k in (few, many))
     slope = (tar_many - tar_few) / math.log((many + 1) / (few + 1))
-    share = np.where(same, (score > threshold) / len(genuine), -slope * (score >= threshold) / (allowed + 1))
-    return Influence(value, _centred(share, same))
+    # pairs down to `many` say how much impostors depend on people; scaled to the variance of `allowed` independent ones
+    counted = (score >= impostors[-1 - many]) / math.sqrt((many + 1) * (allowed + 1))
+    return Influence(value, _centred(np.where(same, (score > threshold) / len(genuine), -slope * counted), same))
 
 
 def auc(score: np.ndarray, same: np.ndarray) -> Influence:
