@@ -148,11 +148,11 @@ def page(rows: Sequence[dict[str, float | str]], seed: int, repetitions: int) ->
 
 Written by `python -m stages.tools.timing {command}`.
 Two variants are equal, unless moved: `would show` is the difference that {power} of 100 repetitions should find, and
-`power` says how many found it. There are three seeds where no number is named. A share has a Monte Carlo error of {error:.1f}
-points, and a row shows the worst of two coverages and of three shares of false positives. Promised are a coverage
-of {low} to {high} % and at most {most} % of false positives; {many} of {len(rows)} rows are outside, the worst first.
-Width: 1 is the interval of somebody who knows the true standard deviation. stages/tools/planted.py says how scores
-are drawn, stages/tools/statistics_timing.py what a row compares.
+`power` says how many found it. There are three seeds where no number is named. A share has a Monte Carlo error of
+{error:.1f} points, and a row shows the worst of two coverages and of three shares of false positives. Promised are a
+coverage of {low} to {high} % and at most {most} % of false positives; {many} of {len(rows)} rows are outside, the worst
+first. Width: 1 is the interval of somebody who knows the true standard deviation. stages/tools/planted.py says how
+scores are drawn, stages/tools/statistics_timing.py what a row compares.
 
 {markdown.table(HEADER, [_cells(row) for row in ordered], 2)}
 """
