@@ -1,5 +1,6 @@
 """Contrasts and curves on scores whose answer is known."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from reporting import project
 from stages.common.variants import Variants
 from stages.reporting import results
 from stages.reporting.results import FAR_GRID, TWIN, WILD, Variant
-from stages.settings.report import Question
+from stages.settings.report import Figures, Pictures, Question, Report
 
 PLAIN = Variants(**project.PLAIN)
 R = 200
@@ -94,6 +95,30 @@ def test_each_question_has_its_answer_in_order():
         ("own - wild", WILD, -1), ("wild - base", "lfw", 1), ("base - own", WILD, 0),
     ]  # fmt: skip
     assert [c.difference.value for c in contrasts] == pytest.approx([-0.2, 0.1, 0.1])
+
+
+def test_all_but_the_primary_contrast_pay_for_their_number():
+    variants = trio(more={"wider": 0.8003, "larger": 0.802})
+    asked = [question("wider"), question("larger"), replace(question("wider", on="lfw"), primary=True)]
+    wider, larger, primary = results.contrasts(variants, asked, 0.95)
+    assert (wider.among, larger.among, primary.among) == (2, 2, 1) and primary.primary
+    assert primary.p == primary.difference.p and 0 < wider.difference.p < 1
+    assert wider.p == pytest.approx(wider.difference.p)  # the greater of the two: Holm's last step
+    assert larger.p == pytest.approx(2 * larger.difference.p)
+    assert results.contrasts(variants, asked[:1], 0.95)[0].smallest < wider.smallest
+
+
+def test_two_primary_contrasts_are_refused():
+    asked = replace(question("wide"), primary=True)
+    shown = Pictures(identities=1, images=1)
+    with pytest.raises(ValueError, match="contrasts = 'one, two': several are primary; allowed: one at most"):
+        Report(figures=Figures(sheet=shown, map=shown), contrasts={"one": asked, "two": asked})
+
+
+def test_what_would_show_shrinks_with_the_noise_and_needs_two_variants():
+    sizes = [results.smallest([variant(n, {"lfw": 0.8}, spread=s) for n in ("a", "bb")], "lfw", 0.95) for s in (1, 2)]
+    assert sizes[0] and sizes[1] == pytest.approx(2 * sizes[0])
+    assert results.smallest(trio()[:1], "lfw", 0.95) is None
 
 
 def test_the_mean_is_over_wild_protocols_only():

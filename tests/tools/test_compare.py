@@ -103,7 +103,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         commit(folder, "apart")
         change(folder, gap=0.9, spare=1)
         commit(folder, "again")
-        change(folder, people=30)
+        change(folder, people=30, gap=0.6)
         commit(folder, "people")
         change(folder, gap=0.7)
         run(folder, "dvc", "repro", "-q")
