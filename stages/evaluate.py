@@ -72,7 +72,7 @@ def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Evalu
     for evaluator in found:
         for part in evaluator.parts():
             per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, part.key)), [len(entry.seeds)])
-            yield evaluator, part, Estimate(part.metrics, per_seed, replicates)
+            yield evaluator, part, Estimate(part.metrics, np.real(per_seed), replicates)
 
 
 def _estimate(folder: Path, key: str) -> Path:

@@ -59,7 +59,7 @@ def joined(*estimates: Estimate) -> Estimate:
 
 def summary(estimate: Estimate, confidence: float) -> dict[str, Any]:
     """Return each metric's value, interval and value per seed; null where it cannot be measured."""
-    low, high = bootstrap.interval(estimate.replicates, confidence)
+    low, high = bootstrap.interval(estimate, confidence)
     measured = np.isfinite(estimate.value) & np.isfinite(low) & np.isfinite(high)
     return {
         name: {"value": estimate.value[m], "low": low[m], "high": high[m], "per_seed": estimate.per_seed[:, m]}

@@ -1,7 +1,8 @@
 """What the variants scored: read from reports/evaluate and data/evaluate, and compared with each other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from stages.common import artifacts, params, tables, verification
 from stages.common.errors import InputError
 from stages.common.variants import Variants
-from stages.metrics import bootstrap
+from stages.metrics import bootstrap, verdicts
 from stages.metrics.bootstrap import Difference, Estimate
 from stages.reporting import frame
 from stages.settings.report import WILD, Question
@@ -103,15 +104,6 @@ def check(variants: Sequence[Variant]) -> None:
                 raise InputError(SCORES / v.name, key=key, value=value, allowed=f"{allowed}, as {first.name} has")
 
 
-def minus(b: Estimate, a: Estimate) -> Estimate:
-    """Return b - a replicate by replicate, as an estimate of its own that can be compared again.
-
-    It has as many seeds as the one with fewer, and the difference of the two means: seeds have no partner.
-    """
-    seeds = min(len(a.per_seed), len(b.per_seed))
-    return Estimate(a.names, np.tile(b.value - a.value, (seeds, 1)), b.replicates - a.replicates)
-
-
 def scores(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of a protocol's pairs (s, p), one row per training seed, and which are genuine (p,)."""
     try:
@@ -136,65 +128,107 @@ def _on_grid(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference that params.yaml asks for, and its expected sign, 0 where none is expected."""
+    """A difference between two variants, and its expected sign, 0 where none is expected.
+
+    level: of the test that decides, the share of reports with a false verdict; p: of that test, after correction for
+    `among` comparisons. A primary one is not corrected.
+    """
 
     name: str
     protocol: str
     difference: Difference
     expected: int
-    seeds: int
+    level: float
+    p: float
+    among: int
+    primary: bool = False
 
     @property
     def decides(self) -> bool:
-        """Say whether there are enough seeds for a verdict: with fewer, an interval misses zero too often by chance."""
-        return self.seeds >= bootstrap.SEEDS_FOR_A_VERDICT
+        """Say whether there are enough seeds for a verdict."""
+        return self.difference.seeds >= bootstrap.SEEDS_FOR_A_VERDICT
 
     @property
     def side(self) -> int:
-        """Return 1 or -1 when the interval lies on that side of zero and the seeds suffice to say so, else 0."""
-        if not self.decides:
-            return 0
-        return int(self.difference.low > 0) - int(self.difference.high < 0)
+        """Return the sign of a difference that is clear after correction, when the seeds suffice to say so, else 0."""
+        return int(np.sign(self.difference.value)) if self.decides and self.p < self.level else 0
 
     @property
     def reading(self) -> str:
-        """Return the verdict or, with fewer than five seeds, that there is only an interval."""
+        """Return the verdict or, with too few seeds, that there is only an interval."""
         if not self.decides:
             return "interval only"
         if not self.expected or not self.side:
             return {1: "positive", -1: "negative", 0: "not separated"}[self.side]
         return "reproduces" if self.side == self.expected else "reversed"
 
+    @property
+    def smallest(self) -> float:
+        """Return the difference that so many seeds and people would show, at the strictest step of the correction."""
+        return verdicts.smallest(self.difference.error, self.difference.df, self.level / self.among)
+
 
 def contrasts(variants: Sequence[Variant], questions: Iterable[Question], confidence: float) -> list[Contrast]:
-    """Return the difference that each question asks for, with its paired interval."""
-    by_name = {variant.name: variant for variant in variants}
-    answers = []
-    for question in questions:
-        of, against, on = by_name[question.of], by_name[question.against], question.on
-        b, a = of.accuracy(on), against.accuracy(on)
-        if question.minus:
-            b, a = minus(b, a), minus(of.accuracy(question.minus), against.accuracy(question.minus))
-            on = f"{on} - {question.minus}"
-        difference = bootstrap.paired_difference(a, b, "accuracy", confidence)
-        seeds = min(len(a.per_seed), len(b.per_seed))
-        answers.append(Contrast(f"{of.name} - {against.name}", on, difference, question.expected, seeds))
-    return answers
+    """Return the difference that each question asks for, with its paired interval.
+
+    The primary one is tested alone; the others are corrected for their number.
+    """
+    by_name, asked = {variant.name: variant for variant in variants}, list(questions)
+    differences = [_difference(by_name, question, confidence) for question in asked]
+    p = np.array([difference.p for difference in differences])
+    others = [i for i, question in enumerate(asked) if not question.primary]
+    p[others] = verdicts.holm(p[others])
+    return [
+        Contrast(
+            name=f"{question.of} - {question.against}",
+            protocol=f"{question.on} - {question.minus}" if question.minus else question.on,
+            difference=difference,
+            expected=question.expected,
+            level=1 - confidence,
+            p=float(corrected),
+            among=1 if question.primary else len(others),
+            primary=question.primary,
+        )
+        for question, difference, corrected in zip(asked, differences, p, strict=True)
+    ]
+
+
+def _difference(by_name: Mapping[str, Variant], question: Question, confidence: float) -> Difference:
+    b, a = (_asked(by_name[name], question) for name in (question.of, question.against))
+    return bootstrap.paired_difference(a, b, "accuracy", confidence)
+
+
+def _asked(variant: Variant, question: Question) -> Estimate:
+    """Return a variant's accuracy on a protocol, or how much more it is there than on another."""
+    scored = variant.accuracy(question.on)
+    return bootstrap.minus(scored, variant.accuracy(question.minus)) if question.minus else scored
+
+
+def smallest(variants: Sequence[Variant], protocol: str, confidence: float) -> float | None:
+    """Return the difference in accuracy that one comparison of two variants would show, the median over all twos.
+
+    None where there are no two variants.
+    """
+    scored = [variant.accuracy(protocol) for variant in variants]
+    found = [bootstrap.paired_difference(a, b, "accuracy", confidence) for a, b in combinations(scored, 2)]
+    return float(np.median([verdicts.smallest(d.error, d.df, 1 - confidence) for d in found])) if found else None
 
 
 def statement(contrasts: Sequence[Contrast]) -> str:
-    """Say in words which phenomena reproduce and which do not; only the intervals decide."""
+    """Say in words which phenomena reproduce and which do not, after correction for the number of comparisons."""
     phenomena = [c for c in contrasts if c.expected]
     if not phenomena:
         return "No two variants were trained between which SynFace reports a difference."
     groups: dict[str, list[Contrast]] = {}
     for c in (c for c in phenomena if c.decides):
-        label = {1: "Reproduces", -1: "Reversed", 0: "Not shown, the interval includes 0"}[c.side * c.expected]
+        label = {1: "Reproduces", -1: "Reversed", 0: "Not shown"}[c.side * c.expected]
         groups.setdefault(label, []).append(c)
     sentences = [f"{label}: {_listed(group)}." for label, group in sorted(groups.items())]
-    seeds, enough = min(c.seeds for c in phenomena), bootstrap.SEEDS_FOR_A_VERDICT
+    seeds, enough = min(c.difference.seeds for c in phenomena), bootstrap.SEEDS_FOR_A_VERDICT
     if seeds < enough:
-        few = f"Interval only: {seeds} training seeds give no verdict, not even on a sign; {enough} do."
+        few = (
+            f"Interval only: {seeds} training seed{'s' * (seeds > 1)} give no verdict, not even on a sign; {enough} do."
+        )
         sentences.insert(0, few)
     return " ".join(sentences)
 

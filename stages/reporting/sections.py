@@ -3,7 +3,7 @@
 Their sentences are in prose.md, by name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from stages.common.streams import stream
 from stages.common.variants import Variants
 from stages.metrics import bootstrap
 from stages.metrics.faces import Faces
+from stages.metrics.verdicts import POWER
 from stages.reporting import faces, figures, frame, results, spread, tables
 from stages.reporting.page import Block, Facts, Figures, Folded, Heading, Text, Verbatim
 from stages.reporting.prose import say
-from stages.reporting.results import FAR_GRID, Contrast, Variant
+from stages.reporting.results import FAR_GRID, TWIN, Contrast, Variant
 from stages.reporting.tables import Cell, Table
 from stages.settings.generate import Generate
 from stages.settings.pack import Pack
@@ -247,16 +248,24 @@ def accuracies(inputs: Inputs) -> list[Block]:
     for name in (n for n in frame.level(measured, "metric") if n != "accuracy"):
         others += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name in frame.UNITS else 100)]
     captions = [say("results figures"), *[""] * (len(files) - 1)]  # one caption for all of them
+    shown = [*frame.names(measured, WILD), WILD, *frame.names(measured, "studio")]
+    by_size = [TWIN[0], WILD, TWIN[1]]
     return [
         Heading("Results"),
         Text(say("results")),
-        tables.results(measured, colours, "accuracy"),
+        tables.add_smallest(tables.results(measured, colours, "accuracy"), _smallest(inputs, shown)),
         Figures(list(zip(files, captions, strict=True))),
         Folded("True accept rates, area under the curve, d′", others),
         Heading("Width and depth"),
         Text(say("width and depth")),
-        tables.width_depth(v, measured, colours),
+        tables.add_smallest(tables.width_depth(v, measured, colours), _smallest(inputs, by_size)),
     ]
+
+
+def _smallest(inputs: Inputs, protocols: Sequence[str]) -> list[float | None]:
+    """Return the difference in accuracy that would show on each protocol; None where there is nothing to compare."""
+    confidence, known = inputs.values["evaluate"]["confidence"], [WILD, *inputs.variants[0].protocols]
+    return [results.smallest(inputs.variants, p, confidence) if p in known else None for p in protocols]
 
 
 def _metric(name: str) -> str:
@@ -270,7 +279,7 @@ def gap(inputs: Inputs) -> list[Block]:
     variants = [v for v in inputs.variants if v.name in inputs.cfg.gap()]
     table = tables.gap(variants, inputs.measured, inputs.colours)
     if table.rows:
-        blocks += [Text(say("gap")), table]
+        blocks += [Text(say("gap")), tables.add_smallest(table, _smallest(inputs, TWIN))]
     if inputs.contrasts:
         file = figures.phenomena(inputs.contrasts, inputs.folder / "phenomena.png")
         kind = "verdicts" if any(c.decides for c in inputs.contrasts) else "intervals"
@@ -278,10 +287,18 @@ def gap(inputs: Inputs) -> list[Block]:
         blocks += [
             Text(results.statement(inputs.contrasts), key=True),
             Figures([(file, caption)], wide=True),
-            Text(say("differences")),
+            Text(differences(inputs.contrasts, inputs.values["evaluate"]["confidence"])),
             tables.phenomena(inputs.contrasts),
         ]
     return blocks
+
+
+def differences(contrasts: Sequence[Contrast], confidence: float) -> str:
+    """Say how the differences are taken, which is the primary one, and for how many comparisons the others pay."""
+    primary = [f"{results.minus_sign(c.name)} on {results.title(c.protocol)}" for c in contrasts if c.primary]
+    kind = f"{'one' if primary else 'no'} primary"
+    family = say(f"differences {kind}", primary="".join(primary), others=len(contrasts) - len(primary))
+    return say("differences", family=family, level=100 * (1 - confidence), power=100 * POWER)
 
 
 def sheet(inputs: Inputs) -> list[Block]:
@@ -441,7 +458,7 @@ def external(inputs: Inputs) -> list[Block]:
     if not names:
         return []
     people = ", ".join(f"{name} {inputs.variants[0].protocols[name]['identities']}" for name in names)
-    table = tables.external(inputs.measured, inputs.colours)
+    table = tables.add_smallest(tables.external(inputs.measured, inputs.colours), _smallest(inputs, names))
     return [Heading("Your own sets"), Text(say("external", people=people)), table]
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,21 @@ def gap(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[st
 
 
 def phenomena(contrasts: Sequence[Contrast]) -> Table:
-    """Return the paired differences in points of accuracy, with the verdict on each."""
-    table = Table(["difference", "on", "points", "expected", "reading"], labels=2)
+    """Return the paired differences in points of accuracy, with what each could show and the verdict on each."""
+    table = Table(["difference", "on", "points", "would show", "expected", "reading"], labels=2)
     for c in contrasts:
         sign = {1: "+", -1: "−", 0: ""}[c.expected]
         names = [Cell(minus_sign(c.name)), Cell(title(c.protocol))]
-        table.rows.append([*names, difference(c, places=2), Cell(sign), Cell(c.reading)])
+        would_show = Cell(digits(100 * c.smallest, 1))
+        table.rows.append([*names, difference(c, places=2), would_show, Cell(sign), Cell(c.reading)])
     return table
+
+
+def add_smallest(table: Table, differences: Sequence[float | None]) -> Table:
+    """Return the table with a last row: for each of its last columns, the difference that would show there."""
+    cells = [Cell("–" if points is None else digits(100 * points, 1)) for points in differences]
+    between = [Cell("")] * (len(table.header) - 1 - len(cells))
+    return replace(table, rows=[*table.rows, [Cell("would show"), *between, *cells]])
 
 
 def capacity(report: Mapping[str, Any]) -> Table:

@@ -18,6 +18,7 @@ class Question:
     """A contrast: the accuracy of variant `of` less that of `against`, on a protocol or on the mean of the wild ones.
 
     With `minus`, the same difference on that protocol is subtracted. `expected` is its sign, 0 where none is expected.
+    The verdict on a `primary` one is not corrected for the number of contrasts, those on the others are.
     """
 
     of: Name
@@ -25,6 +26,7 @@ class Question:
     on: Name = WILD
     minus: Name | None = None
     expected: Literal[-1, 0, 1]
+    primary: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a difference that is zero whatever was measured."""
@@ -55,6 +57,13 @@ class Report:
 
     figures: Figures
     contrasts: Annotated[dict[Name, Question], Field(max_length=100)]
+
+    def __post_init__(self) -> None:
+        """Refuse more than one primary contrast: it is primary because its verdict needs no correction."""
+        primary = [name for name, contrast in self.contrasts.items() if contrast.primary]
+        if len(primary) > 1:
+            value = ", ".join(primary)
+            raise InputError(None, "several are primary", key="contrasts", value=value, allowed="one at most")
 
     def gap(self) -> set[str]:
         """Return the variants that a contrast compares across two protocols."""

@@ -27,8 +27,8 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
-from stages.metrics import bootstrap
-from stages.metrics.bootstrap import Estimate
+from stages.metrics import bootstrap, verdicts
+from stages.metrics.bootstrap import Difference, Estimate
 from stages.reporting import figures, frame, page
 from stages.reporting.page import Block, Figures, Folded, Heading, Text
 from stages.reporting.results import WILD, Contrast
@@ -155,6 +155,7 @@ def cell(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong:
 
 
 Estimates = dict[tuple[str, str], tuple[Estimate, Estimate]]  # by (variant, protocol): of the first, of the other
+Place = tuple[str, str, str, str]  # of a difference: the other revision, variant, protocol, metric
 
 
 @dataclass(frozen=True)
@@ -175,16 +176,38 @@ class Comparison:
         """Say whether a variant scored in `other` what it scored in the first revision."""
         return other.scored(variant).equals(self.revisions[0].scored(variant))
 
-    def contrast(self, other: str, variant: str, protocol: str, metric: str) -> Contrast | None:
-        """Return `other` minus the first revision; None when the pairs or the metric are missing."""
-        a, b = self.estimates[other].get((variant, protocol), (None, None))
-        if a is None or b is None:
-            return None
-        difference = bootstrap.paired_difference(a, b, metric, self.settings.confidence)
-        if not np.isfinite(difference.value):
-            return None
-        name = variant if len(self.estimates) == 1 else f"{other}: {variant}"
-        return Contrast(name, _named(protocol), difference, 1, min(len(a.per_seed), len(b.per_seed)))
+    @cached_property
+    def differences(self) -> dict[Place, Difference]:
+        """Return `other` minus the first revision wherever both were measured on the same pairs."""
+        found = {
+            (other, variant, protocol, metric): bootstrap.paired_difference(a, b, metric, self.settings.confidence)
+            for other, estimates in self.estimates.items()
+            for (variant, protocol), (a, b) in estimates.items()
+            for metric in a.names
+        }
+        return {place: difference for place, difference in found.items() if np.isfinite(difference.value)}
+
+    def leads(self, place: Place) -> bool:
+        """Say whether the page opens with this difference: in accuracy, on the wild protocols by their mean."""
+        _, _, protocol, metric = place
+        return metric == "accuracy" and protocol not in frame.names(self.revisions[0].results, WILD)
+
+    @cached_property
+    def contrasts(self) -> dict[Place, Contrast]:
+        """Return all differences, corrected for their number: those that lead among themselves, and so the others."""
+        contrasts = {}
+        for leads in (True, False):
+            family = [place for place in self.differences if self.leads(place) == leads]
+            p = verdicts.holm([self.differences[place].p for place in family])
+            contrasts |= {
+                place: self._contrast(place, float(x), len(family)) for place, x in zip(family, p, strict=True)
+            }
+        return contrasts
+
+    def _contrast(self, place: Place, p: float, among: int) -> Contrast:
+        other, variant, protocol, _ = place
+        name, level = variant if len(self.estimates) == 1 else f"{other}: {variant}", 1 - self.settings.confidence
+        return Contrast(name, _named(protocol), self.differences[place], 1, level, p, among)
 
     def rows(self, metric: str, brief: bool = False) -> list[tuple[str, str, list[Contrast | None]]]:
         """Return (variant, protocol, a difference per other revision); `brief` shows wild protocols by their mean."""
@@ -192,7 +215,7 @@ class Comparison:
         if brief:
             wild = frame.names(self.revisions[0].results, WILD)
             keys = [(v, p) for v, p in keys if p not in wild]
-        rows = [(v, p, [self.contrast(other, v, p, metric) for other in self.estimates]) for v, p in keys]
+        rows = [(v, p, [self.contrasts.get((other, v, p, metric)) for other in self.estimates]) for v, p in keys]
         return [row for row in rows if any(row[2])]
 
     @cached_property
@@ -323,23 +346,36 @@ def opening(comparison: Comparison, plot: Block | None) -> list[Block]:
 def remarks(comparison: Comparison) -> list[str]:
     """Return what a reader needs to know before the paired differences, a line for each point."""
     first, *others = (revision.name for revision in comparison.revisions)
-    seeds = [contrast.seeds for contrast in comparison.lead]
     lines = []
-    if seeds:
+    if comparison.lead:
         points = f"Points of accuracy, {', '.join(others)} minus {first}, on the same pairs."
         level = f"{100 * comparison.settings.confidence:g}"
-        lines = [f"{points} {level} % intervals, by identity and training seed. {verdicts(seeds)}"]
+        told = f"{verdicts_of(comparison)} {would_show(comparison.lead)}".strip()
+        lines = [f"{points} {level} % intervals, by identity and training seed. {told}"]
     if comparison.equal and others:
         lines.append(f"Equal at all revisions: {', '.join(comparison.equal)}.")
     return lines + comparison.obstacles
 
 
-def verdicts(seeds: Sequence[int]) -> str:
-    """Say whether so many training seeds suffice for a verdict."""
-    enough = bootstrap.SEEDS_FOR_A_VERDICT
-    few = f"{min(seeds)} training seeds give no verdict, {enough} do." if min(seeds) < enough else ""
-    bold = "Bold where the interval excludes zero." if max(seeds) >= enough else ""
+def verdicts_of(comparison: Comparison) -> str:
+    """Say what is bold, and whether so many training seeds suffice for a verdict."""
+    seeds, enough = [contrast.difference.seeds for contrast in comparison.lead], bootstrap.SEEDS_FOR_A_VERDICT
+    first, all_of_them = len(comparison.lead), len(comparison.contrasts)
+    family = f"Bold where a difference is clear after correction for their number (Holm): {first} here"
+    bold = f"{family}, {all_of_them - first} more below." if max(seeds) >= enough else ""
+    few = (
+        f"{min(seeds)} training seed{'s' * (min(seeds) > 1)} give no verdict, {enough} do."
+        if min(seeds) < enough
+        else ""
+    )
     return f"{bold} {few}".strip()
+
+
+def would_show(lead: Sequence[Contrast]) -> str:
+    """Say how small a difference these people and seeds would show."""
+    points = [100 * contrast.smallest for contrast in lead]
+    ends = " to ".join(dict.fromkeys(f"{point:.1f}" for point in (min(points), max(points))))
+    return f"Corrected, {100 * verdicts.POWER:g} of 100 repetitions would show a difference of {ends} points."
 
 
 def main() -> str:

@@ -1,4 +1,4 @@
-"""Measure speed: `python -m stages.tools.timing world`, `generator`, `generate`, `train`, `pack` or `scale`.
+"""Measure speed, and what statistics promise: `python -m stages.tools.timing SUBJECT`.
 
 world       faces that the face world photographs, and differentiates, per second
 generator   seconds that the embedded generator takes to find the person behind a row
@@ -7,11 +7,12 @@ train       the loaders of `train`, arcface_torch and AdaFace, and the training'
 pack        J against CPU seconds and the front over alpha, of the packing solver and the paper's loop: minutes, with
             `--full` hours
 scale       CPU seconds and memory of every stage at `--sizes`, how both grow, and what the profiles cost: an hour
+statistics  how often intervals cover the truth, and verdicts are wrong, on planted scores: minutes
 
-It prints tables; with `--write`, those of `generate`, `train`, `pack` and `scale` go to reports/timing.
-`generator_timing`, `loop_timing`, `packing_cells`, `packing_runs` and `scale_stages` beside this file say how these are
-measured. The other figures are the
-best of several runs, as other work on the machine only slows them down; for the same reason no test looks at them.
+It prints tables; with `--write`, those of all but `world` and `generator` go to reports/timing. `generator_timing`,
+`loop_timing`, `packing_cells`, `packing_runs`, `scale_stages` and `statistics_timing` beside this file say how they are
+measured. Other seconds are the best of several runs, as other work on the machine only slows them down; for the same
+reason no test looks at them.
 """
 
 import argparse
@@ -31,10 +32,19 @@ from stages.common import devices, params, sphere
 from stages.common.world import World
 from stages.generators import embedded
 from stages.settings.generate import Generate
-from stages.tools import command, generator_timing, loop_timing, packing_timing, scale_timing, standin
+from stages.tools import (
+    command,
+    generator_timing,
+    loop_timing,
+    packing_timing,
+    scale_timing,
+    standin,
+    statistics_timing,
+)
 from stages.world import identity, render, style
 from stages.world.album import portraits
 
+SUBJECTS = ("world", "generator", "generate", "train", "pack", "scale", "statistics")
 SIZES_PX = (32, 64, 112)
 IMAGES, IMAGES_ON_ACCELERATOR = 64, 1024  # per run
 RUNS = 8
@@ -116,7 +126,7 @@ def main(arguments: list[str]) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser("python -m stages.tools.timing", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("subject", choices=["world", "generator", "generate", "train", "pack", "scale"])
+    parser.add_argument("subject", choices=SUBJECTS)
     parser.add_argument("--full", action="store_true", help="pack only: all sizes and cells")
     parser.add_argument("--seeds", type=int, nargs="+", default=(), help="pack only: instead of the held-out seeds")
     parser.add_argument(
@@ -134,16 +144,17 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--images", type=int, default=8, help="generate only: how many, a multiple of 4")
     parser.add_argument("--steps", type=int, default=25, help="generate only: steps of diffusion")
     parser.add_argument("--runs", type=int, default=5, help="generate only: how many; the best counts")
-    parser.add_argument(
-        "--write", action="store_true", help="but for world and generator: write to reports/timing, too"
-    )
+    parser.add_argument("--seed", type=int, default=1, help="statistics only: of what is drawn")
+    parser.add_argument("--repetitions", type=int, default=1000, help="statistics only: draws of each setting")
+    parser.add_argument("--write", action="store_true", help="not world and generator: write to reports/timing, too")
     args = parser.parse_args(arguments)
     generate = partial(generator_timing.main, args.backends, args.size, args.images, args.steps, args.runs, args.write)
     train = partial(loop_timing.main, args.write)
     pack = partial(packing_timing.main, args.full, args.seeds, args.write, args.cells, args.without, args.folder)
+    statistics = partial(statistics_timing.main, args.seed, args.repetitions, args.write)
+    subjects = {"world": world, "generator": generator, "generate": generate, "pack": pack, "train": train}
     scale = partial(scale_timing.main, args.sizes, args.write, args.folder)
-    subjects = {"world": world, "generator": generator, "generate": generate, "train": train}
-    {**subjects, "pack": pack, "scale": scale}[args.subject]()
+    (subjects | {"scale": scale, "statistics": statistics})[args.subject]()
 
 
 if __name__ == "__main__":

@@ -31,10 +31,10 @@ def measured(variants: Sequence[Variant]) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("low", "seeds", "bold"),
-    [(0.81, 5, True), (0.79, 5, False), (0.81, 4, False)],
+    [(0.81, 3, True), (0.79, 3, False), (0.81, 2, False)],
     ids=["apart", "overlap", "few seeds"],
 )
-def test_bold_needs_an_interval_above_all_others_and_five_seeds(low: float, seeds: int, bold: bool):
+def test_bold_needs_an_interval_above_all_others_and_three_seeds(low: float, seeds: int, bold: bool):
     variants = [scored("a", 0.6, 0.8), scored("b", low, 0.9, seeds), scored("c", 0.5, 0.7)]
     rows = tables.results(measured(variants), dict.fromkeys("abc", "#000"), "accuracy").rows
     assert [row[1].strong for row in rows] == [False, bold, False]

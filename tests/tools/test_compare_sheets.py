@@ -102,14 +102,8 @@ def test_parameters_that_differ_are_found_in_sections_and_lists():
     ]
 
 
-def test_a_verdict_needs_five_seeds():
-    assert compare.verdicts([3, 3]) == "3 training seeds give no verdict, 5 do."
-    assert compare.verdicts([5]) == "Bold where the interval excludes zero."
-    assert compare.verdicts([5, 4]) == f"{compare.verdicts([5])} {compare.verdicts([4])}"
-
-
-@pytest.mark.parametrize(("seeds", "bold"), [(4, [False, False]), (5, [True, False])])
-def test_bold_needs_five_seeds_and_an_interval_without_zero(seeds: int, bold: list[bool]):
+def comparison(seeds: int) -> compare.Comparison:
+    """Return a comparison of one variant: by much on `one`, and by less than chance on `two`, both 5 points or more."""
     settings = Evaluate(fars=[0.1], confidence=0.9, replicates=20, seed=0)
     first, other = named("first"), named("other")
     vars(first)["results"] = vars(other)["results"] = frame.of({})
@@ -120,13 +114,27 @@ def test_bold_needs_five_seeds_and_an_interval_without_zero(seeds: int, bold: li
 
     pairs = {"one": (0.6, 0.7), "two": (0.4, 0.7)}
     estimates = {("base", name): (scored(0.5, 0.5), scored(*ends)) for name, ends in pairs.items()}
-    sheet = compare.Comparison([first, other], settings, {"other": estimates}, []).sheet("accuracy")
+    return compare.Comparison([first, other], settings, {"other": estimates}, [])
+
+
+@pytest.mark.parametrize(("seeds", "bold"), [(2, [False, False]), (3, [True, False])])
+def test_bold_needs_three_seeds_and_a_difference_that_is_clear(seeds: int, bold: list[bool]):
+    sheet = comparison(seeds).sheet("accuracy")
     assert words(sheet) == [["base", "one", "+15.0"], ["base", "two", "+5.0"]]
     assert [row[2].strong for row in sheet.table.rows] == bold
     console = Console(width=80)
     with console.capture() as printed:
         console.print(sheet.rich())
-    assert ("**+15.0** [+10.5, +19.5]" in printed.get()) == bold[0]
+    assert ("**+15.0** [+9.8, +20.2]" in printed.get()) == bold[0]
+
+
+def test_every_difference_pays_for_the_number_of_those_it_stands_with():
+    three = comparison(3)
+    one, two = three.contrasts.values()
+    assert one.p == pytest.approx(2 * one.difference.p) and two.p == pytest.approx(two.difference.p)
+    assert (one.among, one.level) == (2, pytest.approx(0.1))
+    assert "2 here, 0 more below" in compare.verdicts_of(three)
+    assert compare.verdicts_of(comparison(2)) == "2 training seeds give no verdict, 3 do."
 
 
 def test_a_wide_table_says_that_it_scrolls():
