@@ -106,5 +106,5 @@ def test_replicates_lie_around_the_estimate():
     pairs = Pairs(same, np.arange(1000) // 100, people, np.where(same, people, (people + 1) % 500))
     found = insightface.estimate(np.stack([dist, dist]), pairs, 200, 0)
     assert found.names == insightface.NAMES and found.per_seed.shape == (2, 2) and found.replicates.shape == (200, 2)
-    low, high = bootstrap.interval(found.replicates, 0.99)
+    low, high = bootstrap.interval(found, 0.99)
     assert ((low < found.value) & (found.value < high)).all()
