@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.common import artifacts, params
 from stages.common.errors import InputError
-from stages.foreign import checkpoints, graphs
+from stages.foreign import checkpoints, graphs, packaged
 from stages.settings.pack import Pack
 
 ARC2FACE = 512  # numbers in a row of Arc2Face's own ArcFace network
@@ -18,8 +18,9 @@ def check(file: Path, values: dict[str, Any]) -> None:
     What `pretrain` has not made yet, or a header does not say, is found out later.
     """
     embed, generate, others = values["embed"], values["generate"], values["baselines"]["networks"]
-    for network in (embed, values["audit"]["judge"], generate["quality"], *others.values()):
-        if network["recogniser"] != "embedded":
+    judges = [values["audit"][name] for name in ("judge", "witness")]
+    for network in (embed, *judges, generate["quality"], *others.values()):
+        if network["recogniser"] not in ("embedded", params.NONE):
             _weights(network)
     width = _width(embed)
     wanted = _wanted(generate["backend"], params.below_data(generate["weights"]))
@@ -32,6 +33,8 @@ def check(file: Path, values: dict[str, Any]) -> None:
 
 
 def _weights(network: dict[str, Any]) -> Path:
+    if network["recogniser"] == params.PACKAGED:
+        return packaged.weights()
     suffixes = checkpoints.SUFFIXES if network["recogniser"] == "iresnet" else (".onnx",)
     return artifacts.weights_of(params.below_data(network["network"]), *suffixes)
 
@@ -40,6 +43,8 @@ def _width(network: dict[str, Any]) -> int | None:
     """Return how many numbers a network's row has, as its file's header says."""
     if network["recogniser"] == "embedded":
         return _on_card(params.below_data(network["network"]))
+    if network["recogniser"] == params.PACKAGED:
+        return packaged.EMBEDDING_SIZE
     if network["recogniser"] == "onnx":
         return graphs.header(_weights(network))["embedding_size"]
     shapes = checkpoints.shapes(_weights(network))
