@@ -70,7 +70,7 @@ def _capacity_in_words(audit: Mapping[str, Any]) -> str:
     if "witness" not in audit:
         return text
     capacity = audit["witness"]["capacity"]
-    fits = {kind: capacity[kind]["identities"]["value"] for kind in ("packed", "gallery", "gaussian")}
+    fits = {kind: _in_words(_fitting(capacity[kind])) for kind in ("packed", "gallery", "gaussian")}
     return f"{text} {say('facts witness', recogniser=audit['witness']['recogniser'], **fits)}"
 
 
@@ -89,6 +89,10 @@ def _fitting(entry: Mapping[str, Any]) -> Cell:
     """Return how many identities fit: at least so many, where all that were drawn fit."""
     fits = tables.number(entry["identities"], scale=1, places=0)
     return Cell(f"≥ {fits.text}") if entry["identities"]["value"] == entry["drawn"] else fits
+
+
+def _in_words(cell: Cell) -> str:
+    return f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
 
 
 def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
@@ -447,11 +451,11 @@ def audit_summary(audit: Mapping[str, Any]) -> Table:
         ),
         "cosine to the person's other images": (*(x["to_the_others"] for x in by_judge), None),
         "the right person comes first, %": (*(x["top1"] for x in by_judge), None),
-        **_by_witness(audit),
         "cosine of two images of one person": (audit["spread"]["judge"], None, None),
         "cosine to the nearest other person": (audit["separation"]["judge"]["mean"], None, None),
         "taken for someone of the gallery, %": (leakage["rate"], None, leakage["unrelated_rate"]),
         "dimensions that the people fill": (dimension["packed"]["judge"], None, dimension["unrelated"]["judge"]),
+        **_by_witness(audit),
     }
     table = Table(["", "packed", "gallery rows", "unrelated people"])
     for label, entries in rows.items():
@@ -464,7 +468,7 @@ def _by_witness(audit: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, float]
     if "witness" not in audit:
         return {}
     packed, gallery = (audit["witness"]["fidelity"][kind]["top1"] for kind in ("packed", "gallery"))
-    return {"the same by the witness, %": (packed, gallery, None)}
+    return {"the right person comes first (witness), %": (packed, gallery, None)}
 
 
 def _measure(entry: Mapping[str, float] | float | None, percent: bool) -> Cell:

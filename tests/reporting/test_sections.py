@@ -59,12 +59,12 @@ def test_the_witness_stands_beside_the_judge():
     beside = inputs(audit={"witness": project.witness_report()})
     assert [block.text for block in sections.opening(beside) if isinstance(block, Text)][1] == " ".join([
         prose.say("facts capacity", allowed=5),
-        prose.say("facts witness", recogniser="dlib", packed=3, gallery=2, gaussian=1),
+        prose.say("facts witness", recogniser="dlib", packed="3 [2 to 5]", gallery="2 [1 to 3]", gaussian="1 [1 to 2]"),
     ])  # fmt: skip
     rows = {row[0].text: row[1:] for row in sections.audit_summary(beside.audit).rows}
     alone = [row[0].text for row in sections.audit_summary(inputs().audit).rows]
-    assert [label for label in rows if label not in alone] == ["the same by the witness, %"]
-    assert [cell.text for cell in rows["the same by the witness, %"]] == ["61.0", "61.0", "–"]
+    assert [label for label in rows if label not in alone] == ["the right person comes first (witness), %"]
+    assert [cell.text for cell in rows["the right person comes first (witness), %"]] == ["61.0", "61.0", "–"]
     assert "".join(block.text for block in sections.opening(inputs()) if isinstance(block, Text)).count("witness") == 0
 
 
