@@ -16,6 +16,7 @@ from tiny import ENVIRONMENT, ROOT, params, working_in, write_params, write_valu
 
 from stages.common.errors import ABSENT, InputError
 from stages.common.params import check, read
+from stages.foreign import packaged
 from stages.validate import DICTS, SECTIONS, validate
 from stages.validation import networks
 
@@ -355,6 +356,23 @@ def test_a_code_that_does_not_exist_is_foreseen():
     found = error.value
     assert (found.file, found.key, found.value) == ("params.yaml", "pack.identities", 33_025)
     assert found.allowed == "at most 33024"
+
+
+@pytest.mark.parametrize("key", ["audit.witness", "audit.judge", "embed", "baselines.networks.dlib"])
+def test_a_recogniser_whose_package_is_missing_is_refused(key: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packaged, "READER", "no_such_package")
+    with working_in(ROOT), pytest.raises(InputError) as error:
+        networks.check(Path("params.yaml"), params({key: DLIB}))
+    found = error.value
+    assert (found.file, found.key, found.value) == ("params.yaml", f"{key}.recogniser", "dlib")
+    assert found.problem == "no_such_package is not installed; pip install -e '.[dlib]' brings it"
+
+
+def test_dlib_needs_no_folder_anywhere(tmp_path: Path):
+    off = {"generate.poses.identities": 0}  # it has no gradients
+    for key in ("audit.witness", "audit.judge", "embed", "baselines.networks.dlib"):
+        write_params(tmp_path, {key: DLIB, **off})
+        assert validate(tmp_path / "params.yaml") > 100
 
 
 def test_params_yaml_is_one_screen():

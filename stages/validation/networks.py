@@ -17,10 +17,11 @@ def check(file: Path, values: dict[str, Any]) -> None:
 
     What `pretrain` has not made yet, or a header does not say, is found out later.
     """
-    embed, generate, others = values["embed"], values["generate"], values["baselines"]["networks"]
-    judges = [values["audit"][name] for name in ("judge", "witness")]
-    for network in (embed, *judges, generate["quality"], *others.values()):
-        if network["recogniser"] not in ("embedded", params.NONE):
+    embed, generate = values["embed"], values["generate"]
+    for key, network in _named(values).items():
+        if network["recogniser"] == params.PACKAGED:
+            _packaged(file, key)
+        elif network["recogniser"] not in ("embedded", params.NONE):
             _weights(network)
     width = _width(embed)
     wanted = _wanted(generate["backend"], params.below_data(generate["weights"]))
@@ -32,9 +33,21 @@ def check(file: Path, values: dict[str, Any]) -> None:
         raise InputError(file, f"rows of {width}", key="embed.network", value=embed["network"], allowed=allowed)
 
 
+def _named(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every network of params.yaml by its key."""
+    audit = {f"audit.{name}": values["audit"][name] for name in ("judge", "witness")}
+    others = {f"baselines.networks.{name}": network for name, network in values["baselines"]["networks"].items()}
+    return {"embed": values["embed"], "generate.quality": values["generate"]["quality"], **audit, **others}
+
+
+def _packaged(file: Path, key: str) -> None:
+    try:
+        packaged.weights()
+    except InputError as error:
+        raise InputError(file, error.problem, key=f"{key}.recogniser", value=params.PACKAGED) from error
+
+
 def _weights(network: dict[str, Any]) -> Path:
-    if network["recogniser"] == params.PACKAGED:
-        return packaged.weights()
     suffixes = checkpoints.SUFFIXES if network["recogniser"] == "iresnet" else (".onnx",)
     return artifacts.weights_of(params.below_data(network["network"]), *suffixes)
 
