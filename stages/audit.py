@@ -1,11 +1,12 @@
 """Measure the generated images with the recogniser that they were made for, and with a judge that took no part.
 
-reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; both networks; unrelated
-        people of a set, where params say so; params audit, embed, world
+reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; both networks; a witness and
+        unrelated people of a set, where params say so; params audit, embed, world
 writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
         data/audit/images.arrow   each plain and mixed image of data/generate: where it is, how it was made, its row in
                                   the embeddings, whether the filter keeps it; columns in stages/common/tables.py
-        data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high
+        data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high;
+                                       witness-confused-KIND.npy: by the witness
         data/audit/shards.json   sha256 of the shards audited: later stages depend on the images through this file
         reports/audit.json
 """
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stages.auditing import attributes, faces, images, measures
+from stages.auditing import attributes, faces, images, measures, witness
 from stages.auditing.faces import Networks, Numbered, People
 from stages.common import artifacts, embeddings, notes, params, ranks, recognisers, sphere, stage, tables
 from stages.common.images import Shards
@@ -109,6 +110,17 @@ def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[s
     }
 
 
+def witnessed(cfg: Audit, unrelated: People, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return how the branch of the witness is measured, where params name one; all ranks call this."""
+    network = cfg.witness.chosen()
+    if network is None:
+        return {}
+    net = recognisers.load(network)
+    rows = witness.seen(net, GENERATED, unrelated, folder)
+    same_person: float | None = getattr(net, "same_person", None)
+    return {"witness": lambda: witness.measured(rows, same_person, cfg, folder)}
+
+
 def measured(branches: Mapping[str, Callable[[], dict[str, Any]]], folder: Path) -> dict[str, Any]:
     """Return the branches, each measured by one rank or by all TOGETHER; finished ones are kept in `folder`."""
     files = {name: folder / f".{name}.json" for name in branches}
@@ -142,7 +154,8 @@ def main() -> str:
     with ranks.kept("audit") as folder:
         table = images.drawn(GENERATED) if ranks.rank() == 0 else None
         rows = seen(networks, plain, unrelated, folder)
-        report = measured(branches(networks, rows, cfg, folder), folder)
+        parts = branches(networks, rows, cfg, folder) | witnessed(cfg, unrelated, folder)
+        report = measured(parts, folder)
         shards = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
         sha256 = notes.each(shards, artifacts.digest, folder, "sha256")
         if table is not None:

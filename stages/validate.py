@@ -94,14 +94,18 @@ def _check_counts(file: Path, pack: Pack, gallery: Gallery, generate: Generate, 
 def _check_networks(
     file: Path, variants: list[str], embed: Network, audit: Audit, baselines: Baselines, **_: Any
 ) -> None:
-    if audit.judge.network == embed.network:
-        key, allowed = "audit.judge.network", "another network than embed's"
-        raise InputError(file, key=key, value=embed.network, allowed=allowed)
+    taken: dict[str, str] = {}  # by folder: whose network it is
+    for key, network in {"embed": embed, "audit.judge": audit.judge, "audit.witness": audit.witness.chosen()}.items():
+        if network and network.network in taken:
+            allowed = f"another network than {taken[network.network]}'s"
+            raise InputError(file, key=f"{key}.network", value=network.network, allowed=allowed)
+        if network:
+            taken[network.network] = key
     for name, network in baselines.networks.items():
         key = f"baselines.networks.{name}"
         if name in ("pixels", "untrained", *variants):
             raise InputError(file, "a baseline or a variant has that name", key=key, allowed="another name")
-        if not any(Path(network.network).is_relative_to(folder) for folder in NETWORKS):
+        if network.network != NONE and not any(Path(network.network).is_relative_to(folder) for folder in NETWORKS):
             allowed = f"a folder below {' or '.join(NETWORKS)}"
             raise InputError(file, key=f"{key}.network", value=network.network, allowed=allowed)
 

@@ -22,11 +22,12 @@ from stages.common.images import write_shard as write_images
 from stages.common.params import Network, check
 from stages.common.world import World
 from stages.metrics.faces import Faces
-from stages.settings.audit import Audit, Capacity, Unrelated
+from stages.settings.audit import Audit, Capacity, Unrelated, Witness
 
 CFG = Audit(
     min_centre_cosine=-1.0, false_match_rate=0.01, duplicate_cosine=0.98, calibration_identities=9,
     judge=Network(recogniser="embedded", network="pretrain/judge"),
+    witness=Witness(recogniser="none", network="none"),
     unrelated=Unrelated(backend="embedded", path="none"),
     capacity=Capacity(false_match_rate=0.01, confused=0.05), seed=0,
 )  # fmt: skip
@@ -186,6 +187,24 @@ def test_the_chain_is_audited_whole(chain: Path):
     assert set(report["fidelity"]["gallery"]["judge"]["to_the_face"]) == {"image", "centre", "top1"}
     drawn = {name: entry["drawn"] for name, entry in report["capacity"].items() if isinstance(entry, dict)}
     assert drawn == {"packed": 6, "gallery": 6, "gaussian": 6, "unrelated": 12}
+
+
+def test_a_witness_changes_nothing_but_what_it_says_itself(copy: Path, chain: Path):
+    write_params(copy, {**TINY, "audit.witness": {"recogniser": "embedded", "network": "train/wild/seed-0"}})
+    run("audit")
+    report, before = (artifacts.read_json(root / "reports/audit.json") for root in (copy, chain))
+    witness = report.pop("witness")
+    assert report == before
+    kinds = {name: entry for name, entry in witness["capacity"].items() if isinstance(entry, dict)}
+    assert {name: entry["drawn"] for name, entry in kinds.items()} == {
+        "packed": 6, "gallery": 6, "gaussian": 6, "unrelated": 12,
+    }  # fmt: skip
+    assert witness["capacity"]["threshold"] != report["capacity"]["threshold"]
+    assert set(witness["fidelity"]) == {"packed", "gallery", "gaussian"} and "usual_threshold" not in witness
+    made = {file.name for file in (copy / "data/audit").iterdir()}
+    assert made - {file.name for file in (chain / "data/audit").iterdir()} == {
+        f"witness-confused-{kind}.npy" for kind in kinds
+    }
 
 
 def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):

@@ -16,11 +16,13 @@ from tiny import ENVIRONMENT, ROOT, params, working_in, write_params, write_valu
 
 from stages.common.errors import ABSENT, InputError
 from stages.common.params import check, read
+from stages.foreign import packaged
 from stages.validate import DICTS, SECTIONS, validate
 from stages.validation import networks
 
 PUBLISHED = {"recogniser": "onnx", "network": "external/weights/r50"}
-RECOGNISER = "pretrain/recogniser"
+RECOGNISER, JUDGE = "pretrain/recogniser", "pretrain/judge"
+DLIB = {"recogniser": "dlib", "network": "none"}
 MONITOR = {"curves": 0, "path": "sets/wild", "identities": 3, "times": 10}
 A_PATH = "a path below data"
 LINES = 110  # of params.yaml, at most
@@ -63,10 +65,17 @@ CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key tha
     ("train.levels.widths", [16], "train.levels.widths", "4 of compact"),
     ("train.levels.blocks", [2, 2], "train.levels.blocks", "4 of compact"),
     ("train.backbone", "resnet", "train.backbone", "input should be 'compact', 'iresnet', 'mobilefacenet' or 'vit'"),
-    ("embed.recogniser", "arcface", "embed.recogniser", "input should be 'embedded', 'onnx' or 'iresnet'"),
+    ("embed.recogniser", "arcface", "embed.recogniser", "input should be 'embedded', 'onnx', 'iresnet' or 'dlib'"),
     ("embed.network", "", "embed.network", "at least 1 character"),
     ("embed.network", "none", "embed.network", A_PATH),
     ("audit.judge.network", RECOGNISER, "audit.judge.network", "another network than embed's"),
+    ("audit.judge", DLIB | {"network": "external/weights/r50"}, "audit.judge.network", "allowed: none"),
+    ("audit.witness", DLIB | {"network": "external/weights/r50"}, "audit.witness.network", "allowed: none"),
+    ("audit.witness", {"recogniser": "none", "network": RECOGNISER}, "audit.witness.network", "allowed: none"),
+    ("audit.witness", {"recogniser": "onnx", "network": "none"}, "audit.witness.network", A_PATH),
+    ("audit.witness", {"recogniser": "embedded", "network": JUDGE}, "audit.witness.network", "than audit.judge's"),
+    ("audit.witness", {"recogniser": "embedded", "network": RECOGNISER}, "audit.witness.network", "than embed's"),
+    ("audit.witness.recogniser", "arcface", "audit.witness.recogniser", "'dlib' or 'none'"),
     ("audit.judge.colour", "rgb", "audit.judge.colour", "not a known key"),
     ("audit.unrelated", {"backend": "folder", "path": "x"}, "audit.unrelated.backend", "'embedded' or 'set'"),
     ("audit.unrelated", {"backend": "set", "path": "none"}, "audit.unrelated.path", A_PATH),
@@ -347,6 +356,23 @@ def test_a_code_that_does_not_exist_is_foreseen():
     found = error.value
     assert (found.file, found.key, found.value) == ("params.yaml", "pack.identities", 33_025)
     assert found.allowed == "at most 33024"
+
+
+@pytest.mark.parametrize("key", ["audit.witness", "audit.judge", "embed", "baselines.networks.dlib"])
+def test_a_recogniser_whose_package_is_missing_is_refused(key: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packaged, "READER", "no_such_package")
+    with working_in(ROOT), pytest.raises(InputError) as error:
+        networks.check(Path("params.yaml"), params({key: DLIB}))
+    found = error.value
+    assert (found.file, found.key, found.value) == ("params.yaml", f"{key}.recogniser", "dlib")
+    assert found.problem == "no_such_package is not installed; pip install -e '.[dlib]' brings it"
+
+
+def test_dlib_needs_no_folder_anywhere(tmp_path: Path):
+    off = {"generate.poses.identities": 0}  # it has no gradients
+    for key in ("audit.witness", "audit.judge", "embed", "baselines.networks.dlib"):
+        write_params(tmp_path, {key: DLIB, **off})
+        assert validate(tmp_path / "params.yaml") > 100
 
 
 def test_params_yaml_is_one_screen():

@@ -38,8 +38,10 @@ SizePx = Annotated[int, Field(ge=16, le=1024, multiple_of=16)]
 NAME = "[A-Za-z0-9][A-Za-z0-9_-]{0,63}"  # in a shell, in a path and for DVC it is one word
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Recogniser = Literal["embedded", "onnx", "iresnet"]
+Recogniser = Literal["embedded", "onnx", "iresnet", "dlib"]
+PACKAGED = "dlib"  # its weights come in a package: its network is `none`
 NONE = "none"  # a path that leads nowhere: data/none is in git, so that DVC finds it
+UNFOLDERED = (PACKAGED, NONE)  # recognisers that read no folder
 A_PATH = "a path below data, such as external/sets/mine"
 
 
@@ -72,6 +74,13 @@ def check_path(backend: str, path: str) -> None:
         raise InputError(None, f"backend is {backend}", key="path", value=path, allowed=allowed)
 
 
+def check_network(recogniser: str, network: str) -> None:
+    """Raise InputError when a recogniser that reads a folder has none, or one of `UNFOLDERED` has one."""
+    if (recogniser in UNFOLDERED) != (network == NONE):
+        allowed = A_PATH if network == NONE else NONE
+        raise InputError(None, f"recogniser is {recogniser}", key="network", value=network, allowed=allowed)
+
+
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make `cls` a section of params.yaml: a frozen dataclass that checks types, ranges and spelling."""
@@ -89,13 +98,17 @@ class Spreads:
 
 @settings
 class Network:
-    """A recogniser: its backend, and the folder below data with its weights and its card.
+    """A recogniser: its backend, and the folder below data with its weights and its card; `none` of `dlib`.
 
     The card, card.json, says how the network wants its faces: colour order, mean, standard deviation.
     """
 
     recogniser: Recogniser
-    network: DataPath
+    network: PathOrNone
+
+    def __post_init__(self) -> None:
+        """Refuse a folder where a package brings the weights, and none elsewhere."""
+        check_network(self.recogniser, self.network)
 
     @property
     def folder(self) -> Path:

@@ -235,7 +235,9 @@ def _histogram(ax: Axes, x: np.ndarray, bins: np.ndarray, colour: str) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed: float, file: Path) -> Path:
+def capacity(
+    curves: Mapping[str, np.ndarray], false_match_rate: float, allowed: float, file: Path, by: str = "judge"
+) -> Path:
     """Draw the share of confused probes, (N - 1, 3) value, low, high for N = 2, 3, ..., of each kind of row."""
     with _drawing(file, 5.2, 3.6) as (ax,):
         most = max(len(share) for share in curves.values()) + 1
@@ -252,7 +254,7 @@ def capacity(curves: Mapping[str, np.ndarray], false_match_rate: float, allowed:
         ax.set_ylim(_range(0, ax.dataLim.y1, UPWARDS))
         ax.set_xlabel("identities enrolled")
         ax.set_ylabel("confused images, %")
-        ax.set_title("Identity capacity, by the judge")
+        ax.set_title(f"Identity capacity, by the {by}")
         ax.legend(loc="upper left")
     return file
 

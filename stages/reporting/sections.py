@@ -60,9 +60,19 @@ def opening(inputs: Inputs) -> list[Block]:
     return [
         Text(f"{say(f'rendered {rendered}')} {intervals}", key=True),
         _packing_facts(inputs),
-        Text(say("facts capacity", allowed=100 * inputs.audit["capacity"]["confused"])),
+        Text(_capacity_in_words(inputs.audit)),
         *([Facts(say("facts accuracy"), accuracy)] if accuracy else []),
     ]
+
+
+def _capacity_in_words(audit: Mapping[str, Any]) -> str:
+    """Say what it means that identities fit, and how many do in the eyes of a witness."""
+    text = say("facts capacity", allowed=100 * audit["capacity"]["confused"])
+    if "witness" not in audit:
+        return text
+    capacity = audit["witness"]["capacity"]
+    fits = {kind: _in_words(_fitting(capacity[kind])) for kind in ("packed", "gallery", "gaussian")}
+    return f"{text} {say('facts witness', recogniser=audit['witness']['recogniser'], **fits)}"
 
 
 def _packing_facts(inputs: Inputs) -> Facts:
@@ -80,6 +90,10 @@ def _fitting(entry: Mapping[str, Any]) -> Cell:
     """Return how many identities fit: at least so many, where all that were drawn fit."""
     fits = tables.number(entry["identities"], scale=1, places=0)
     return Cell(f"≥ {fits.text}") if entry["identities"]["value"] == entry["drawn"] else fits
+
+
+def _in_words(cell: Cell) -> str:
+    return f"{cell.text} [{cell.interval}]" if cell.interval else cell.text
 
 
 def _bound(pack: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,21 +233,40 @@ def _alpha(value: float) -> str:
 
 def capacities(inputs: Inputs) -> list[Block]:
     """Show how many identities fit before one is taken for another."""
-    report = inputs.audit["capacity"]
-    kinds = [name for name, entry in report.items() if isinstance(entry, dict)]
-    curves = {name: artifacts.read_array(DATA / "audit" / f"confused-{name}.npy") for name in kinds}
-    rate, allowed = report["false_match_rate"], report["confused"]
+    report, witness = inputs.audit["capacity"], inputs.audit.get("witness")
     text = say(
         "capacity",
         threshold=report["threshold"],
-        false_match=100 * rate,
+        false_match=100 * report["false_match_rate"],
         true_match=100 * report["true_match_rate"],
-        allowed=100 * allowed,
+        allowed=100 * report["confused"],
     )
-    caps = say("capacity caps", d=report["unrelated"]["caps"]["d"], inside=100 * (1 - allowed))
-    file = figures.capacity(curves, rate, allowed, inputs.folder / "capacity.png")
-    figure = Figures([(file, say("capacity curves"))])
-    return [Heading("Identity capacity"), Text(text), tables.capacity(report), Text(caps), figure]
+    caps = say("capacity caps", d=report["unrelated"]["caps"]["d"], inside=100 * (1 - report["confused"]))
+    pictures = [(_confused(report, "judge", inputs.folder / "capacity.png"), say("capacity curves"))]
+    heading = [Heading("Identity capacity"), Text(text)]
+    if witness is None:
+        return [*heading, tables.capacity(report), Text(caps), Figures(pictures)]
+    pictures.append((_confused(witness["capacity"], "witness", inputs.folder / "capacity-witness.png"), ""))
+    table = tables.capacity(report, witness["capacity"])
+    return [*heading, Text(witnessed(witness)), table, Text(caps), Figures(pictures)]
+
+
+def _confused(report: Mapping[str, Any], by: str, file: Path) -> Path:
+    """Draw the share of confused probes among more and more identities, by the judge or by the witness."""
+    kinds = [name for name, entry in report.items() if isinstance(entry, dict)]
+    prefix = "" if by == "judge" else f"{by}-"
+    curves = {name: artifacts.read_array(DATA / "audit" / f"{prefix}confused-{name}.npy") for name in kinds}
+    return figures.capacity(curves, report["false_match_rate"], report["confused"], file, by)
+
+
+def witnessed(witness: Mapping[str, Any]) -> str:
+    """Say who the witness is, and how well it tells people of this world."""
+    capacity, usual = witness["capacity"], witness.get("usual_threshold")
+    accepted = {"threshold": capacity["threshold"], "true_match": 100 * capacity["true_match_rate"]}
+    text = say("witness", recogniser=witness["recogniser"], **accepted)
+    if usual is None:
+        return text
+    return f"{text} {say('witness usual', distance=usual['distance'], taken=100 * usual['taken_for_one'])}"
 
 
 def accuracies(inputs: Inputs) -> list[Block]:
@@ -439,11 +472,20 @@ def audit_summary(audit: Mapping[str, Any]) -> Table:
         "cosine to the nearest other person": (audit["separation"]["judge"]["mean"], None, None),
         "taken for someone of the gallery, %": (leakage["rate"], None, leakage["unrelated_rate"]),
         "dimensions that the people fill": (dimension["packed"]["judge"], None, dimension["unrelated"]["judge"]),
+        **_by_witness(audit),
     }
     table = Table(["", "packed", "gallery rows", "unrelated people"])
     for label, entries in rows.items():
         table.rows.append([Cell(label), *(_measure(entry, percent="%" in label) for entry in entries)])
     return table
+
+
+def _by_witness(audit: Mapping[str, Any]) -> dict[str, tuple[Mapping[str, float], Mapping[str, float], None]]:
+    """Return the row of the audit's summary that is the witness's: its cosines are on a scale of its own."""
+    if "witness" not in audit:
+        return {}
+    packed, gallery = (audit["witness"]["fidelity"][kind]["top1"] for kind in ("packed", "gallery"))
+    return {"the right person comes first (witness), %": (packed, gallery, None)}
 
 
 def _measure(entry: Mapping[str, float] | float | None, percent: bool) -> Cell:

@@ -130,16 +130,21 @@ def add_smallest(table: Table, differences: Sequence[float | None]) -> Table:
     return replace(table, rows=[*table.rows, [Cell("would show"), *between, *cells]])
 
 
-def capacity(report: Mapping[str, Any]) -> Table:
-    """Return how many identities of each kind of row fit, how many were drawn, and how many caps would fit."""
-    table = Table(["rows", "identities that fit", "drawn", "spread, degrees", "caps that fit"])
+def capacity(report: Mapping[str, Any], witness: Mapping[str, Any] | None = None) -> Table:
+    """Return how many identities of each kind of row fit, how many were drawn, and how many caps would fit.
+
+    witness: the same by another network, of which the numbers that fit stand beside the judge's.
+    """
+    fit = ["identities that fit"] if witness is None else ["identities that fit, by the judge", "by the witness"]
+    table = Table(["rows", *fit, "drawn", "spread, degrees", "caps that fit"])
     for name, entry in report.items():
         if isinstance(entry, Mapping):
-            fits, caps = number(entry["identities"], scale=1, places=0), entry["caps"]
+            said = [entry] if witness is None else [entry, witness[name]]
+            fits, caps = [number(x["identities"], scale=1, places=0) for x in said], entry["caps"]
             ends = [caps["fewest_log10"], caps["most_log10"]]
             room = "–" if None in ends else " to ".join(map(_count, ends))
             table.rows.append(
-                [Cell(name), fits, Cell(str(entry["drawn"])), Cell(digits(caps["rho_deg"], 1)), Cell(room)]
+                [Cell(name), *fits, Cell(str(entry["drawn"])), Cell(digits(caps["rho_deg"], 1)), Cell(room)]
             )
     return table
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.params import Network, PathOrNone, Seed, check_path, settings
+from stages.common.params import NONE, Network, PathOrNone, Recogniser, Seed, check_network, check_path, settings
 
 
 @settings
@@ -13,6 +13,22 @@ class Capacity:
 
     false_match_rate: Annotated[float, Field(ge=1e-9, lt=1)]
     confused: Annotated[float, Field(ge=1e-9, lt=1)]
+
+
+@settings
+class Witness:
+    """A network of other people's that judges beside the judge, given as every network is; or `none` in both keys."""
+
+    recogniser: Literal[Recogniser, "none"]
+    network: PathOrNone
+
+    def __post_init__(self) -> None:
+        """Refuse a folder that nobody reads, and a recogniser without the one that it reads."""
+        check_network(self.recogniser, self.network)
+
+    def chosen(self) -> Network | None:
+        """Return the network, None where there is no witness."""
+        return None if self.recogniser == NONE else Network(recogniser=self.recogniser, network=self.network)
 
 
 @settings
@@ -35,6 +51,7 @@ class Audit:
     false_match_rate: Annotated[float, Field(ge=1e-9, lt=1)]
     duplicate_cosine: Annotated[float, Field(gt=0, le=1)]
     judge: Network
+    witness: Witness
     unrelated: Unrelated
     calibration_identities: Annotated[int, Field(ge=4, le=100_000)]
     capacity: Capacity

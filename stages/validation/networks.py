@@ -5,7 +5,7 @@ from typing import Any
 
 from stages.common import artifacts, params
 from stages.common.errors import InputError
-from stages.foreign import checkpoints, graphs
+from stages.foreign import checkpoints, graphs, packaged
 from stages.settings.pack import Pack
 
 ARC2FACE = 512  # numbers in a row of Arc2Face's own ArcFace network
@@ -17,9 +17,11 @@ def check(file: Path, values: dict[str, Any]) -> None:
 
     What `pretrain` has not made yet, or a header does not say, is found out later.
     """
-    embed, generate, others = values["embed"], values["generate"], values["baselines"]["networks"]
-    for network in (embed, values["audit"]["judge"], generate["quality"], *others.values()):
-        if network["recogniser"] != "embedded":
+    embed, generate = values["embed"], values["generate"]
+    for key, network in _named(values).items():
+        if network["recogniser"] == params.PACKAGED:
+            _packaged(file, key)
+        elif network["recogniser"] not in ("embedded", params.NONE):
             _weights(network)
     width = _width(embed)
     wanted = _wanted(generate["backend"], params.below_data(generate["weights"]))
@@ -31,6 +33,20 @@ def check(file: Path, values: dict[str, Any]) -> None:
         raise InputError(file, f"rows of {width}", key="embed.network", value=embed["network"], allowed=allowed)
 
 
+def _named(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every network of params.yaml by its key."""
+    audit = {f"audit.{name}": values["audit"][name] for name in ("judge", "witness")}
+    others = {f"baselines.networks.{name}": network for name, network in values["baselines"]["networks"].items()}
+    return {"embed": values["embed"], "generate.quality": values["generate"]["quality"], **audit, **others}
+
+
+def _packaged(file: Path, key: str) -> None:
+    try:
+        packaged.weights()
+    except InputError as error:
+        raise InputError(file, error.problem, key=f"{key}.recogniser", value=params.PACKAGED) from error
+
+
 def _weights(network: dict[str, Any]) -> Path:
     suffixes = checkpoints.SUFFIXES if network["recogniser"] == "iresnet" else (".onnx",)
     return artifacts.weights_of(params.below_data(network["network"]), *suffixes)
@@ -40,6 +56,8 @@ def _width(network: dict[str, Any]) -> int | None:
     """Return how many numbers a network's row has, as its file's header says."""
     if network["recogniser"] == "embedded":
         return _on_card(params.below_data(network["network"]))
+    if network["recogniser"] == params.PACKAGED:
+        return packaged.EMBEDDING_SIZE
     if network["recogniser"] == "onnx":
         return graphs.header(_weights(network))["embedding_size"]
     shapes = checkpoints.shapes(_weights(network))

@@ -1,6 +1,7 @@
 """Which sentences the sections say depends on the numbers of the run."""
 
 import ast
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from reporting import project
 
+from stages.common import artifacts
 from stages.reporting import figures, frame, page, prose, sections, templates
 from stages.reporting.page import Facts, Folded, Text
 from stages.reporting.tables import Cell, Table
@@ -51,6 +53,46 @@ def test_where_all_that_were_drawn_fit_more_may():
     capacity = project.audit_report()["capacity"]
     capacity["packed"] = {**capacity["packed"], "identities": of(6, 0)}
     assert [cell.text for _, cell in packing_facts(audit={"capacity": capacity}).items[1:]] == ["≥ 6", "4", "4"]
+
+
+def test_the_witness_stands_beside_the_judge():
+    beside = inputs(audit={"witness": project.witness_report()})
+    assert [block.text for block in sections.opening(beside) if isinstance(block, Text)][1] == " ".join([
+        prose.say("facts capacity", allowed=5),
+        prose.say("facts witness", recogniser="dlib", packed="3 [2 to 5]", gallery="2 [1 to 3]", gaussian="1 [1 to 2]"),
+    ])  # fmt: skip
+    rows = {row[0].text: row[1:] for row in sections.audit_summary(beside.audit).rows}
+    alone = [row[0].text for row in sections.audit_summary(inputs().audit).rows]
+    assert [label for label in rows if label not in alone] == ["the right person comes first (witness), %"]
+    assert [cell.text for cell in rows["the right person comes first (witness), %"]] == ["61.0", "61.0", "–"]
+    assert "".join(block.text for block in sections.opening(inputs()) if isinstance(block, Text)).count("witness") == 0
+
+
+def test_who_tells_by_no_distance_is_measured_at_its_own_threshold_alone():
+    report = project.witness_report()
+    text = prose.say("witness", recogniser="dlib", threshold=0.977, true_match=75)
+    usual = prose.say("witness usual", distance=0.6, taken=82)
+    assert sections.witnessed(report) == f"{text} {usual}"
+    del report["usual_threshold"]
+    assert sections.witnessed(report) == text
+
+
+@pytest.mark.parametrize("by", [["judge"], ["judge", "witness"]])
+def test_each_network_has_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: list[str]):
+    for kind in project.CONTROL:
+        for name in (f"confused-{kind}.npy", *[f"witness-confused-{kind}.npy"] * ("witness" in by)):
+            artifacts.write_array(tmp_path / "data/audit" / name, np.full((5, 3), 0.1))
+    monkeypatch.chdir(tmp_path)
+    Path("figures").mkdir()
+    report = {"witness": project.witness_report()} if "witness" in by else {}
+    blocks = sections.capacities(dataclasses.replace(inputs(audit=report), folder=Path("figures")))
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    (drawn,) = [block for block in blocks if isinstance(block, page.Figures)]
+    assert table.header[1 : 1 + len(by)] == {
+        1: ["identities that fit"], 2: ["identities that fit, by the judge", "by the witness"],
+    }[len(by)]  # fmt: skip
+    assert [cell.text for cell in table.rows[0][1 : 1 + len(by)]] == ["4", "3"][: len(by)]
+    assert [file.name for file, _ in drawn.items] == ["capacity.png", "capacity-witness.png"][: len(by)]
 
 
 @pytest.mark.parametrize(
