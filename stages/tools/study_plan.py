@@ -114,8 +114,8 @@ class Plan:
             if not pairs:
                 known = sorted({own[contrast.axis] for own in levels.values() if contrast.axis in own})
                 allowed = f"levels of an axis ({', '.join([*self.study.axes, VARIANT])}): {', '.join(known)}"
-                key, value = "contrasts", f"{contrast.axis}: {', '.join(contrast.of)} against {contrast.against}"
-                raise InputError(_file(self.name), "no two arms", key=key, value=value, allowed=allowed)
+                value = f"{', '.join(contrast.of)} against {contrast.against}"
+                raise InputError(self.name, "no two arms", key=contrast.axis, value=value, allowed=allowed)
         return list(itertools.chain(*found))
 
 
@@ -142,7 +142,7 @@ def plan(name: str, tiny: bool = False) -> Plan:
         experiments = [replace(e, name=f"{e.name}-tiny", values=_tiny(e.values)) for e in experiments]
     for experiment in experiments:
         _check(file, experiment)
-    result = Plan(name, study, experiments)
+    result = Plan(f"{name}-tiny" if tiny else name, study, experiments)
     result.questions()
     return result
 
