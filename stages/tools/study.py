@@ -70,8 +70,8 @@ def run(plan: Plan) -> dict[str, str]:
     missing = [e for e in plan.experiments if e.name not in done]
     if not missing:
         return done
-    fill(queue, missing)
     try:
+        fill(queue, missing)
         watch(queue, len(done), len(plan.experiments))
     except KeyboardInterrupt:
         queue.stop()

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -172,7 +173,9 @@ def dvc(*words: str) -> None:
     kept = str((scratch.root() / "studies").absolute())
     environment = {**os.environ, "PATH": path, "FACESPHERE_SCRATCH": kept}
     command = [sys.executable, "-m", "dvc", *words]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-        raise InputError(f"dvc {' '.join(words[:3])}", errors[0] if errors else "failed")
+    with tempfile.TemporaryFile("w+") as said:  # a pipe would stay open as long as the worker that is started
+        code = subprocess.run(command, env=environment, stdout=said, stderr=said, check=False).returncode
+        said.seek(0)
+        errors = re.findall(r"^ERROR: (.+)$", said.read(), re.MULTILINE)
+    if code:
+        raise InputError(f"dvc {' '.join(words[:3])}", errors[0] if errors else f"ended with {code}")
