@@ -14,13 +14,17 @@ writes  reports/studies/NAME.md, figures/NAME.png beside it, and NAME.json with 
 """
 
 import contextlib
+import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
+from dvc_data.index import StorageError
 from tqdm import tqdm
 
 from stages.common import artifacts, params
@@ -40,24 +44,21 @@ REPORTS = Path("reports/studies")
 
 def listing() -> str:
     """Return the studies with their questions."""
-    return "\n".join(f"{name:13} {study_plan.plan(name).study.question}" for name in study_plan.names())
+    return "\n".join(f"{name:13} {study_plan.load(name).question}" for name in study_plan.names())
 
 
 def planned(plan: Plan) -> str:
     """Return the experiments with their training sets and their estimated costs."""
-    minutes = {name: seconds / 60 for name, seconds in study_cost.estimates(plan.experiments).items()}
+    cores = len(os.sched_getaffinity(0))
+    minutes = {name: seconds / 60 for name, seconds in study_cost.estimates(plan.experiments, cores).items()}
     lines = [plan.study.question, plan.study.size, ""]
     for e in plan.experiments:
         variants = e.values["variants"]
         seeds = len(e.values["train"]["runs"]["seeds"])
         sets = next(iter(variants)) if len(variants) == 1 else f"{len(variants)} training sets"
         lines.append(f"{e.name:40} {sets:17} {seeds} seeds {minutes[e.name]:6.1f} min")
-    questions = (
-        f"{len(plan.experiments)} experiments, {len(plan.arms())} training sets, {len(plan.questions())} contrasts"
-    )
-    return "\n".join(
-        [*lines, "", f"{questions}; about {sum(minutes.values()):.0f} minutes on {study_cost.cores()} cores"]
-    )
+    counts = f"{len(minutes)} experiments, {len(plan.arms())} training sets, {len(plan.questions())} contrasts"
+    return "\n".join([*lines, "", f"{counts}; about {sum(minutes.values()):.0f} minutes on {cores} cores"])
 
 
 def run(plan: Plan) -> dict[str, str]:
@@ -71,39 +72,49 @@ def run(plan: Plan) -> dict[str, str]:
     if not missing:
         return done
     try:
-        fill(queue, missing)
-        watch(queue, len(done), len(plan.experiments))
+        fill(plan, queue, missing)
+        for name in queue.wait():
+            left = f"{len(queue.waiting)} of {len(plan.experiments)} wait"
+            print(f"{time.strftime('%H:%M')} {name} runs, {left}", flush=True)
     except KeyboardInterrupt:
         queue.stop()
         raise InputError(plan.name, "interrupted; the same command goes on") from None
     done |= {e.name: commit for e in missing if (commit := finished(e))}
     if failed := [e.name for e in missing if e.name not in done]:
-        raise InputError(
-            plan.name, "; ".join(f"{name} failed: {queue.reason(name)} (`dvc queue logs {name}`)" for name in failed)
-        )
+        reasons = [f"{name} failed: {queue.reason(name)} (`dvc queue logs {name}`)" for name in failed]
+        raise InputError(plan.name, "; ".join(reasons))
     return done
 
 
-def fill(queue: Queue, missing: list[Experiment]) -> None:
+def fill(plan: Plan, queue: Queue, missing: Sequence[Experiment]) -> None:
     """Queue what is missing and start a worker; what an earlier start left waiting, and not running, is queued anew."""
     if not queue.has_worker():
         queue.stop()
-    running = queue.running
     for name in queue.failed:
-        print(f"{name} failed before: {queue.reason(name)}; it is tried again")
+        print(f"{name} did not finish: {queue.reason(name)}; it is tried again")
+    write(plan, seconds=times(plan, queue))  # for the logs of what is removed are lost
     queue.remove([*queue.waiting, *queue.failed])
+    running = queue.running
     for experiment in tqdm([e for e in missing if e.name not in running], "queue", ncols=80, file=sys.stdout):
         queue.put(experiment)
     queue.start()
 
 
-def watch(queue: Queue, done: int, count: int) -> None:
-    """Show how many experiments are finished, and which one runs, until none is left."""
-    with tqdm(total=count, initial=done, unit="exp", ncols=100, file=sys.stdout) as bar:
-        for name in queue.wait():
-            bar.set_description(name, refresh=False)
-            bar.n = count - len(queue.waiting) - bool(name)
-            bar.refresh()
+def times(plan: Plan, queue: Queue) -> dict[str, dict[str, float]]:
+    """Return the wall seconds of each experiment's stages, from the logs; what is in no log any more, as it was."""
+    before = numbers(plan).get("seconds", {})
+    return {e.name: before.get(e.name, {}) | study_cost.measured(queue.log(e.name)) for e in plan.experiments}
+
+
+def numbers(plan: Plan) -> dict[str, Any]:
+    """Return the numbers that an earlier run has written."""
+    file = REPORTS / f"{plan.name}.json"
+    return artifacts.read_mapping(file) if file.exists() else {}
+
+
+def write(plan: Plan, **parts: Any) -> None:
+    """Write numbers; the other parts stay."""
+    artifacts.write_json(REPORTS / f"{plan.name}.json", {**numbers(plan), **parts})
 
 
 def read(plan: Plan, commits: Mapping[str, str]) -> list[Arm]:
@@ -128,7 +139,11 @@ def _scored(revision: Revision, variant: str, label: str, training: dict[str, An
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for path in (report, scores):
             path.parent.mkdir(parents=True)
-            revision.files.get(f"/{path}", str(path), recursive=True)
+            try:
+                revision.files.get(f"/{path}", str(path), recursive=True)
+            except (OSError, DvcException, StorageError) as error:
+                allowed = f"what `dvc exp run -n {label}` made, in the DVC cache or a remote"
+                raise InputError(f"{path} of {revision.name}", "lost", allowed=allowed) from error
         loaded = results.load(variant, params.check(f"variants.{variant}", training, Variants))
     return results.Variant(**{**vars(loaded), "name": label})
 
@@ -139,17 +154,10 @@ def _pairs(revision: Revision, protocol: str) -> dict[str, str]:
     return {path: info["md5"] for path, info in files.items()}
 
 
-def times(plan: Plan, file: Path) -> dict[str, dict[str, float]]:
-    """Return the wall seconds of each experiment's stages, from the logs; what is in no log any more, as it was."""
-    before = artifacts.read_json(file)["seconds"] if file.exists() else {}
-    queue = Queue([e.name for e in plan.experiments])
-    return {e.name: before.get(e.name, {}) | study_cost.measured(queue.log(e.name)) for e in plan.experiments}
-
-
 def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
     """Write the page, its figure and its numbers; returns the closing line."""
     arms, study = read(plan, commits), plan.study
-    numbers, picture = REPORTS / f"{plan.name}.json", REPORTS / "figures" / f"{plan.name}.png"
+    picture = REPORTS / "figures" / f"{plan.name}.png"
     confidence = plan.experiments[0].values["evaluate"]["confidence"]
     found = Found(
         question=study.question,
@@ -160,7 +168,7 @@ def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
         arms=arms,
         contrasts=results.contrasts([arm.variant for arm in arms], plan.questions(), confidence),
         confidence=confidence,
-        seconds=times(plan, numbers),
+        seconds=times(plan, Queue([e.name for e in plan.experiments])),
         commands=[f"dvc exp run -n {e.name} " + " ".join(f"-S '{o}'" for o in e.overrides()) for e in plan.experiments],
     )
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -169,9 +177,7 @@ def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
     text = page.markdown(reporting.blocks(found, picture, command), f"Study: {plan.name}")
     with artifacts.output_file(REPORTS / f"{plan.name}.md") as fresh:
         fresh.write_text(text)
-    artifacts.write_json(
-        numbers, {"seconds": found.seconds, "arms": {arm.name: reporting.numbers(arm) for arm in arms}}
-    )
+    write(plan, seconds=found.seconds, arms={arm.name: reporting.numbers(arm) for arm in arms})
     return f"study {plan.name}: {len(arms)} training sets, {len(found.contrasts)} contrasts -> {REPORTS}/{plan.name}.md"
 
 

@@ -5,7 +5,6 @@ share, DVC's cache gives to all but the first, and it counts once. A log holds t
 """
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,20 +20,15 @@ FIXED = 9  # stages that an experiment has beside three for each of its training
 RAN = re.compile(r"^Running stage '(.+)':$|\((\d+\.\d) s\)$", re.MULTILINE)
 
 
-def cores() -> int:
-    """Return how many cores the stages of an experiment share."""
-    return len(os.sched_getaffinity(0))
-
-
-def estimates(experiments: Sequence[Experiment]) -> dict[str, float]:
-    """Return the wall seconds of each experiment by name, on the cores of this machine."""
+def estimates(experiments: Sequence[Experiment], cores: int) -> dict[str, float]:
+    """Return the wall seconds of each experiment by name, on so many cores, which its stages share."""
     known: set[str] = set()
     seconds = {}
     for experiment in experiments:
         parts = {key: cost for key, cost in _parts(experiment.values) if key not in known}
         known |= set(parts)
         overhead = STAGE_S * (FIXED + 3 * len(experiment.values["variants"]))
-        seconds[experiment.name] = sum(parts.values()) / cores() + overhead
+        seconds[experiment.name] = sum(parts.values()) / cores + overhead
     return seconds
 
 

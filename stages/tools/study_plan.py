@@ -27,6 +27,7 @@ from stages.tools import profile
 STUDIES = Path(__file__).parent.parent / "studies"
 VARIANT = "variant"  # the axis of the training sets within an experiment
 FEWEST_SEEDS = 5
+TINY_SIZE = "Every size is about the logarithm of the study's, to see that it runs; no number here means anything."
 TINY: dict[str, Any] = {  # what a run in the tiny form has small, beside the sizes
     "world": {"size_px": 16},
     "generate": {"refine_steps": 1},
@@ -128,20 +129,22 @@ def _file(name: str) -> Path:
     return STUDIES / f"{name}.yaml"
 
 
-def plan(name: str, tiny: bool = False) -> Plan:
-    """Return the experiments of a study, each of them valid.
-
-    Raises InputError for a study that does not exist, and for parameters that `validate` would refuse.
-    """
+def load(name: str) -> Study:
+    """Return a study; raises InputError for one that does not exist, or whose file is wrong."""
     if name not in names():
         raise InputError(None, f"no study {name!r}", allowed=", ".join(names()))
-    file = _file(name)
-    study = params.check("study", params.read(file), Study, file)
+    return params.check("study", params.read(_file(name)), Study, _file(name))
+
+
+def plan(name: str, tiny: bool = False) -> Plan:
+    """Return the experiments of a study; raises InputError, as `load`, and for what stage `validate` would refuse."""
+    study = load(name)
     experiments = [_experiment(name, study, chosen) for chosen in itertools.product(*study.axes.values())]
     if tiny:
+        study = replace(study, size=TINY_SIZE)
         experiments = [replace(e, name=f"{e.name}-tiny", values=_tiny(e.values)) for e in experiments]
     for experiment in experiments:
-        _check(file, experiment)
+        _check(_file(name), experiment)
     result = Plan(f"{name}-tiny" if tiny else name, study, experiments)
     result.questions()
     return result

@@ -143,15 +143,19 @@ class Queue:
         return lines[0] if lines else "ended without a word"
 
     def wait(self) -> Iterator[str]:
-        """Yield the name of the running experiment from time to time, until none is queued or running.
+        """Yield the name of each experiment when it begins to run, until none is queued or running.
 
         Where a worker was killed, what it had taken is given up, and the rest goes to a new one.
         """
+        last = ""
         while (running := self.running) or self.waiting:
             if not self.has_worker():
                 self._kill()
                 self.start()
-            yield next(iter(running), "")
+            name = next(iter(running), last)
+            if name != last:
+                yield name
+            last = name
             time.sleep(POLL_S)
 
     def _kill(self) -> None:
