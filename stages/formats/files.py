@@ -8,13 +8,13 @@ from typing import overload
 import numpy as np
 import pyarrow as pa
 
-PART = 1 << 14
+PART = 1 << 14  # paths that are Python's own at a time
 SEPARATOR = "\0"  # of names in a path: below every other character, so that text sorts as paths do, name by name
 Names = tuple[str, ...]  # of the folders that lead to a file, from the root on, and perhaps its own
 
 
 class Files(Sequence[Path]):
-    """Files below `root`, in the order of names; the path of one is made when it is asked for.
+    """Files below `root`; the path of one is made when it is asked for.
 
     skipped: how many files and folders lie among them that were not wanted.
     """
