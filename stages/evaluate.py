@@ -3,7 +3,7 @@
 reads    data/train/NAME/seed-SEED/              one recogniser per training seed
          data/benchmarks/index.json              the protocols; each folder holds image shards and pairs.arrow
 writes   data/evaluate/NAME/PROTOCOL.arrow       a, b, same, fold, identity_a, identity_b, seed_SEED: the scores
-         data/evaluate/NAME/replicates.npy        (protocols, r) accuracy in each bootstrap replicate
+         data/evaluate/NAME/replicates.npy        (protocols, 2, r) accuracy in each replicate, real and imaginary part
          reports/evaluate/NAME.json              metrics with intervals per protocol, and the mean of the wild ones
 """
 
@@ -60,13 +60,16 @@ def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Proto
         results = scoring.measure(files[file], rows[files[file].name], entry.seeds, cfg)
         for key, scored, estimate in reversed(results):  # the first one's file says that the protocol is done
             tables.write(folder / f"{key}.arrow", scored)
-            artifacts.write_array(_estimate(folder, key), np.concatenate([estimate.per_seed, estimate.replicates]))
+            artifacts.write_array(
+                _estimate(folder, key), np.concatenate([estimate.per_seed, *bootstrap.parts(estimate.replicates)])
+            )
 
     ranks.make({file: len(protocol.a) for file, protocol in files.items()}, work, f"evaluate {entry.name}", "pair")
     for protocol in protocols:
         for key in scoring.keys(protocol):
-            per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, key)), [len(entry.seeds)])
-            yield protocol, key, Estimate(bootstrap.names(cfg.fars), np.real(per_seed), replicates)
+            seeds = len(entry.seeds)
+            per_seed, *parts = np.split(artifacts.map_array(_estimate(folder, key)), [seeds, seeds + cfg.replicates])
+            yield protocol, key, Estimate(bootstrap.names(cfg.fars), per_seed, bootstrap.whole(parts))
 
 
 def _estimate(folder: Path, key: str) -> Path:
@@ -90,7 +93,7 @@ def score(entry: Scored, folder: Path) -> str:
     mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
     document = {"variant": entry.name, "seeds": entry.seeds, "protocols": report, "wild_mean": mean}
     if ranks.rank() == 0:
-        artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
+        artifacts.write_array(folder / "replicates.npy", np.stack([bootstrap.parts(x) for x in accuracy]))
         artifacts.write_json(entry.report, document)
     ranks.publish(folder, entry.scores)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))
