@@ -3,7 +3,7 @@
 reads    data/train/NAME/seed-SEED/              one recogniser per training seed
          data/benchmarks/index.json              the benchmarks; each folder holds image shards and tables of its kind
 writes   data/evaluate/NAME/PROTOCOL.arrow       of pairs: a, b, same, fold, identity_a, identity_b, seed_SEED: scores
-         data/evaluate/NAME/replicates.npy       (protocols, r) accuracy on pairs in each bootstrap replicate
+         data/evaluate/NAME/replicates.npy       (protocols, 2, r) accuracy on pairs in each replicate, real and imaginary part
          reports/evaluate/NAME.json              metrics with intervals by section (protocols: pairs in folds; groups;
                                                  templates) and benchmark, and the mean of the wild protocols
 """
@@ -66,13 +66,16 @@ def measured(entry: Scored, cfg: Evaluate, folder: Path) -> Iterator[tuple[Evalu
         for part, (estimate, scores) in reversed(list(results)):  # the first one's file says that all are done
             if scores is not None:
                 tables.write(folder / f"{part.key}.arrow", scores)
-            artifacts.write_array(_estimate(folder, part.key), np.concatenate([estimate.per_seed, estimate.replicates]))
+            replicates = bootstrap.parts(estimate.replicates)
+            artifacts.write_array(_estimate(folder, part.key), np.concatenate([estimate.per_seed, *replicates]))
 
     ranks.make({file: e.size for file, e in files.items()}, work, f"evaluate {entry.name}", "pair")
+    seeds = len(entry.seeds)
     for evaluator in found:
         for part in evaluator.parts():
-            per_seed, replicates = np.split(artifacts.map_array(_estimate(folder, part.key)), [len(entry.seeds)])
-            yield evaluator, part, Estimate(part.metrics, np.real(per_seed), replicates)
+            kept = artifacts.map_array(_estimate(folder, part.key))
+            per_seed, *parts = np.split(kept, [seeds, seeds + cfg.replicates])
+            yield evaluator, part, Estimate(part.metrics, per_seed, bootstrap.whole(parts))
 
 
 def _estimate(folder: Path, key: str) -> Path:
@@ -96,7 +99,7 @@ def score(entry: Scored, folder: Path) -> str:
     mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
     document = {"variant": entry.name, "seeds": entry.seeds, **report, "wild_mean": mean}
     if ranks.rank() == 0:
-        artifacts.write_array(folder / "replicates.npy", np.stack(accuracy))
+        artifacts.write_array(folder / "replicates.npy", np.stack([bootstrap.parts(x) for x in accuracy]))
         artifacts.write_json(entry.report, document)
     ranks.publish(folder, entry.scores)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))

@@ -17,27 +17,20 @@ def ten_fold_accuracy(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> 
     their sizes: their plain mean where all are equally large, as in every published protocol. Raises ValueError when
     there are fewer than two folds.
     """
-    right = judged_rightly(score, same, fold)
-    sizes = np.bincount(fold := np.unique(fold, return_inverse=True)[1])
+    folds, fold = np.unique(fold, return_inverse=True)
+    if len(folds) < 2:
+        raise ValueError(f"{len(folds)} fold of pairs; allowed: two or more")
+    right = np.empty(len(score), bool)
+    for f in range(len(folds)):
+        test = fold == f
+        right[test] = (score[test] > _best_threshold(score[~test], same[~test])) == same[test]
+    sizes = np.bincount(fold)
     return float(right.mean()), np.bincount(fold, right) / sizes
 
 
-def judged_rightly(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Return which pairs (p,) the threshold of the other folds judges rightly; errors as `ten_fold_accuracy`."""
-    folds = np.unique(fold)
-    if len(folds) < 2:
-        raise ValueError(f"{len(folds)} fold of pairs; allowed: two or more")
-    order = np.argsort(score, kind="stable")
-    score, same, fold = score[order], same[order], fold[order]
-    right = np.empty(len(score), bool)
-    for f in folds:
-        test = fold == f
-        right[order[test]] = (score[test] > _best_threshold(score[~test], same[~test])) == same[test]
-    return right
-
-
 def _best_threshold(score: np.ndarray, same: np.ndarray) -> float:
-    """Return the threshold with the highest accuracy on scores (p,) that ascend."""
+    order = np.argsort(score, kind="stable")
+    score, same = score[order], same[order]
     gain = np.cumsum(np.where(same, -1, 1))  # pairs won by rejecting all up to here, against accepting all
     last = np.append(score[1:] > score[:-1], True)  # a threshold cannot lie between equal scores
     best = int(np.argmax(np.where(last, gain, -len(score) - 1)))

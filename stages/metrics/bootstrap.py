@@ -120,6 +120,17 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(estimates[0].names, per_seed, np.mean([e.replicates for e in estimates], axis=0))
 
 
+def parts(replicates: np.ndarray) -> np.ndarray:
+    """Return replicates (r, ...) as real numbers (2, r, ...), to be written: the real part, then the imaginary one."""
+    return np.stack([replicates.real, replicates.imag])
+
+
+def whole(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the replicates (r, ...) that have these two `parts`."""
+    real, imaginary = parts
+    return real + 1j * imaginary
+
+
 def minus(b: Estimate, a: Estimate) -> Estimate:
     """Return b - a of the same networks on two protocols, as an estimate of its own."""
     assert a.names == b.names and a.per_seed.shape == b.per_seed.shape

@@ -28,7 +28,7 @@ def accuracy(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> Influence
     Only the pairs judged rightly count: a threshold with the highest accuracy has slope zero. A bootstrap that looks
     for the threshold anew finds it on fewer distinct pairs, and is therefore biased downwards; this is not.
     """
-    right = verification.judged_rightly(score, same, fold)
+    right = _judged_rightly(score, same, fold)
     return Influence(float(right.mean()), _centred(right / len(right), same))
 
 
@@ -73,6 +73,22 @@ def d_prime(score: np.ndarray, same: np.ndarray) -> Influence:
     linear = np.where(same, 1, -1) * (score - mean) / math.sqrt(variance)
     squared = -value / (4 * variance) * (score - mean) ** 2
     return Influence(value, _centred((linear + squared) / _of_kind(same), same))
+
+
+def _judged_rightly(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return which pairs (p,) the threshold of the other folds judges rightly, as `verification` counts them."""
+    order = np.argsort(score, kind="stable")
+    score, same, fold = score[order], same[order], fold[order]
+    right = np.empty(len(score), bool)
+    for f in np.unique(fold):
+        test = fold == f
+        train = score[~test]
+        gain = np.cumsum(np.where(same[~test], -1, 1))  # of rejecting all up to here, against accepting all
+        gain[:-1][train[1:] == train[:-1]] = -len(score)  # a threshold cannot lie between equal scores
+        best = int(np.argmax(gain))
+        threshold = train[best] if gain[best] > 0 else -math.inf
+        right[order[test]] = (score[test] > threshold) == same[test]
+    return right
 
 
 def _placement(x: np.ndarray, ordered: np.ndarray) -> np.ndarray:

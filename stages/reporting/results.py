@@ -84,10 +84,12 @@ def load(name: str, training: Variants) -> Variant:
     """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
     report = artifacts.read_mapping(REPORTS / f"{name}.json", "protocols", "wild_mean")
     protocols, file = report["protocols"], SCORES / name / "replicates.npy"
-    rows = artifacts.read_array(file)  # (protocols, r)
-    if rows.ndim != 2 or len(rows) != len(protocols):
+    rows = artifacts.read_array(file)  # (protocols, 2, r)
+    if rows.ndim != 3 or len(rows) != len(protocols):
         raise InputError(file, key="shape", value=rows.shape, allowed=f"{len(protocols)} rows")
-    return Variant(name, training, protocols, report["wild_mean"], dict(zip(protocols, rows, strict=True)))
+    return Variant(
+        name, training, protocols, report["wild_mean"], dict(zip(protocols, map(bootstrap.whole, rows), strict=True))
+    )
 
 
 def check(variants: Sequence[Variant]) -> None:

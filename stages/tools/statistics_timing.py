@@ -11,7 +11,7 @@ protocol. Width is that of the intervals over those of somebody who knows the tr
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -30,10 +30,9 @@ from stages.tools.planted import PROTOCOLS, Setting
 FILE = Path("reports/timing/statistics.md")
 CONFIDENCE = 0.95
 PROMISED = (0.93, 0.97, 0.06)  # coverage from, to; false positives at most
-NO_PEOPLE = {"person": 0.0, "image": 0.0, "two": 0.0, "variant": 0.0, "pair": 0.8}
 SETTINGS = (
     Setting("people and pairs"),
-    Setting("pairs alone", **NO_PEOPLE),
+    Setting("pairs alone", person=0, image=0, two=0, variant=0, pair=0.8),
     Setting("seeds as much as people", between=0.06),
     Setting("seeds above all", between=0.25),
     Setting("five seeds above all", seeds=5, between=0.25),
@@ -130,7 +129,7 @@ def _row(setting: str, m: int, metric: str, values: list[Kept], differences: lis
     return dict(zip(HEADER, (setting, metric, *map(float, numbers)), strict=True))
 
 
-def broken(row: dict[str, float | str]) -> float:
+def broken(row: Mapping[str, float | str]) -> float:
     """Return by how much a row breaks its promise, in shares of the trials; below zero where it keeps it."""
     low, high, most = PROMISED
     coverage, wrong = float(row["coverage, %"]), float(row["false positives, %"])

@@ -1,6 +1,7 @@
 """Intervals over people and seeds: known quantiles, coverage by simulation, what adds up."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_seeds_alone_have_the_quantile_of_student() -> None:
 def test_seeds_of_two_variants_have_no_partner() -> None:
     a, b = [1.0, 2.0, 4.0], [2.0, 3.0, 5.0]
     difference = bootstrap.paired_difference(of_seeds(a), of_seeds(b), "d_prime", 0.9)
-    welch = stats.ttest_ind(b, a, equal_var=False)
+    welch: Any = stats.ttest_ind(b, a, equal_var=False)
     assert difference.value == pytest.approx(1) and difference.seeds == 3
     assert difference.p == pytest.approx(welch.pvalue) and difference.df == pytest.approx(welch.df)
     assert (difference.low, difference.high) == pytest.approx(tuple(welch.confidence_interval(0.9)))

@@ -279,7 +279,7 @@ def _write_scores(
             "identities": people,
             **summary(estimate, cfg["confidence"]),
         }
-        replicates.append(estimate.replicates[:, 0])
+        replicates.append(bootstrap.parts(estimate.replicates[:, 0]))
         wild += [estimate] if domain == "wild" else []
         columns = {
             "same": pairs.same,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -35,7 +35,7 @@ def trio(seeds: int = 5, more: dict[str, float] | None = None) -> list[Variant]:
     return [variant(name, {"lfw": value, "agedb": value, "syn-lfw": 0.9}, seeds) for name, value in accuracy.items()]
 
 
-def question(of: str, against: str = "base", on: str = WILD, expected: Literal[-1, 0, 1] = 1, **more: str) -> Question:
+def question(of: str, against: str = "base", on: str = WILD, expected: Literal[-1, 0, 1] = 1, **more: Any) -> Question:
     return Question(of=of, against=against, on=on, expected=expected, **more)
 
 

@@ -58,7 +58,9 @@ def test_the_page_has_the_worst_row_first(tmp_path: Path, monkeypatch: pytest.Mo
     statistics_timing.main(seed=3, repetitions=6, write=True)
     rows = [line.strip("| ").split(" | ") for line in file.read_text().splitlines() if line.startswith("| small")]
     assert {row[1] for row in rows} == set(bootstrap.names(SMALL.fars)) and len(rows) == 4
-    measured = [dict(zip(statistics_timing.HEADER, [*row[:2], *map(_share, row[2:])], strict=True)) for row in rows]
+    measured: list[dict[str, float | str]] = [
+        dict(zip(statistics_timing.HEADER, [*row[:2], *map(_share, row[2:])], strict=True)) for row in rows
+    ]
     by_promise = [statistics_timing.broken(row) for row in measured]
     assert by_promise == sorted(by_promise, reverse=True)
 
