@@ -122,7 +122,7 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
 
 def parts(replicates: np.ndarray) -> np.ndarray:
     """Return replicates (r, ...) as real numbers (2, r, ...), to be written: the real part, then the imaginary one."""
-    return np.stack([replicates.real, replicates.imag])
+    return np.stack([np.real(replicates), np.imag(replicates)])
 
 
 def whole(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -165,7 +165,7 @@ def _over_people(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     squares = np.where(measured, np.square(replicates - centre), 0)
     shares = np.abs(squares) / np.abs(squares).sum(axis=0)
     freedom = 2 / np.maximum(np.square(shares).sum(axis=0) - 1 / (shares > 0).sum(axis=0), 2 / count)
-    return np.maximum(squares.real.sum(axis=0) / count, 0), np.nan_to_num(freedom, nan=np.inf)
+    return np.maximum(np.real(squares).sum(axis=0) / count, 0), np.nan_to_num(freedom, nan=np.inf)
 
 
 def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:

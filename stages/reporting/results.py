@@ -179,7 +179,7 @@ def contrasts(variants: Sequence[Variant], questions: Iterable[Question], confid
     differences = [_difference(by_name, question, confidence) for question in asked]
     p = np.array([difference.p for difference in differences])
     others = [i for i, question in enumerate(asked) if not question.primary]
-    p[others] = verdicts.holm(p[others])
+    p[others] = verdicts.holm(p[others].tolist())
     return [
         Contrast(
             name=f"{question.of} - {question.against}",
