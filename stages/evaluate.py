@@ -3,7 +3,7 @@
 reads    data/train/NAME/seed-SEED/              one recogniser per training seed
          data/benchmarks/index.json              the benchmarks; each folder holds image shards and tables of its kind
 writes   data/evaluate/NAME/PROTOCOL.arrow       of pairs: a, b, same, fold, identity_a, identity_b, seed_SEED: scores
-         data/evaluate/NAME/replicates.npy       (protocols, 2, r) accuracy on pairs in each replicate, real and imaginary part
+         data/evaluate/NAME/replicates.npy       (protocols, 2, r) accuracy on pairs per replicate: real, imaginary part
          reports/evaluate/NAME.json              metrics with intervals by section (protocols: pairs in folds; groups;
                                                  templates) and benchmark, and the mean of the wild protocols
 """
