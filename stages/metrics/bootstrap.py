@@ -122,7 +122,7 @@ def mean(estimates: Sequence[Estimate]) -> Estimate:
 
 def parts(replicates: np.ndarray) -> np.ndarray:
     """Return replicates (r, ...) as real numbers (2, r, ...), to be written: the real part, then the imaginary one."""
-    return np.stack([replicates.real, replicates.imag])
+    return np.stack([np.real(replicates), np.imag(replicates)])
 
 
 def whole(parts: Sequence[np.ndarray]) -> np.ndarray:
