@@ -8,7 +8,7 @@ from scipy import stats
 POWER = 0.8  # how often a difference of the smallest size that shows is found
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the p-values (n,) after Holm's correction (1979) for n comparisons.
 
     Whatever is true of the n differences, one of them comes out below a level in no more than that share of reports.
