@@ -12,7 +12,7 @@ writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,10 @@ def capacities(seen: Seen, cfg: Audit, folder: Path) -> dict[str, Any]:
 
 
 def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[str, Callable[[], dict[str, Any]]]:
-    """Return how each branch of the report is measured."""
+    """Return how each branch of the report is measured.
+
+    A copy of the faces, which `replace` makes, forgets its sums and centres when its branch is done.
+    """
     plain, judged, drawn = seen.plain, seen.plain["judge"], artifacts.read_array(GENERATED / "rows.npy")
 
     def reached() -> dict[str, Any]:
@@ -95,13 +98,13 @@ def branches(networks: Networks, seen: Seen, cfg: Audit, folder: Path) -> dict[s
         return attributes.measured({name: (networks[name], rows) for name, rows in x.items()})
 
     def dimensions() -> dict[str, Any]:
-        packed = {name: measures.dimension(x) for name, x in plain.items()}
+        packed = {name: measures.dimension(replace(x)) for name, x in plain.items()}
         return {"packed": packed, "unrelated": {name: measures.dimension(x) for name, (x, _) in seen.unrelated.items()}}
 
     return {
         "fidelity": lambda: fidelities(seen, drawn, cfg.seed),
-        "separation": lambda: {name: measures.separation(x) for name, x in plain.items()},
-        "spread": lambda: {name: measures.spread(x, cfg.seed) for name, x in plain.items()},
+        "separation": lambda: {name: measures.separation(replace(x)) for name, x in plain.items()},
+        "spread": lambda: {name: measures.spread(replace(x), cfg.seed) for name, x in plain.items()},
         "dimension": dimensions,
         "leakage": lambda: measures.leakage(judged, seen.gallery, seen.unrelated["judge"][0], cfg),
         "near_duplicates": lambda: measures.near_duplicates(judged, cfg.duplicate_cosine),
@@ -152,17 +155,20 @@ def main() -> str:
     networks = {name: recognisers.load(network) for name, network in named.items()}
     unrelated, plain = faces.unrelated_people(cfg, world), faces.of_shards(Shards(GENERATED, "plain-*.arrow"))
     with ranks.kept("audit") as folder:
-        table = images.drawn(GENERATED) if ranks.rank() == 0 else None
+        listing = folder / ".images.arrow"
+        if ranks.rank() == 0:  # first, so that what was drawn is known to be whole; then out of memory
+            tables.write(listing, images.drawn(GENERATED))
         rows = seen(networks, plain, unrelated, folder)
         parts = branches(networks, rows, cfg, folder) | witnessed(cfg, unrelated, folder)
         report = measured(parts, folder)
         shards = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
         sha256 = notes.each(shards, artifacts.digest, folder, "sha256")
-        if table is not None:
+        if ranks.rank() == 0:
             keep = measures.kept(rows.plain["judge"], cfg.min_centre_cosine)
             for name in networks:
                 (folder / f".plain-{name}.npy").rename(folder / f"{name}.npy")
-            write(folder, images.kept(table, keep), {file.name: of for file, of in zip(shards, sha256, strict=True)})
+            table = images.kept(tables.mapped(listing), keep)
+            write(folder, table, {file.name: of for file, of in zip(shards, sha256, strict=True)})
             capacity = report.pop("capacity")
             counts = {"kept": int(keep.sum()), "images": len(keep), "capacity": capacity}
             artifacts.write_json(REPORT, report | counts)

@@ -61,7 +61,7 @@ def dimension(faces: Faces) -> float:
 def spread(faces: Faces, seed: int) -> dict[str, float]:
     """Return the mean cosine between two images of one identity."""
     several = faces.count > 1
-    count, norm = faces.count[several], np.square(faces.total[several]).sum(1)
+    count, norm = faces.count[several], np.array([np.square(total).sum() for total in faces.total])[several]
     mean = (norm - count) / (count * (count - 1))
     return cluster_means.mean(mean, np.flatnonzero(several), seed)
 

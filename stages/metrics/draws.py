@@ -7,32 +7,40 @@ is found on fewer distinct pairs: intervals are wider than those of `replicates`
 why `bootstrap` takes the replicates' variance and not their quantiles.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from stages.common.streams import stream
 from stages.metrics.replicates import Pairs, key
 
-CHUNK = 32  # replicates at a time; (CHUNK, 6000) int32 is 0.8 MB and stays in the cache
+CHUNK, HELD = 32, 32 * 6000  # replicates at a time, and weights: as int32 they take 0.8 MB and stay in the cache
 
 
 def pair_weights(pairs: Pairs, replicates: int, seed: int) -> np.ndarray:
-    """Return the weight of each pair in each replicate, (r, p) int32.
+    """Return the weight of each pair in each replicate, (r, p) int32."""
+    return np.concatenate(list(chunks(pairs, replicates, seed)))
+
+
+def chunks(pairs: Pairs, replicates: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the weights of the pairs in some replicates at a time, (chunk, p) int32: of many pairs, in a few.
 
     In very small sets the drawn people may form no genuine or no impostor pair; they are then drawn again.
     """
     people, index = np.unique(np.concatenate([pairs.identity_a, pairs.identity_b]), return_inverse=True)
     a, b = np.split(index, 2)
     rng = stream("resampled people", seed, *key(pairs))
-    weights = np.zeros((replicates, len(a)), np.int32)
-    empty = np.ones(replicates, bool)
-    while empty.any():
-        drawn = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), int(empty.sum()))
-        w = drawn.astype(np.int32)  # (empty, people)
-        weights[empty] = np.where(pairs.same, w[:, a], w[:, a] * w[:, b])
-        empty = ~(weights[:, pairs.same].any(axis=1) & weights[:, ~pairs.same].any(axis=1))
-    return weights
+
+    def drawn(count: int) -> np.ndarray:
+        w = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), count).astype(np.int32)
+        return np.where(pairs.same, w[:, a], w[:, a] * w[:, b])
+
+    rows = max(1, min(CHUNK, HELD // len(a)))
+    for start in range(0, replicates, rows):
+        weights = drawn(min(rows, replicates - start))
+        while (empty := ~(weights[:, pairs.same].any(axis=1) & weights[:, ~pairs.same].any(axis=1))).any():
+            weights[empty] = drawn(int(empty.sum()))
+        yield weights
 
 
 def seed_shares(seeds: int, replicates: int, seed: int) -> np.ndarray:

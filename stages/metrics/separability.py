@@ -3,11 +3,9 @@
 As in `bootstrap`, a weight counts a pair that many times, and the plain metric is the weighted one with weights of one.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from stages.metrics import bootstrap
+from stages.metrics import draws
 from stages.metrics.bootstrap import Estimate, Pairs
 
 NAMES = ("eer", "fdr")
@@ -15,26 +13,17 @@ NAMES = ("eer", "fdr")
 
 def estimate(score: np.ndarray, pairs: Pairs, replicates: int, seed: int) -> Estimate:
     """Return both metrics of scores (s, p), a row per training seed, with the replicates that `bootstrap` draws."""
-    weights = bootstrap.pair_weights(pairs, replicates, seed)
     per_seed = np.concatenate([weighted(row, pairs.same, np.ones((1, len(row)), np.int32)) for row in score])
-    replicated = np.stack([weighted(row, pairs.same, weights) for row in score])  # (s, r, 2)
-    shares = bootstrap.seed_shares(len(score), replicates, seed)
-    return Estimate(NAMES, per_seed, np.maximum(np.einsum("rs,srm->rm", shares, replicated), 0))
+    drawn = draws.chunks(pairs, replicates, seed)
+    replicated = np.concatenate([np.mean([weighted(row, pairs.same, w) for row in score], axis=0) for w in drawn])
+    return Estimate(NAMES, per_seed, np.maximum(replicated, 0))
 
 
 def weighted(score: np.ndarray, same: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return equal error rate and FDR of scores (p,) under weights (r, p), (r, 2)."""
     order = np.argsort(score, kind="stable")
-    score, same = score[order], same[order]
-    parts = []
-    for w in _chunks(weights, order):  # ascending in score
-        parts.append(np.stack([_equal_error(score, same, w), _fisher(score, same, w)], axis=1))
-    return np.concatenate(parts)
-
-
-def _chunks(weights: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(weights), bootstrap.CHUNK):
-        yield weights[start : start + bootstrap.CHUNK, order]
+    score, same, w = score[order], same[order], weights[:, order]  # ascending in score
+    return np.stack([_equal_error(score, same, w), _fisher(score, same, w)], axis=1)
 
 
 def _equal_error(score: np.ndarray, same: np.ndarray, w: np.ndarray) -> np.ndarray:
