@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from stages.common import images, tables
-from stages.common.evaluate import Evaluate
+from stages.common.evaluate import Evaluate, Rates
 from stages.common.images import Shards
 from stages.common.templates import COMPARISONS, IMAGES, PROBES, SEARCHES
 from stages.evaluators import Benchmark
 
-CFG = Evaluate(fars=[0.1], confidence=0.95, replicates=50, seed=0)
+CFG = Evaluate(rates=Rates(fars=[0.1]), confidence=0.95, replicates=50, seed=0)
 
 
 def write_faces(folder: Path, identity: np.ndarray) -> Shards:

@@ -67,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("repository")
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     values["train"]["seeds"] = SEEDS
-    values["evaluate"] |= {"fars": [0.1, 0.001], "replicates": 50}
+    values["evaluate"] |= {"rates": {"fars": [0.1, 0.001]}, "replicates": 50}
     values["variants"] = {"base": values["variants"]["base"]}
     YAML().dump(values, root / "params.yaml")
     for seed in SEEDS:

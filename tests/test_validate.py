@@ -25,7 +25,7 @@ RECOGNISER, JUDGE = "pretrain/recogniser", "pretrain/judge"
 DLIB = {"recogniser": "dlib", "network": "none"}
 MONITOR = {"curves": 0, "path": "sets/wild", "identities": 3, "times": 10}
 A_PATH = "a path below data"
-LINES = 110  # of params.yaml, at most
+LINES = 116  # of params.yaml, at most
 CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key that is named, and what is said of it
     ("pack.alpha", "much", "pack.alpha", "a valid number"),
     ("pack.alpha", float("nan"), "pack.alpha", "a finite number"),
@@ -85,10 +85,10 @@ CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key tha
     ("baselines.networks.wide", PUBLISHED, "baselines.networks.wide", "a baseline or a variant has that name"),
     ("baselines.networks.r50", PUBLISHED | {"network": "external/r50"}, "baselines.networks.r50.network", "weights or"),
     ("train.head.name", None, "train.head.name", "'cosface', 'arcface', 'adaface'"),
-    ("evaluate.fars", [0], "evaluate.fars.0", "greater than or equal to 0.000000001"),
+    ("evaluate.rates.fars", [0], "evaluate.rates.fars.0", "greater than or equal to 0.000000001"),
     ("evaluate.convention", "theirs", "evaluate.convention", "'ours' or 'insightface'"),
     ("evaluate.templates.norm", "both", "evaluate.templates.norm", "'keep' or 'discard'"),
-    ("evaluate.fpirs", [1], "evaluate.fpirs.0", "less than 1"),
+    ("evaluate.rates.fpirs", [1], "evaluate.rates.fpirs.0", "less than 1"),
     ("benchmarks.templates", 12, "benchmarks.templates", "multiple of 8"),
     ("variants.base.width", -3, "variants.base.width", "greater than or equal to 1"),
     ("variants.base.width", 5000, "variants.base.width", "1 to 420, what audit has"),

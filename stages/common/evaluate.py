@@ -24,19 +24,26 @@ class Templates:
 
 
 @settings
+class Rates:
+    """Where recognition is reported: TAR at false accept rates, TPIR at false positive identification rates, ranks."""
+
+    fars: Annotated[list[Rate], Field(min_length=1, max_length=20)]
+    fpirs: Annotated[list[Rate], Field(min_length=1, max_length=20)] = field(default_factory=lambda: [0.1, 0.01])
+    ranks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1, max_length=20)] = field(
+        default_factory=lambda: [1, 5, 20]
+    )
+
+
+@settings
 class Evaluate:
-    """How recognition is measured: interval level, bootstrap replicates, rates and ranks at which it is reported.
+    """How recognition is measured: interval level, bootstrap replicates, where it is reported.
 
     convention: whose folds and thresholds the accuracy on pairs has: ours, or those of insightface and AdaFace. What
     has a default came later: `compare` reads the parameters of earlier commits.
     """
 
     convention: Literal["ours", "insightface"] = "ours"
-    fars: Annotated[list[Rate], Field(min_length=1, max_length=20)]
-    fpirs: Annotated[list[Rate], Field(min_length=1, max_length=20)] = field(default_factory=lambda: [0.1, 0.01])
-    ranks: Annotated[list[Annotated[int, Field(ge=1, le=1000)]], Field(min_length=1, max_length=20)] = field(
-        default_factory=lambda: [1, 5, 20]
-    )
+    rates: Rates
     templates: Templates = field(default_factory=lambda: Templates(norm="keep", detection="weigh"))
     confidence: Annotated[float, Field(gt=0, lt=1)]
     replicates: Annotated[int, Field(ge=20, le=100_000)]

@@ -10,7 +10,7 @@ from stages.evaluators import open_set
 
 
 class Kind(open_set.Kind):
-    """Measures the share of probes whose best mate is within each of `evaluate.ranks`."""
+    """Measures the share of probes whose best mate is within each of `evaluate.rates.ranks`."""
 
     closed = True
 

@@ -18,7 +18,7 @@ from stages.metrics.bootstrap import Estimate
 
 
 class Kind:
-    """Measures TPIR at each FPIR of `evaluate.fpirs`, and the share of mated probes within each of `evaluate.ranks`."""
+    """Measures TPIR at FPIRs and the share of mated probes within each rank, as in `evaluate.rates`."""
 
     unit, closed = False, False
 
@@ -53,15 +53,15 @@ class Kind:
 
     def metrics(self) -> tuple[str, ...]:
         """Return the names of the metrics."""
-        rates = () if self.closed else tuple(f"tpir_at_fpir_{fpir:g}" for fpir in self.cfg.fpirs)
-        return (*rates, *(f"rank_{rank}" for rank in self.cfg.ranks))
+        rates = () if self.closed else tuple(f"tpir_at_fpir_{fpir:g}" for fpir in self.cfg.rates.fpirs)
+        return (*rates, *(f"rank_{rank}" for rank in self.cfg.rates.ranks))
 
     def _unresolved(self) -> dict[str, list[str]]:
         if self.closed:
             return {}
         person = self.templates.person
         unmated = min((~np.isin(person[self.probes], person[gallery])).sum() for gallery in self.lists.values())
-        few = [fpir for fpir in self.cfg.fpirs if verification.accepted_impostors(unmated, fpir) < 1]
+        few = [fpir for fpir in self.cfg.rates.fpirs if verification.accepted_impostors(unmated, fpir) < 1]
         lines = [f"FPIR {fpir:g} takes {np.ceil(1 / fpir):,.0f} unmated probes, here are {unmated:,}" for fpir in few]
         return {"unresolved": lines} if lines else {}
 
@@ -85,8 +85,8 @@ class Kind:
     def _mean(self, found: Sequence[identification.Search], weights: np.ndarray) -> np.ndarray:
         """Return the metrics under weights (r, P) of people, (r, m), each the mean over the galleries."""
         w = weights[:, self.probe_person]
-        metrics = [identification.within(one, self.cfg.ranks, w) for one in found]
+        metrics = [identification.within(one, self.cfg.rates.ranks, w) for one in found]
         if not self.closed:
-            rates = (identification.tpirs(one, self.cfg.fpirs, w) for one in found)
+            rates = (identification.tpirs(one, self.cfg.rates.fpirs, w) for one in found)
             metrics = [np.concatenate(both, axis=1) for both in zip(rates, metrics, strict=True)]
         return np.mean(metrics, axis=0)

@@ -128,11 +128,11 @@ class Kind:
 
     def parts(self) -> list[Part]:
         """Return the ways to score the pairs: raw, photographs also centred."""
-        verified = bootstrap.names(self.cfg.fars)
+        verified = bootstrap.names(self.cfg.rates.fars)
         metrics = (*verified, *([] if self.ours else insightface.NAMES[1:]), *separability.NAMES)
         people, impostors = self.pairs.people, int((~self.pairs.same).sum())
         identities = len(np.unique([people.identity_a, people.identity_b]))
-        about = {"pairs": self.size, "identities": identities, **unresolved(self.cfg.fars, impostors)}
+        about = {"pairs": self.size, "identities": identities, **unresolved(self.cfg.rates.fars, impostors)}
         return [Part(key, "protocols", metrics, about) for key in self.ways]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:
@@ -146,7 +146,7 @@ class Kind:
     def estimate(self, score: np.ndarray, rows: Sequence[np.ndarray]) -> Estimate:
         """Return all metrics of scores (s, p), the cosines of rows (n, d) by s recognisers."""
         cfg, pairs = self.cfg, self.pairs.people
-        parts = [bootstrap.estimate(score, pairs, cfg.fars, cfg.replicates, cfg.seed)]
+        parts = [bootstrap.estimate(score, pairs, cfg.rates.fars, cfg.replicates, cfg.seed)]
         if not self.ours:
             dist = np.stack([distances(x, self.pairs) for x in rows])
             theirs = insightface.estimate(dist, pairs, cfg.replicates, cfg.seed)

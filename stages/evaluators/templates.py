@@ -19,7 +19,7 @@ from stages.metrics.comparisons import Comparisons
 
 
 class Kind:
-    """Measures the TAR at each FAR of `evaluate.fars`; a replicate draws people, as in `metrics.people`."""
+    """Measures the TAR at each FAR of `evaluate.rates.fars`; a replicate draws people, as in `metrics.people`."""
 
     unit = False
 
@@ -40,8 +40,8 @@ class Kind:
         """Return the one part: the comparisons."""
         cfg, counts = self.cfg, {"comparisons": self.size, "genuine": int(self.pairs.same.sum())}
         about = {**counts, "templates": len(self.templates.person), "identities": len(self.identity)}
-        metrics = tuple(f"tar_at_far_{far:g}" for far in cfg.fars)
-        unable = unresolved(cfg.fars, self.size - counts["genuine"])
+        metrics = tuple(f"tar_at_far_{far:g}" for far in cfg.rates.fars)
+        unable = unresolved(cfg.rates.fars, self.size - counts["genuine"])
         return [Part(self.benchmark.name, "templates", metrics, about | unable)]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:
@@ -51,6 +51,6 @@ class Kind:
         per_seed, replicated = [], []
         for x in rows:
             score = comparisons.scores(self.templates.pooled(x, cfg), pairs.a, pairs.b)
-            per_seed.append(comparisons.tars(score, pairs, cfg.fars, people.once(len(self.identity)))[0])
-            replicated.append(comparisons.tars(score, pairs, cfg.fars, drawn))
+            per_seed.append(comparisons.tars(score, pairs, cfg.rates.fars, people.once(len(self.identity)))[0])
+            replicated.append(comparisons.tars(score, pairs, cfg.rates.fars, drawn))
         return [Measured(Estimate(part.metrics, np.stack(per_seed), people.over_seeds(np.stack(replicated), cfg.seed)))]

@@ -324,12 +324,15 @@ def _missing(name: str, files: Sequence[str]) -> str:
 def estimate(table: pa.Table, settings: Evaluate) -> Estimate:
     """Return the metrics of a table of scores, drawn as stage `evaluate` draws them."""
     score, pairs = bootstrap.scored_pairs(table)
-    return bootstrap.estimate(score, pairs, settings.fars, settings.replicates, settings.seed)
+    return bootstrap.estimate(score, pairs, settings.rates.fars, settings.replicates, settings.seed)
 
 
 def settings_of(revision: Revision) -> Evaluate:
     """Return the section `evaluate` of params.yaml at a revision; raises ValueError when it is missing or wrong."""
-    return params.check("evaluate", revision.params.get("evaluate"), Evaluate, Path(f"params.yaml at {revision.name}"))
+    values = dict(revision.params.get("evaluate") or {})
+    if "fars" in values:  # as it was called before there were other rates
+        values["rates"] = {"fars": values.pop("fars")}
+    return params.check("evaluate", values, Evaluate, Path(f"params.yaml at {revision.name}"))
 
 
 def opening(comparison: Comparison, plot: Block | None) -> list[Block]:
@@ -383,7 +386,7 @@ def main() -> str:
     if not sys.argv[1:] or "" in sys.argv:
         raise InputError("stages.tools.compare", "no revisions", allowed="commits, branches, tags, experiments")
     comparison = compare([resolve(name) for name in sys.argv[1:]])
-    metrics, revisions = bootstrap.names(comparison.settings.fars), comparison.revisions
+    metrics, revisions = bootstrap.names(comparison.settings.rates.fars), comparison.revisions
     below = [*metric_sheets(revisions), *map(comparison.sheet, metrics), number_sheet(revisions)]
     below = [sheet for sheet in below if sheet.table.rows]
     show(comparison, below)

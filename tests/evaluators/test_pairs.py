@@ -9,6 +9,7 @@ from benchmark import CFG, write_pairs
 from refusal import refused
 
 from stages.common.errors import InputError
+from stages.common.evaluate import Rates
 from stages.evaluators import Benchmark, pairs
 from stages.metrics import insightface
 
@@ -53,7 +54,7 @@ def test_photographs_are_mirrored_and_centred_by_our_convention_alone(lfw: Bench
 
 
 def test_a_rate_that_the_pairs_cannot_resolve_is_missing_and_says_why(lfw: Benchmark):
-    kind = pairs.Kind(lfw, replace(CFG, fars=[0.1, 0.004]))
+    kind = pairs.Kind(lfw, replace(CFG, rates=Rates(fars=[0.1, 0.004])))
     found = values(kind, rows(lfw))
     assert found["tar_at_far_0.1"] > 0 and np.isnan(found["tar_at_far_0.004"])
     impostors = int((~kind.pairs.same).sum())

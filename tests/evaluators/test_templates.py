@@ -10,7 +10,7 @@ from benchmark import CFG, write_searches, write_templates
 from refusal import refused
 
 from stages.common import tables, verification
-from stages.common.evaluate import Templates
+from stages.common.evaluate import Rates, Templates
 from stages.common.templates import COMPARISONS, IMAGES, PROBES
 from stages.evaluators import Benchmark, closed_set, open_set, pooling, templates
 
@@ -65,7 +65,7 @@ def test_one_to_one_is_tar_at_far_of_pooled_rows(ijb: Benchmark):
 
 
 def test_one_to_many_is_the_mean_over_separate_galleries(ijb: Benchmark):
-    kind, x = open_set.Kind(ijb, replace(CFG, fpirs=[0.2, 0.01], ranks=[1, 2])), rows(ijb)
+    kind, x = open_set.Kind(ijb, replace(CFG, rates=Rates(fars=[0.1], fpirs=[0.2, 0.01], ranks=[1, 2]))), rows(ijb)
     pooled = x.reshape(-1, 2, 12).sum(axis=1)
     pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
     expected = []
@@ -84,7 +84,7 @@ def test_one_to_many_is_the_mean_over_separate_galleries(ijb: Benchmark):
 
 
 def test_without_noise_everybody_is_found(ijb: Benchmark):
-    for kind in (templates.Kind(ijb, CFG), open_set.Kind(ijb, replace(CFG, fpirs=[0.1]))):
+    for kind in (templates.Kind(ijb, CFG), open_set.Kind(ijb, replace(CFG, rates=Rates(fars=[0.1], fpirs=[0.1])))):
         assert set(values(kind, rows(ijb, noise=0)).values()) == {1.0}
 
 

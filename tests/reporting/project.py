@@ -88,7 +88,7 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
         "sets": {"wild": {"backend": "embedded", "path": "none", "identities": 6, "images": 4, "seed": 0}},
         "variants": variants,
         "train": {"seeds": list(seeds), "samples": 64},
-        "evaluate": {"fars": FARS, "confidence": 0.95, "replicates": replicates, "seed": 0},
+        "evaluate": {"rates": {"fars": FARS}, "confidence": 0.95, "replicates": replicates, "seed": 0},
         "report": {
             "figures": {"sheet": {"identities": 2, "images": 3}, "map": {"identities": 3, "images": 4}},
             "contrasts": CONTRASTS,
@@ -272,7 +272,7 @@ def _write_scores(
             for s in seeds
         ]
         score = np.stack(score).astype(np.float32)
-        estimate = bootstrap.estimate(score, pairs, cfg["fars"], cfg["replicates"], cfg["seed"])
+        estimate = bootstrap.estimate(score, pairs, cfg["rates"]["fars"], cfg["replicates"], cfg["seed"])
         report[protocol] = {
             "domain": domain,
             "pairs": count,

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from stages.common import artifacts
 from stages.common.errors import InputError
-from stages.common.evaluate import Evaluate
+from stages.common.evaluate import Evaluate, Rates
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.page import Text
@@ -104,7 +104,7 @@ def test_parameters_that_differ_are_found_in_sections_and_lists():
 
 def comparison(seeds: int) -> compare.Comparison:
     """Return a comparison of one variant: by much on `one`, and by less than chance on `two`, both 5 points or more."""
-    settings = Evaluate(fars=[0.1], confidence=0.9, replicates=20, seed=0)
+    settings = Evaluate(rates=Rates(fars=[0.1]), confidence=0.9, replicates=20, seed=0)
     first, other = named("first"), named("other")
     vars(first)["results"] = vars(other)["results"] = frame.of({})
 
