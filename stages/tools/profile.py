@@ -36,7 +36,12 @@ def overrides(name: str) -> list[str]:
     if name not in names():
         raise InputError(None, f"no profile {name!r}", allowed=", ".join(names()))
     file = PROFILES / f"{name}.yaml"
-    return list(_laid_over(params.read(file), params.read(), "", file))
+    return laid_over(params.read(file), params.read(), file)
+
+
+def laid_over(node: dict[str, Any], current: dict[str, Any], file: Path) -> list[str]:
+    """Return as overrides what turns the parameters `current` into `node`, of which `file` gave the differing part."""
+    return list(_laid_over(node, current, "", file))
 
 
 def _laid_over(node: dict[str, Any], current: dict[str, Any], path: str, file: Path) -> Iterator[str]:
