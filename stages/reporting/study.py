@@ -6,23 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from stages.common.errors import InputError
-from stages.reporting import figures, frame, results, tables
+from stages.reporting import frame, results, tables
 from stages.reporting.page import Block, Folded, Heading, Text, Verbatim
 from stages.reporting.page import Figures as Pictures
 from stages.reporting.results import TWIN, WILD, Contrast, Variant
 from stages.reporting.tables import Cell, Table
-
-mpl.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
-SIDE_IN = 3.1  # of a panel
-APART = 20  # where the largest x is more times the least, the axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -61,12 +52,7 @@ MEASURES = {
         "people that fit, of those drawn unperturbed", lambda arm: arm.audit["capacity"]["packed"]["identities"], 0
     ),
 }
-PANELS = ("realised", "fidelity", "spread")  # beside the accuracy
 RENDERED = "All faces are rendered: nothing here is measured on photographs."
-
-
-def _accuracy(arm: Arm) -> dict[str, float]:
-    return {key: 100 * arm.variant.wild_mean["accuracy"][key] for key in frame.ENDS}
 
 
 @dataclass(frozen=True)
@@ -100,7 +86,7 @@ class Found:
 
 
 def blocks(found: Found, picture: Path, command: str) -> list[Block]:
-    """Return the page; picture: what `figure` drew; command: what runs the study."""
+    """Return the page; picture: what `study_figure` drew; command: what runs the study."""
     seeds = min(map(len, found.per_seed.values()))
     return [
         Text(found.question, key=True),
@@ -189,62 +175,3 @@ def numbers(arm: Arm) -> dict[str, Any]:
     """Return what was measured of an arm, as plain values."""
     scored = {protocol: metrics["accuracy"] for protocol, metrics in arm.variant.scored.items()}
     return {"accuracy": scored, **({key: m.of(arm) for key, m in MEASURES.items()} if arm.drawn else {})}
-
-
-def figure(found: Found, file: Path) -> Path:
-    """Draw the arms as rows, or over the study's x; returns the file."""
-    if found.x is None:
-        names = list(found.per_seed)
-        column = frame.column(found.measured, names, WILD)
-        return figures.accuracy(column, found.per_seed, figures.palette(names), "Mean of the wild protocols", file)
-    panels = {"accuracy, %": _accuracy, **{MEASURES[name].title: MEASURES[name].of for name in PANELS}}
-    with mpl.rc_context(figures.STYLE):
-        drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
-        for ax, (title, entry) in zip(axes, panels.items(), strict=True):
-            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or entry is _accuracy], entry)
-            ax.set_title(title)
-        axes[0].legend()
-        drawing.savefig(file, dpi=figures.DPI, metadata={"Software": None})
-        plt.close(drawing)
-    return file
-
-
-def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
-    """Draw a measure of the arms over x, with its interval, a line for each series."""
-    series: dict[str, list[tuple[float, ...]]] = {}
-    for arm in arms:
-        series.setdefault(_series(arm.name), []).append((place(x, arm), *_ends(entry(arm))))
-    for (label, points), colour, marker in zip(series.items(), figures.COLOURS, figures.MARKERS, strict=False):
-        at, value, low, high = np.array(sorted(points)).T
-        ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
-        if at.min() > 0 and at.max() > APART * at.min():
-            ax.set_xscale("log")
-    ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
-
-
-def _ends(entry: Any) -> list[float]:
-    """Return a measure's value and the ends of its interval, which is the value itself where there is none."""
-    return [float(entry[key]) for key in frame.ENDS] if isinstance(entry, Mapping) else [float(entry)] * 3
-
-
-def _series(name: str) -> str:
-    """Return what arms of one series have in common: their name without a number at either end."""
-    return name.strip("0123456789").strip("-")
-
-
-def place(x: str, arm: Arm) -> float:
-    """Return where an arm lies on the axis: a measure of it, its `identities`, or a number of params.yaml.
-
-    Raises InputError for a key that holds no number.
-    """
-    if x == "identities":
-        return arm.variant.training.width
-    if x in MEASURES:
-        return _ends(MEASURES[x].of(arm))[0]
-    node: Any = arm.values
-    for part in x.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if not isinstance(node, int | float):
-        allowed = f"identities, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
-        raise InputError(None, key="x", value=x, allowed=allowed)
-    return node

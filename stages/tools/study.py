@@ -30,7 +30,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params
 from stages.common.errors import InputError
 from stages.common.variants import Variants
-from stages.reporting import page, results
+from stages.reporting import page, results, study_figure
 from stages.reporting import study as reporting
 from stages.reporting.results import WILD
 from stages.reporting.study import Arm, Found
@@ -173,7 +173,7 @@ def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
     )
     picture.parent.mkdir(parents=True, exist_ok=True)
     with artifacts.output_file(picture) as fresh:
-        reporting.figure(found, fresh)
+        study_figure.figure(found, fresh)
     text = page.markdown(reporting.blocks(found, picture, command), f"Study: {plan.name}")
     with artifacts.output_file(REPORTS / f"{plan.name}.md") as fresh:
         fresh.write_text(text)

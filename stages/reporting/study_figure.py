@@ -1,0 +1,84 @@
+"""The figure of a study: its training sets as rows, or what was measured of them over the study's x."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from stages.common.errors import InputError
+from stages.reporting import figures, frame
+from stages.reporting.results import WILD
+from stages.reporting.study import MEASURES, Arm, Found
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+PANELS = ("realised", "fidelity", "spread")  # measures shown beside the accuracy
+SIDE_IN = 3.1  # of a panel
+APART = 20  # where the largest x is more times the least, the axis is logarithmic
+
+
+def figure(found: Found, file: Path) -> Path:
+    """Draw the arms as rows, or over the study's x; returns the file."""
+    if found.x is None:
+        names = list(found.per_seed)
+        column = frame.column(found.measured, names, WILD)
+        return figures.accuracy(column, found.per_seed, figures.palette(names), "Mean of the wild protocols", file)
+    panels = {"accuracy, %": _accuracy, **{MEASURES[name].title: MEASURES[name].of for name in PANELS}}
+    with mpl.rc_context(figures.STYLE):
+        drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
+        for ax, (title, entry) in zip(axes, panels.items(), strict=True):
+            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or entry is _accuracy], entry)
+            ax.set_title(title)
+        axes[0].legend()
+        drawing.savefig(file, dpi=figures.DPI, metadata={"Software": None})
+        plt.close(drawing)
+    return file
+
+
+def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
+    """Draw a measure of the arms over x, with its interval, a line for each series."""
+    lines: dict[str, list[tuple[float, ...]]] = {}
+    for arm in arms:
+        lines.setdefault(series(arm.name), []).append((place(x, arm), *_ends(entry(arm))))
+    for (label, points), colour, marker in zip(lines.items(), figures.COLOURS, figures.MARKERS, strict=False):
+        at, value, low, high = np.array(sorted(points)).T
+        ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
+        if at.min() > 0 and at.max() > APART * at.min():
+            ax.set_xscale("log")
+    ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
+
+
+def _ends(entry: Any) -> list[float]:
+    """Return a measure's value and the ends of its interval, which is the value itself where there is none."""
+    return [float(entry[key]) for key in frame.ENDS] if isinstance(entry, Mapping) else [float(entry)] * 3
+
+
+def series(name: str) -> str:
+    """Return what arms of one series have in common: their name without a number at either end."""
+    return name.strip("0123456789").strip("-")
+
+
+def place(x: str, arm: Arm) -> float:
+    """Return where an arm lies on the axis: a measure of it, its `identities`, or a number of params.yaml.
+
+    Raises InputError for a key that holds no number.
+    """
+    if x == "identities":
+        return arm.variant.training.width
+    if x in MEASURES:
+        return _ends(MEASURES[x].of(arm))[0]
+    node: Any = arm.values
+    for part in x.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if not isinstance(node, int | float):
+        allowed = f"identities, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
+        raise InputError(None, key="x", value=x, allowed=allowed)
+    return node
+
+
+def _accuracy(arm: Arm) -> dict[str, float]:
+    return {key: 100 * arm.variant.wild_mean["accuracy"][key] for key in frame.ENDS}

@@ -1,0 +1,92 @@
+"""The page of a study, on reports and scores written as the stages write them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from reporting import project
+from tiny import working_in
+
+from stages.common import artifacts, params
+from stages.common.errors import InputError
+from stages.common.variants import Variants
+from stages.reporting import page, results, study, study_figure
+from stages.reporting.study import Arm, Found
+from stages.settings.report import Question
+
+NAMES = {"base": "3-drawn", "domain-mixup": "9-drawn", "wild": "9-wild"}  # of arms
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Return a study of three training sets with five seeds, of which `wild` is far better."""
+    folder = tmp_path_factory.mktemp("project")
+    project.write_project(folder, seeds=range(5), replicates=100)
+    arms = []
+    with working_in(folder):
+        values = params.read()
+        reports = [artifacts.read_json(f"reports/{name}.json") for name in ("pack", "audit")]
+        for name, label in NAMES.items():
+            loaded = results.load(name, params.load(f"variants.{name}", Variants))
+            arms.append(Arm(label, results.Variant(**{**vars(loaded), "name": label}), values, *reports))
+    better = Question(of="9-wild", against="3-drawn", expected=1)
+    worse = Question(of="9-drawn", against="9-wild", expected=0)
+    contrasts = results.contrasts([arm.variant for arm in arms], [better, worse], 0.95)
+    seconds = {"a": {"train@base": 90.0, "pack": 30.0}, "b": {"train@base": 180.0}}
+    published = [("HSFace10K", "92.00 %", "its README")]
+    commands = ["dvc exp run -n a"]
+    return Found("Why?", "Small.", None, published, ["Photographs."], arms, contrasts, 0.95, seconds, commands)
+
+
+def test_the_page_answers_first(found: Found):
+    text = page.markdown(study.blocks(found, Path("figures/own.png"), "python -m stages.tools.study own"), "Study: own")
+    order = ["Why?", "## Answer", "9-wild − 3-drawn", "![own](figures/own.png)", "## Accuracy", "| 9-wild |", "92.00 %"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert "5.0 minutes" not in text and "5 minutes of stages" in text and "train 4.5, pack 0.5" in text
+    assert "5 seeds" in text
+
+
+def test_verdicts_say_what_the_contrasts_say(found: Found):
+    better, worse = found.contrasts
+    assert better.reading == "reproduces" and worse.reading == "negative"
+    _, first, second = study.verdicts(found.contrasts)
+    assert first.startswith("Reproduces: 9-wild − 3-drawn") and second.startswith("Negative: 9-drawn − 9-wild −")
+    assert f"{100 * better.difference.low:.1f}" in first
+
+
+def test_only_drawn_sets_are_described_and_equal_ones_once(found: Found):
+    (row,) = study.drawn_sets(found.arms).rows  # both drawn arms are of one experiment
+    audit = found.arms[0].audit
+    assert row[0].text == "3-drawn" and row[4].text == f"{audit['spread']['judge']['value']:.3f}"
+    assert len(study.accuracies(found).rows) == 3
+
+
+def test_sizes_count_the_people_that_join_by_mixup(found: Found):
+    sizes = {row[0].text: (row[1].text, row[2].text) for row in study.accuracies(found).rows}
+    assert sizes["3-drawn"] == ("6", "24") and sizes["9-drawn"] == ("8", "32")
+
+
+@pytest.mark.parametrize("x", [None, "spread", "identities", "pack.alpha"])
+def test_the_figure_is_drawn_over_any_x(found: Found, x: str | None, tmp_path: Path):
+    arms = found.arms if x in (None, "identities", "pack.alpha") else found.arms[:2]
+    file = study_figure.figure(replace(found, x=x, arms=arms), tmp_path / "own.png")
+    pixels = np.asarray(Image.open(file).convert("L"))
+    assert pixels.min() < 60 and (pixels < 200).mean() > 0.005
+    assert (pixels.shape[1] > 3.5 * pixels.shape[0]) == (x is not None)  # four panels, or rows
+
+
+def test_where_an_arm_lies(found: Found):
+    first = found.arms[0]
+    assert study_figure.place("identities", first) == 6
+    assert study_figure.place("pack.alpha", first) == 0.5
+    assert study_figure.place("spread", first) == first.audit["spread"]["judge"]["value"]
+    with pytest.raises(InputError) as refused:
+        study_figure.place("pack.method", first)
+    assert (refused.value.key, refused.value.value) == ("x", "pack.method")
+
+
+def test_a_series_is_what_is_left_of_a_name_without_its_numbers():
+    names = {"beta-1": "beta", "beta-12": "beta", "30-drawn": "drawn", "none": "none", "x3-a-2": "x3-a"}
+    assert {name: study_figure.series(name) for name in names} == names
