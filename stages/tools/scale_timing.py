@@ -56,10 +56,14 @@ class Law:
         return float((self.memory[-1] - self.memory[-2]) / (self.sizes[-1] - self.sizes[-2]))
 
     def at(self, images: int) -> tuple[float, float]:
-        """Return CPU seconds and memory at another size: seconds by their exponent, but no less than 1."""
-        ratio = images / self.sizes[-1]
+        """Return CPU seconds and memory at another size, as they grow between the two largest, and at least linearly.
+
+        Products of images and identities outgrow all else in the end, which least squares over small sizes would hide.
+        """
+        ratio, last = images / self.sizes[-1], slice(-2, None)
+        power = np.diff(np.log(self.cpu_s[last])) / np.diff(np.log(self.sizes[last]))
         memory = self.memory[-1] + max(self.bytes_an_image, 0) * (images - self.sizes[-1])
-        return self.cpu_s[-1] * ratio ** max(self.powers[0], 1), max(memory, self.memory[-1])
+        return float(self.cpu_s[-1] * ratio ** max(*power, 1)), float(max(memory, self.memory[-1]))
 
 
 def main(sizes: Sequence[int], save: bool, folder: Path | None = None) -> None:
@@ -168,10 +172,10 @@ From these laws, without what networks and benchmarks cost:
 
 {costs}
 
-Hours are those of all stages together, one pass of one training included, by the exponent of each, but no less than 1;
-ranks share gallery, embed, generate, audit, sets and ingest. The packing is that of `gaussian`; for `hyperface` see
-pack.md. Memory is that of the stage that needs most. On the disk images lie in data/, and once more in DVC's cache
-where it copies; scratch becomes output by hard link.
+Hours are those of all stages together, one pass of one training included, as each grows between the two largest sizes,
+and at least linearly; ranks share gallery, embed, generate, audit, sets and ingest. The packing is that of `gaussian`;
+for `hyperface` see pack.md. Memory is that of the stage that needs most. On the disk images lie in data/, and once more
+in DVC's cache where it copies; scratch becomes output by hard link.
 """
 
 

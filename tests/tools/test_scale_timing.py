@@ -18,6 +18,8 @@ def test_a_law_is_that_of_its_costs():
     assert law.powers[0] == pytest.approx(1.5) and 0 < law.powers[1] < 0.01
     assert law.bytes_an_image == pytest.approx(30)
     assert law.at(10**6) == (pytest.approx(0.02 * 1e9), pytest.approx(230e6))
+    late = Law(sizes, np.array([1.0, 10.0, 1000.0]), law.memory)
+    assert late.at(10**6)[0] == pytest.approx(1e5)  # as it grew at last, not as on average
     quick = Law(sizes, 0.02 * sizes**0.5, np.array([3e8, 2e8, 1e8]))
     assert quick.at(10**6) == (pytest.approx(10 * quick.cpu_s[-1]), 1e8)  # never said to become cheaper
 
