@@ -73,12 +73,15 @@ class Faces:
     @cached_property
     def total(self) -> np.ndarray:
         """Return the sum of the unit rows of each identity (m, d) float64."""
+        return self._sums_of_all()
+
+    def _sums_of_all(self) -> np.ndarray:
         return self.sums(np.ones(len(self), bool))
 
     @cached_property
     def centres(self) -> np.ndarray:
-        """Return the unit mean row of each identity (m, d) float32."""
-        return sphere.unit_rows(self.total)
+        """Return the unit mean row of each identity (m, d) float32; the sums behind it are not held."""
+        return sphere.unit_rows(self._sums_of_all())
 
     @cached_property
     def to_centre(self) -> np.ndarray:
