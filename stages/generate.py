@@ -288,6 +288,7 @@ def run(generator: Generator, cfg: Generate, embed: Network) -> str:
 def main() -> str:
     """Run the stage."""
     cfg = params.load("generate", Generate)
+    artifacts.map_rows("data/pack", "x_id")  # refused, if it has to be, before a large generator is loaded
     return run(generators.load(cfg, params.load("world", World)), cfg, params.load("embed", Network))
 
 

@@ -152,7 +152,7 @@ def page(results: Mapping[int, Mapping[str, Any]]) -> str:
     )
     costs = markdown.table(
         ["profile", "images", "hours of a core", "memory, GB", "images, GB"],
-        [cost(name, images, law, image_bytes) for name, images in profiles().items() if images > largest / 2],
+        [cost(name, images, law, image_bytes) for name, images in profiles().items() if images >= largest / 2],
         labels=1,
     )
     return f"""# What the stages cost at scale
