@@ -17,7 +17,7 @@ from stages.protocols import drawn_pairs
 
 PROTOCOLS = ("lfw", "other", "syn-lfw")
 DESIGNS = 8  # sets of pairs, used in turn: people are drawn anew for every repetition
-TWIN = 0.8  # correlation of a person's difficulty in two domains
+TWIN = 0.7  # correlation of a person's difficulty in two domains
 
 
 class Setting(NamedTuple):
@@ -30,13 +30,13 @@ class Setting(NamedTuple):
 
     name: str
     seeds: int = 3
-    separation: float = 1.7
-    person: float = 0.3
-    image: float = 0.4
-    two: float = 0.3
-    pair: float = 0.5
-    own: float = 0.45
-    variant: float = 0.1
+    separation: float = 2.0
+    person: float = 0.25
+    image: float = 0.3
+    two: float = 0.35
+    pair: float = 0.6
+    own: float = 0.35
+    variant: float = 0.15
     between: float = 0.0
     people: int = 200
     images: int = 6
