@@ -52,6 +52,7 @@ MEASURES = {
         "people that fit, of those drawn unperturbed", lambda arm: arm.audit["capacity"]["packed"]["identities"], 0
     ),
 }
+ONE_DRAWING = "Each set was packed and drawn once: what another drawing of it would score is not in the intervals."
 RENDERED = "All faces are rendered: nothing here is measured on photographs."
 
 
@@ -93,7 +94,7 @@ def blocks(found: Found, picture: Path, command: str) -> list[Block]:
         Text(f"{found.size} {seeds} seeds for every training. {RENDERED}"),
         Heading("Answer"),
         *map(Text, verdicts(found.contrasts)),
-        Text(f"{100 * found.confidence:g} % intervals, by identity and training seed."),
+        Text(f"{100 * found.confidence:g} % intervals, by identity and training seed. {ONE_DRAWING}"),
         Pictures([(picture, "Accuracy on the mean of the wild protocols, and what was measured beside it.")]),
         Heading("Accuracy"),
         accuracies(found),
@@ -113,16 +114,22 @@ def blocks(found: Found, picture: Path, command: str) -> list[Block]:
 
 
 def verdicts(contrasts: Sequence[Contrast]) -> list[str]:
-    """Return a sentence for each kind of reading, with the differences that have it."""
+    """Return a sentence for the primary contrast, and for each kind of reading the others that have it."""
+    others = [c for c in contrasts if not c.primary]
     by_reading: dict[str, list[str]] = {}
-    for c in contrasts:
-        d = c.difference
-        points = (
-            f"{results.digits(100 * d.value, 1)} [{results.digits(100 * d.low, 1)}, {results.digits(100 * d.high, 1)}]"
-        )
-        by_reading.setdefault(c.reading, []).append(f"{results.minus_sign(c.name)} {points}")
-    count = f"{len(contrasts)} differences in points of accuracy on the mean of the wild protocols."
-    return [count, *(f"{reading.capitalize()}: {'; '.join(listed)}." for reading, listed in by_reading.items())]
+    for c in others:
+        by_reading.setdefault(c.reading, []).append(_said(c))
+    unit = "points of accuracy on the mean of the wild protocols"
+    return [
+        *(f"The question put beforehand, in {unit}: {_said(c)}, {c.reading}." for c in contrasts if c.primary),
+        f"{len(others)} other differences, their verdicts corrected for that number (Holm), their intervals not.",
+        *(f"{reading.capitalize()}: {'; '.join(listed)}." for reading, listed in by_reading.items()),
+    ]
+
+
+def _said(contrast: Contrast) -> str:
+    value, low, high = (results.digits(100 * getattr(contrast.difference, key), 1) for key in frame.ENDS)
+    return f"{results.minus_sign(contrast.name)} {value} [{low}, {high}]"
 
 
 def accuracies(found: Found) -> Table:

@@ -49,6 +49,14 @@ class Contrast:
 
 
 @settings
+class Primary:
+    """The contrast that the study is about, by the names of two training sets; the others pay for their number."""
+
+    of: Text
+    against: Text
+
+
+@settings
 class Published:
     """A figure of a paper, as text, and where it stands."""
 
@@ -61,8 +69,9 @@ class Published:
 class Study:
     """The file of a study: its question, its grid, what is compared, and what was published on it.
 
-    size: the scale in words. seeds: trainings of each training set. x: the key of params.yaml, or the measure of the
-    report, over which the arms are drawn; without it they are drawn as rows. differences: of protocol, from the paper.
+    size: the scale in words. seeds: trainings of each training set. primary: chosen before anything was run. x: the
+    key of params.yaml, or the measure of the report, over which the arms are drawn; without it they are drawn as rows.
+    differences: of protocol, from the paper.
     """
 
     question: Text
@@ -71,6 +80,7 @@ class Study:
     parameters: dict[str, Any]
     axes: dict[Name, dict[Name, dict[str, Any]]]
     contrasts: Annotated[list[Contrast], Field(min_length=1)]
+    primary: Primary
     x: Text | None = None
     published: list[Published]
     differences: list[Text]
@@ -108,7 +118,10 @@ class Plan:
         return {e.label(variant): (e, variant) for e in self.experiments for variant in e.values["variants"]}
 
     def questions(self) -> list[Question]:
-        """Return every contrast between two arms; raises InputError for one that no two arms can answer."""
+        """Return every contrast between two arms, the primary one first.
+
+        Raises InputError for one that no two arms can answer, and for a primary one that is none of them.
+        """
         levels = {label: {**e.levels, VARIANT: variant} for label, (e, variant) in self.arms().items()}
         found = [list(_pairs(contrast, levels)) for contrast in self.study.contrasts]
         for contrast, pairs in zip(self.study.contrasts, found, strict=True):
@@ -117,7 +130,15 @@ class Plan:
                 allowed = f"levels of an axis ({', '.join([*self.study.axes, VARIANT])}): {', '.join(known)}"
                 value = f"{', '.join(contrast.of)} against {contrast.against}"
                 raise InputError(self.name, "no two arms", key=contrast.axis, value=value, allowed=allowed)
-        return list(itertools.chain(*found))
+        return self._primary_first(list(itertools.chain(*found)))
+
+    def _primary_first(self, asked: list[Question]) -> list[Question]:
+        primary = [q for q in asked if (q.of, q.against) == (self.study.primary.of, self.study.primary.against)]
+        if not primary:
+            value, allowed = f"{self.study.primary.of} - {self.study.primary.against}", "one of its contrasts: "
+            allowed += ", ".join(f"{q.of} - {q.against}" for q in asked)
+            raise InputError(self.name, "no such contrast", key="primary", value=value, allowed=allowed)
+        return [replace(primary[0], primary=True), *(q for q in asked if q is not primary[0])]
 
 
 def names() -> list[str]:

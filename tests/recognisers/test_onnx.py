@@ -240,7 +240,7 @@ def test_a_graph_that_loops_is_refused(tmp_path: Path, looping: Any):
 
 
 def large(side: int, kernel: int) -> tuple[list[Any], dict[str, Any]]:
-    """Convolve an image of ones with a kernel of ones: 2 (side - kernel + 1)^2 kernel^2 operations in 4 side^2 bytes."""
+    """Convolve an image of equal pixels: 2 (side - kernel + 1)^2 kernel^2 operations in 4 side^2 bytes."""
     nodes = [node("Expand", "one sides", "x"), node("Expand", "one kernel", "k"), node("Conv", "x k", "z")]
     nodes += [node("ReduceMean", "z", "mean", keepdims=0), node("Add", "r mean", "y")]
     one = np.full((1, 1, 1, 1), 1e-3, np.float32)

@@ -31,7 +31,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         for name, label in NAMES.items():
             loaded = results.load(name, params.load(f"variants.{name}", Variants))
             arms.append(Arm(label, results.Variant(**{**vars(loaded), "name": label}), values, *reports))
-    better = Question(of="9-wild", against="3-drawn", expected=1)
+    better = Question(of="9-wild", against="3-drawn", expected=1, primary=True)
     worse = Question(of="9-drawn", against="9-wild", expected=0)
     contrasts = results.contrasts([arm.variant for arm in arms], [better, worse], 0.95)
     seconds = {"a": {"train@base": 90.0, "pack": 30.0}, "b": {"train@base": 180.0}}
@@ -51,9 +51,9 @@ def test_the_page_answers_first(found: Found):
 def test_verdicts_say_what_the_contrasts_say(found: Found):
     better, worse = found.contrasts
     assert better.reading == "reproduces" and worse.reading == "negative"
-    _, first, second = study.verdicts(found.contrasts)
-    assert first.startswith("Reproduces: 9-wild − 3-drawn") and second.startswith("Negative: 9-drawn − 9-wild −")
-    assert f"{100 * better.difference.low:.1f}" in first
+    first, count, second = study.verdicts(found.contrasts)
+    assert ": 9-wild − 3-drawn" in first and first.endswith("], reproduces.") and count.startswith("1 other")
+    assert second.startswith("Negative: 9-drawn − 9-wild −") and f"{100 * better.difference.low:.1f}" in first
 
 
 def test_only_drawn_sets_are_described_and_equal_ones_once(found: Found):

@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {
     "axes": {"pull": {"weak": {"pack": {"alpha": 0.1}}, "strong": {"pack": {"alpha": 2.0}}},
              "noise": {"none": {"generate": {"perturbation": "none"}}, "some": {}}},
     "contrasts": [{"axis": "pull", "of": ["strong"], "against": "weak", "expected": 1}],
+    "primary": {"of": "strong-some", "against": "weak-some"},
     "published": [],
     "differences": [],
 }  # fmt: skip
@@ -79,15 +80,16 @@ def test_a_grid_has_an_experiment_for_each_choice_of_levels(own: Path):
     first = plan.experiments[0].values
     assert (first["pack"]["alpha"], first["generate"]["perturbation"]) == (0.1, "none")
     assert first["train"]["runs"]["seeds"] == [0, 1, 2, 3, 4] and set(first["variants"]) == {"base"}
-    asked = [(q.of, q.against, q.expected) for q in plan.questions()]
-    assert asked == [("strong-none", "weak-none", 1), ("strong-some", "weak-some", 1)]
+    asked = [(q.of, q.against, q.expected, q.primary) for q in plan.questions()]
+    assert asked == [("strong-some", "weak-some", 1, True), ("strong-none", "weak-none", 1, False)]
 
 
 def test_training_sets_of_one_experiment_are_an_axis(own: Path):
     sets = {name: {**SMALL["parameters"]["variants"]["base"], "depth": depth} for name, depth in (("a", 3), ("b", 4))}
     across = {"axis": "pull", "of": ["weak"], "against": "strong"}
     contrasts = [{"axis": "variant", "of": ["b"], "against": "a"}, across]
-    write(own, parameters={"variants": sets}, axes={"pull": SMALL["axes"]["pull"]}, contrasts=contrasts)
+    grid = {"parameters": {"variants": sets}, "axes": {"pull": SMALL["axes"]["pull"]}, "contrasts": contrasts}
+    write(own, **grid, primary={"of": "weak-b", "against": "weak-a"})
     asked = [(q.of, q.against) for q in study_plan.plan("own").questions()]
     assert asked == [("weak-b", "weak-a"), ("strong-b", "strong-a"), ("weak-a", "strong-a"), ("weak-b", "strong-b")]
 
@@ -99,8 +101,9 @@ def test_training_sets_of_one_experiment_are_an_axis(own: Path):
         ({"parameters": {"pack": {"alfa": 1}}}, "own.yaml", "pack.alfa", None),
         ({"parameters": {"pack": {"alpha": -1}}, "axes": {}}, "own.yaml", "own: pack.alpha", -1),
         ({"contrasts": [{"axis": "pull", "of": ["none"], "against": "weak"}]}, "own", "pull", "none against weak"),
+        ({"primary": {"of": "weak-some", "against": "weak-none"}}, "own", "primary", "weak-some - weak-none"),
     ],
-    ids=["seeds", "key", "invalid", "contrast"],
+    ids=["seeds", "key", "invalid", "contrast", "primary"],
 )
 def test_a_wrong_study_is_refused_by_its_key(own: Path, changes: dict[str, Any], file: str, key: str, value: Any):
     write(own, **changes)
