@@ -3,8 +3,8 @@
 reads    nothing; `planted` says how scores are drawn
 writes   reports/timing/statistics.md   the table, with --write
 
-The settings have other numbers than those that the intervals were designed on (reports/log.md). A row is a setting and a
-metric, of which the worst of several quantities counts: coverage of the value on one protocol and on the mean of two;
+The settings have other numbers than those that the intervals were designed on (reports/log.md). A row is a setting and
+a metric, of which the worst of several quantities counts: coverage of the value on one protocol and the mean of two;
 false positives of the difference of two equal variants on one protocol, on the mean, and of that mean less the
 difference on the twin protocol. Width is that of the intervals over those of somebody who knows the true standard
 deviation.
