@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from ruamel.yaml import YAML
 from tiny import ENVIRONMENT, ROOT, TINY, git_and_dvc, write_params
@@ -57,8 +57,7 @@ def repository(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     subprocess.run([sys.executable, "-m", "dvc", "commit", "-f", "-q"], cwd=folder, env=ENVIRONMENT, check=True)
     commit(folder)
     yield folder
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        os.kill(worker(folder), signal.SIGKILL)
+    kill_all(folder)
 
 
 @pytest.fixture
@@ -68,8 +67,12 @@ def inside(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository
 
 
-def worker(folder: Path) -> int:
-    return int((folder / ".dvc/tmp/exps/celery/dvc-exp-worker-1.pid").read_text())
+def kill_all(folder: Path) -> None:
+    """Kill every process that works in a folder: the command, DVC's worker, the experiment and its stage."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder) and process.pid != os.getpid():
+                process.kill()
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
@@ -97,11 +100,10 @@ def wait_for(folder: Path, pattern: str, started: subprocess.Popen[str]) -> None
 
 @pytest.fixture(scope="module")
 def resumed(repository: Path) -> str:
-    """Kill the study and its worker while an experiment audits its images; returns what the next start printed."""
+    """Kill all that works for a study while an experiment audits its images; returns what the next start printed."""
     started = start(repository)
     wait_for(repository, ".scratch/studies/audit.lock", started)
-    started.kill()
-    os.kill(worker(repository), signal.SIGKILL)
+    kill_all(repository)
     started.communicate()
     return finish(repository)
 
