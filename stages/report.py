@@ -17,9 +17,21 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
 from stages.common.variants import Variants
-from stages.reporting import figures, frame, latex, page, results, sections, templates
+from stages.reporting import figures, frame, latex, page, results
 from stages.reporting.results import TWIN, WILD
-from stages.reporting.sections import Inputs
+from stages.reporting.sections import (
+    accuracy,
+    audit,
+    capacity,
+    differences,
+    domains,
+    opening,
+    packing,
+    parameters,
+    pictures,
+    templates,
+)
+from stages.reporting.sections.inputs import Inputs
 from stages.settings.report import Report
 
 REPORTS = Path("reports")
@@ -32,20 +44,20 @@ SCORED = {  # protocol, metric and column of what metrics.json holds of a varian
     "syn_lfw_accuracy": (TWIN[1], "accuracy", "value"),
 }
 SECTIONS = (
-    sections.opening,
-    sections.packing,
-    sections.capacities,
-    sections.accuracies,
+    opening.opening,
+    packing.packing,
+    capacity.capacities,
+    accuracy.accuracies,
     templates.templates,
     templates.groups,
-    sections.gap,
-    sections.sheet,
-    sections.poses,
-    sections.curves,
-    sections.embedding_map,
-    sections.audit,
-    sections.external,
-    sections.parameters,
+    differences.gap,
+    pictures.sheet,
+    pictures.poses,
+    accuracy.curves,
+    domains.embedding_map,
+    audit.audit,
+    accuracy.external,
+    parameters.parameters,
 )
 
 

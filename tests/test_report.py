@@ -20,7 +20,8 @@ from stages import report
 from stages.common import artifacts, catalogue, sphere, tables
 from stages.common.errors import InputError
 from stages.common.images import Shards
-from stages.reporting import faces, figures, prose, sections, spread
+from stages.reporting import faces, figures, prose, spread
+from stages.reporting.sections import packing
 
 OUTPUTS = ("index.html", "report.md", "metrics.json", "results.csv")
 
@@ -166,7 +167,7 @@ def test_a_large_packing_without_iterations_is_set_beside_the_front_of_fewer_row
         return draw(ends, run, *rest)
 
     monkeypatch.setattr(figures, "front", draw)
-    monkeypatch.setattr(report, "SECTIONS", (sections.packing,))
+    monkeypatch.setattr(report, "SECTIONS", (packing.packing,))
     artifacts.write_json("data/pack/course.json", [])
     artifacts.write_json("data/pack/front.json", {**project.front(), "identities": 4, "gallery": 20})
     report.main()
@@ -184,10 +185,10 @@ def test_of_many_rows_some_are_shown_and_the_page_says_so(copy: Path, monkeypatc
         return draw(angles_deg, *rest)
 
     monkeypatch.setattr(figures, "nearest", draw)
-    monkeypatch.setattr(report, "SECTIONS", (sections.packing,))
+    monkeypatch.setattr(report, "SECTIONS", (packing.packing,))
     whole = Path("reports/report.md").read_text()
     for most, sentences in ((30, []), (6, ["nearest"]), (5, ["cosines", "nearest"])):
-        monkeypatch.setattr(sections, "NEIGHBOURS", most)
+        monkeypatch.setattr(packing, "NEIGHBOURS", most)
         monkeypatch.setattr(spread, "MOST", most)
         report.main()
         text = Path("reports/report.md").read_text()
@@ -300,7 +301,7 @@ def test_variants_that_were_not_evaluated_alike_are_refused(copy: Path):
 def test_the_table_says_whose_an_embedding_is(copy: Path):
     table = catalogue.audited()
     row = np.random.default_rng(0).permutation(24)
-    before = sections._cosines(np.eye(6, project.D, dtype=np.float32))
+    before = packing._cosines(np.eye(6, project.D, dtype=np.float32))
     plain = table["embedding"].is_valid().to_numpy()
     embedding = np.full(len(table), -1)
     embedding[plain] = row[table.filter(plain)["embedding"].to_numpy()]
@@ -310,7 +311,7 @@ def test_the_table_says_whose_an_embedding_is(copy: Path):
         file = Path(f"data/audit/{name}.npy")
         x = artifacts.read_array(file)
         artifacts.write_array(file, x[np.argsort(row)])
-    after = sections._cosines(np.eye(6, project.D, dtype=np.float32))
+    after = packing._cosines(np.eye(6, project.D, dtype=np.float32))
     for (_, genuine, impostor), (_, same_genuine, same_impostor) in zip(before, after, strict=True):
         assert np.sort(same_genuine) == pytest.approx(np.sort(genuine), abs=1e-6)
         assert np.sort(same_impostor) == pytest.approx(np.sort(impostor), abs=1e-6)

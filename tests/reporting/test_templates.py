@@ -8,10 +8,11 @@ from reporting import project
 
 from stages.common import artifacts
 from stages.common.variants import Variants
-from stages.reporting import frame, templates
+from stages.reporting import frame
 from stages.reporting.page import Folded, Text
 from stages.reporting.results import Variant
-from stages.reporting.sections import Inputs
+from stages.reporting.sections import templates
+from stages.reporting.sections.inputs import Inputs
 from stages.reporting.tables import Table
 from stages.settings.report import Figures, Pictures, Report
 

@@ -7,7 +7,7 @@ from stages.common import artifacts
 from stages.reporting import results, tables
 from stages.reporting.page import Block, Folded, Heading, Text
 from stages.reporting.prose import say
-from stages.reporting.sections import Inputs
+from stages.reporting.sections.inputs import Inputs
 from stages.reporting.tables import Cell, Table
 
 KINDS = {"tar_at_far": "TAR at FAR", "tpir_at_fpir": "TPIR at FPIR", "rank": "rank"}

@@ -1,0 +1,27 @@
+"""All that the sections of the report show."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stages.reporting.results import Contrast, Variant
+from stages.settings.report import Report
+
+DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All that the sections of the report show."""
+
+    variants: list[Variant]
+    contrasts: list[Contrast]
+    pack: dict[str, Any]
+    audit: dict[str, Any]
+    measured: pd.DataFrame  # the table of results; see `frame`
+    values: dict[str, Any]  # of params.yaml
+    cfg: Report
+    colours: dict[str, str]
+    folder: Path  # of the figures
