@@ -17,7 +17,7 @@ from tqdm import tqdm
 from stages.common import artifacts, params, stage
 from stages.common.evaluate import Evaluate
 from stages.common.variants import Variants
-from stages.reporting import figures, frame, latex, page, results
+from stages.reporting import figures, frame, latex, page, results, scores
 from stages.reporting.results import TWIN, WILD
 from stages.reporting.sections import (
     accuracy,
@@ -44,19 +44,19 @@ SCORED = {  # protocol, metric and column of what metrics.json holds of a varian
     "syn_lfw_accuracy": (TWIN[1], "accuracy", "value"),
 }
 SECTIONS = (
-    opening.opening,
-    packing.packing,
-    capacity.capacities,
+    differences.differences,
     accuracy.accuracies,
+    differences.gap,
+    accuracy.curves,
     templates.templates,
     templates.groups,
-    differences.gap,
-    pictures.sheet,
-    pictures.poses,
-    accuracy.curves,
-    domains.embedding_map,
-    audit.audit,
     accuracy.external,
+    pictures.sheet,
+    domains.embedding_map,
+    capacity.capacities,
+    packing.packing,
+    pictures.poses,
+    audit.audit,
     parameters.parameters,
 )
 
@@ -70,13 +70,15 @@ def read(folder: Path) -> Inputs:
     cfg = params.load("report", Report)
     cfg.check_variants(names, params.FILE)
     cfg.check_protocols(variants[0].protocols, params.FILE)
+    evaluate = params.load("evaluate", Evaluate)
     baselines = frame.baselines(artifacts.read_mapping(REPORTS / "baselines.json"))
     return Inputs(
         variants=variants,
-        contrasts=results.contrasts(variants, cfg.contrasts.values(), params.load("evaluate", Evaluate).confidence),
+        contrasts=results.contrasts(variants, cfg.contrasts.values(), evaluate.confidence),
         pack=artifacts.read_mapping(REPORTS / "pack.json"),
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
         measured=frame.of({v.name: v.scored for v in variants} | baselines),
+        smallest=scores.smallest(variants, evaluate),
         values=values,
         cfg=cfg,
         colours=figures.palette(names),
@@ -89,6 +91,11 @@ def metrics(inputs: Inputs) -> dict[str, Any]:
     packed, audit = inputs.audit["fidelity"]["packed"], inputs.audit
     return {
         **{v.name: _scored(inputs.measured, v.name) for v in inputs.variants},
+        "would_show": {
+            name: inputs.smallest[protocol, metric]
+            for name, (protocol, metric, column) in SCORED.items()
+            if column == "value" and (protocol, metric) in inputs.smallest
+        },
         "pack": {key: inputs.pack[key] for key in ("objective", "separation", "gallery_term")},
         "audit": {
             "fidelity": packed["recogniser"]["image"]["value"],
@@ -113,7 +120,7 @@ def main() -> str:
     with artifacts.output_folder(REPORTS / "figures") as folder:
         inputs = read(folder)
         bar = tqdm(SECTIONS, "report", mininterval=1, ncols=80, file=sys.stdout)
-        blocks = [block for section in bar for block in section(inputs)]
+        blocks = opening.opened(inputs, [block for section in bar for block in section(inputs)])
         texts = {"index.html": page.html(blocks, TITLE), "report.md": page.markdown(blocks, TITLE)}
     with artifacts.output_folder(REPORTS / "tables") as folder:
         for name, text in latex.tables(blocks).items():

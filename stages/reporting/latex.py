@@ -1,38 +1,32 @@
 r"""Write the report's tables for LaTeX, as `\input` takes them; they need the package booktabs."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from stages.reporting.page import Block, Folded, Heading, anchor
+from stages.reporting.blocks import Block, Claim, Folded
 from stages.reporting.tables import Cell, Table
 
 ESCAPED = str.maketrans({
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
     ">": r"\textgreater{}", "−": "$-$", "–": "--", "·": r"$\cdot$", "′": "$'$", "°": r"$^\circ$", "×": r"$\times$",
-    "→": r"$\rightarrow$",
+    "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$",
 })  # fmt: skip
 
 
 def tables(blocks: Sequence[Block]) -> dict[str, str]:
-    """Return the tables of a page by name: that of their heading, or of the fold that they lie in, and a number."""
-    texts, count = {}, Counter[str]()
-    for heading, table in _tables(blocks, ""):
-        name = anchor(heading)
-        count[name] += 1
-        texts[f"{name}-{count[name]}" if count[name] > 1 else name] = tabular(table)
-    return texts
+    """Return the tables of a page that have a name, by name."""
+    named = [table for table in _tables(blocks) if table.name]
+    assert len({table.name for table in named}) == len(named), "two tables of one name"
+    return {table.name: tabular(table) for table in named}
 
 
-def _tables(blocks: Sequence[Block], heading: str) -> Iterator[tuple[str, Table]]:
+def _tables(blocks: Sequence[Block]) -> Iterator[Table]:
     for block in blocks:
         match block:
-            case Heading(text):
-                heading = text
-            case Folded(summary, inner):
-                yield from _tables(inner, summary)
+            case Folded(_, inner) | Claim(again=inner):
+                yield from _tables(inner)
             case Table():
-                yield heading, block
+                yield block
 
 
 def tabular(table: Table) -> str:

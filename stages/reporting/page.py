@@ -1,71 +1,23 @@
-"""Write the report's blocks as Markdown and as one self-contained HTML page."""
+"""Write blocks as Markdown and as one self-contained HTML page."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from stages.reporting import latex
+from stages.reporting.blocks import Block, Claim, Figures, Folded, Heading, Picture, Text, Verbatim
 from stages.reporting.markdown import table as markdown_table
-from stages.reporting.tables import Cell, Table
+from stages.reporting.tables import Cell, Table, anchor
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
 HINT = "scrolls sideways →"
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A section's title."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph; with `key` it is the sentence that nobody must miss."""
-
-    text: str
-    key: bool = False
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The numbers that a reader sees first, (label, cell), under a title."""
-
-    title: str
-    items: list[tuple[str, Cell]]
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Pictures side by side where there is room: (file, caption). `photos` keep their colours on a dark page."""
-
-    items: list[tuple[Path, str]]
-    photos: bool = False
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Folded:
-    """Blocks that open when their summary is clicked."""
-
-    summary: str
-    blocks: "list[Block]"
-
-
-@dataclass(frozen=True)
-class Verbatim:
-    """Text as it stands."""
-
-    text: str
-
-
-Block = Heading | Text | Facts | Table | Figures | Folded | Verbatim
+AGAIN = "parameters and command"
 
 
 def markdown(blocks: Sequence[Block], title: str) -> str:
-    """Return the report as Markdown; pictures are links into the folder `figures` beside it."""
+    """Return the report as Markdown; it links to pictures in `figures` and, for LaTeX, to `tables` beside it."""
     return f"# {title}\n\n" + "\n\n".join(_markdown(block) for block in blocks) + "\n"
 
 
@@ -75,18 +27,36 @@ def _markdown(block: Block) -> str:
             return f"## {text}"
         case Text(text, key):
             return f"**{text}**" if key else text
-        case Facts(title, items):
-            rows = [[Cell(label), cell] for label, cell in items]
-            return _markdown(Table([title, ""], rows))
-        case Table(header, rows, labels):
-            return markdown_table(header, [[_plain(cell) for cell in row] for row in rows], labels)
-        case Figures(items):
-            return "\n\n".join(f"![{file.stem}](figures/{file.name})\n\n{caption}".strip() for file, caption in items)
+        case Claim():
+            return _markdown_claim(block)
+        case Table(header, rows, labels, name):
+            text = markdown_table(header, [_markdown_row(row) for row in rows], labels)
+            return f"{text}\n\n[LaTeX](tables/{name}.tex)" if name else text
+        case Figures():
+            shown = ((f"![{p.alt or p.file.stem}](figures/{p.file.name})", p.caption) for p in block.pictures)
+            return "\n\n".join("\n\n".join(parts).strip() for parts in shown)
         case Folded(summary, inner):
             body = "\n\n".join(_markdown(part) for part in inner)
             return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
         case Verbatim(text):
             return f"```yaml\n{text.rstrip()}\n```"
+
+
+def _markdown_claim(claim: Claim) -> str:
+    number = Cell(f"{claim.number.text} {claim.unit}".strip(), claim.number.interval, strong=True)
+    links = " · ".join(f"[{label}]({_beside(target)})" for label, target in claim.evidence)
+    said = f"{_plain(number)}: {claim.verdict}.\n\n{claim.sentence} {links}".strip()
+    return "\n\n".join([said, *([_markdown(Folded(AGAIN, claim.again))] if claim.again else [])])
+
+
+def _beside(target: str | Path) -> str:
+    return f"figures/{target.name}" if isinstance(target, Path) else f"#{target}"
+
+
+def _markdown_row(row: Sequence[Cell]) -> list[str]:
+    """Return the cells of a row; a name for links stands in the first."""
+    name = f'<a id="{row[0].anchor}"></a>' if row and row[0].anchor else ""
+    return [name * (not i) + _plain(cell) for i, cell in enumerate(row)]
 
 
 def _plain(cell: Cell) -> str:
@@ -95,7 +65,7 @@ def _plain(cell: Cell) -> str:
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
-    """Return the report as one page in one file: pictures are data URIs, and there is no script."""
+    """Return the report as one page in one file: pictures are data URIs, and it reads without its script."""
     headings = [block.text for block in blocks if isinstance(block, Heading)]
     contents = "".join(f'<a href="#{anchor(text)}">{escape(text)}</a>' for text in headings)
     body = "\n".join(_html(block) for block in blocks)
@@ -105,25 +75,19 @@ def html(blocks: Sequence[Block], title: str) -> str:
     return page
 
 
-def anchor(text: str) -> str:
-    """Return a heading's name in links and files."""
-    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
-
-
 def _html(block: Block) -> str:
     match block:
         case Heading(text):
             return f'<h2 id="{anchor(text)}">{escape(text)}</h2>'
         case Text(text, key):
             return f'<p class="key">{escape(text)}</p>' if key else f"<p>{escape(text)}</p>"
-        case Facts(title, items):
-            cards = "".join(f"<div>{_number(cell)}<span>{escape(label)}</span></div>" for label, cell in items)
-            return f'<p class="about">{escape(title)}</p>\n<div class="facts">{cards}</div>'
+        case Claim():
+            return _claim(block)
         case Table():
             return _table(block)
-        case Figures(items, photos, wide):
+        case Figures(_, photos, wide):
             kind = "figures" + " photos" * photos + " wide" * wide
-            return f'<div class="{kind}">' + "".join(_figure(*item, wide) for item in items) + "</div>"
+            return f'<div class="{kind}">' + "".join(_figure(picture, wide) for picture in block.pictures) + "</div>"
         case Folded(summary, inner):
             body = "\n".join(_html(part) for part in inner)
             return f"<details><summary>{escape(summary)}</summary>\n{body}\n</details>"
@@ -131,11 +95,27 @@ def _html(block: Block) -> str:
             return f"<pre>{escape(text)}</pre>"
 
 
-def _figure(file: Path, caption: str, wide: bool) -> str:
+def _claim(claim: Claim) -> str:
+    links = "".join(f'<a href="#{_place(target)}">{escape(label)}</a>' for label, target in claim.evidence)
+    again = _html(Folded(AGAIN, claim.again)) if claim.again else ""
+    interval = f"<small>{escape(claim.number.interval)}</small>" if claim.number.interval else ""
+    number = f"<p><b>{escape(claim.number.text)}</b> {escape(claim.unit)}{interval}</p>"
+    said = f"<p>{escape(claim.sentence)}</p>"
+    verdict = f'<p class="{"clear" if claim.clear else "unclear"}">{escape(claim.verdict)}</p>'
+    return f'<div class="claim">{number}<div>{said}{verdict}<p class="evidence">{links}</p>{again}</div></div>'
+
+
+def _place(target: str | Path) -> str:
+    """Return the anchor of a row or of a figure."""
+    return f"figure-{anchor(target.stem)}" if isinstance(target, Path) else target
+
+
+def _figure(picture: Picture, wide: bool) -> str:
+    file, caption, alt = picture
     data = base64.b64encode(file.read_bytes()).decode()
-    image = f'<img src="data:{MEDIA[file.suffix]};base64,{data}" alt="{escape(file.stem)}">'
+    image = f'<img src="data:{MEDIA[file.suffix]};base64,{data}" alt="{escape(alt or file.stem)}">'
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    return f"<figure>{_scrolling(image) if wide else image}{below}</figure>"
+    return f'<figure id="{_place(file)}">{_scrolling(image) if wide else image}{below}</figure>'
 
 
 def _scrolling(content: str) -> str:
@@ -144,12 +124,19 @@ def _scrolling(content: str) -> str:
 
 
 def _table(table: Table) -> str:
+    """Return a table, and below it the same for LaTeX, folded."""
     head = "".join(f'<th scope="col"{_side(i, table)}>{escape(text)}</th>' for i, text in enumerate(table.header))
-    rows = "\n".join(
-        "<tr>" + "".join(f"<td{_side(i, table)}>{_number(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
-        for row in table.rows
-    )
-    return _scrolling(f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>")
+    rows = "\n".join(_row(row, table) for row in table.rows)
+    shown = _scrolling(f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>")
+    file = f" (tables/{table.name}.tex)" if table.name else ""
+    text = escape(latex.tabular(table))
+    return f'{shown}\n<details class="tex"><summary>LaTeX{file}</summary><pre>{text}</pre></details>'
+
+
+def _row(row: Sequence[Cell], table: Table) -> str:
+    name = f' id="{row[0].anchor}"' if row and row[0].anchor else ""
+    cells = "".join(f"<td{_side(i, table)}>{_number(cell)}</td>" for i, cell in enumerate(row))
+    return f"<tr{name}>{cells}</tr>"
 
 
 def _side(column: int, table: Table) -> str:

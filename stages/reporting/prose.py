@@ -7,7 +7,7 @@ from typing import Any
 FILE = Path(__file__).with_name("prose.md")
 
 
-def say(name: str, **values: Any) -> str:
+def say(name: str, /, **values: Any) -> str:
     """Return the text called `name`, its braces filled with `values`, on one line."""
     return texts()[name].format(**values)
 

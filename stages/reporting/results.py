@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stages.common import artifacts, params, tables, verification
+from stages.common import artifacts, params
 from stages.common.errors import InputError
 from stages.common.variants import Variants
 from stages.metrics import bootstrap, verdicts
@@ -17,7 +16,6 @@ from stages.reporting import frame
 from stages.settings.report import WILD, Question
 
 REPORTS, SCORES = Path("reports/evaluate"), Path("data/evaluate")
-FAR_GRID = np.logspace(-3, 0, 121)  # where ROC curves are averaged; 3,000 impostor pairs resolve no less than 1e-3
 TWIN = ("lfw", "syn-lfw")  # the same people in the same pairs, in two domains
 
 TITLES = {
@@ -41,6 +39,11 @@ def minus_sign(text: str) -> str:
 def digits(value: float, places: int) -> str:
     """Return a number as it is printed: with a minus sign, and no zero has one."""
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
+
+
+def signed(value: float, places: int = 1) -> str:
+    """Return a number with its sign; zero has none."""
+    return f"{'+' * (round(value, places) > 0)}{digits(value, places)}"
 
 
 def title(protocol: str) -> str:
@@ -106,28 +109,6 @@ def check(variants: Sequence[Variant]) -> None:
                 raise InputError(SCORES / v.name, key=key, value=value, allowed=f"{allowed}, as {first.name} has")
 
 
-def scores(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of a protocol's pairs (s, p), one row per training seed, and which are genuine (p,)."""
-    try:
-        score, pairs = bootstrap.scored_pairs(tables.read(file))
-    except (KeyError, ValueError) as error:
-        raise InputError(file, "missing, truncated or without scores; `dvc repro` makes it") from error
-    return score, pairs.same
-
-
-def mean_roc(files: Sequence[Path]) -> np.ndarray:
-    """Return the true accept rate at FAR_GRID, the mean over protocols and training seeds, (points,)."""
-    curves = []
-    for file in files:
-        per_seed, same = scores(file)
-        curves += [_on_grid(*verification.roc(score[same], score[~same])) for score in per_seed]
-    return np.mean(curves, axis=0)
-
-
-def _on_grid(far: np.ndarray, tar: np.ndarray) -> np.ndarray:
-    return tar[np.searchsorted(far, FAR_GRID * (1 + 1e-12), "right") - 1]  # the last threshold that keeps to the FAR
-
-
 @dataclass(frozen=True)
 class Contrast:
     """A difference between two variants, and its expected sign, 0 where none is expected.
@@ -144,6 +125,11 @@ class Contrast:
     p: float
     among: int
     primary: bool = False
+
+    @property
+    def anchor(self) -> str:
+        """Return the name by which links find its row."""
+        return "-".join(["difference", *f"{self.name} on {self.protocol}".replace(" - ", " ").split()])
 
     @property
     def decides(self) -> bool:
@@ -204,40 +190,3 @@ def _asked(variant: Variant, question: Question) -> Estimate:
     """Return a variant's accuracy on a protocol, or how much more it is there than on another."""
     scored = variant.accuracy(question.on)
     return bootstrap.minus(scored, variant.accuracy(question.minus)) if question.minus else scored
-
-
-def smallest(variants: Sequence[Variant], protocol: str, confidence: float) -> float | None:
-    """Return the difference in accuracy that one comparison of two variants would show, the median over all twos.
-
-    None where there are no two variants.
-    """
-    scored = [variant.accuracy(protocol) for variant in variants]
-    found = [bootstrap.paired_difference(a, b, "accuracy", confidence) for a, b in combinations(scored, 2)]
-    return float(np.median([verdicts.smallest(d.error, d.df, 1 - confidence) for d in found])) if found else None
-
-
-def statement(contrasts: Sequence[Contrast]) -> str:
-    """Say in words which phenomena reproduce and which do not, after correction for the number of comparisons."""
-    phenomena = [c for c in contrasts if c.expected]
-    if not phenomena:
-        return "No two variants were trained between which SynFace reports a difference."
-    groups: dict[str, list[Contrast]] = {}
-    for c in (c for c in phenomena if c.decides):
-        label = {1: "Reproduces", -1: "Reversed", 0: "Not shown"}[c.side * c.expected]
-        groups.setdefault(label, []).append(c)
-    sentences = [f"{label}: {_listed(group)}." for label, group in sorted(groups.items())]
-    seeds, enough = min(c.difference.seeds for c in phenomena), bootstrap.SEEDS_FOR_A_VERDICT
-    if seeds < enough:
-        few = (
-            f"Interval only: {seeds} training seed{'s' * (seeds > 1)} give no verdict, not even on a sign; {enough} do."
-        )
-        sentences.insert(0, few)
-    return " ".join(sentences)
-
-
-def _listed(group: Sequence[Contrast]) -> str:
-    protocols: dict[str, list[str]] = {}
-    for c in group:
-        protocols.setdefault(minus_sign(c.name), []).append(title(c.protocol))
-    usual = [title(WILD)]  # a contrast without a protocol is about the wild mean
-    return "; ".join(name if on == usual else f"{name} ({', '.join(on)})" for name, on in protocols.items())

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stages.reporting import frame, results, tables
-from stages.reporting.page import Block, Folded, Heading, Text, Verbatim
-from stages.reporting.page import Figures as Pictures
+from stages.reporting.blocks import Block, Folded, Heading, Text, Verbatim
+from stages.reporting.blocks import Figures as Pictures
 from stages.reporting.results import TWIN, WILD, Contrast, Variant
 from stages.reporting.tables import Cell, Table
 

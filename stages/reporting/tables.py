@@ -12,6 +12,7 @@ from stages.metrics import bootstrap
 from stages.reporting import frame
 from stages.reporting.results import TWIN, WILD, Contrast, Variant, digits, minus_sign, title
 
+WOULD_SHOW = "would show"
 BASELINES = {
     "pixels": "few grey pixels, no network",
     "untrained": "the recogniser's network, untrained",
@@ -22,21 +23,34 @@ BASELINES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of a table: a text, the interval beside it, whether it is bold, and a variant's colour."""
+    """One field of a table: a text, the interval beside it, whether it is bold, and a variant's colour.
+
+    anchor: the name by which links find the row, if this is its first cell.
+    """
 
     text: str
     interval: str = ""
     strong: bool = False
     colour: str = ""
+    anchor: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A header and rows of cells; the first `labels` columns are text, the others numbers."""
+    """A header and rows of cells; the first `labels` columns are text, the others numbers.
+
+    name: of its file for LaTeX, reports/tables/NAME.tex; a table without a name has none.
+    """
 
     header: list[str]
     rows: list[list[Cell]] = field(default_factory=list)
     labels: int = 1
+    name: str = ""
+
+
+def anchor(text: str) -> str:
+    """Return a name for links and files: small letters and digits, with hyphens between."""
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
 def number(entry: Mapping[str, Any] | None, *, scale: float = 100, places: int = 1, strong: bool = False) -> Cell:
@@ -67,7 +81,8 @@ def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, sca
             )
             for name in protocols
         ]
-        table.rows.append([Cell(variant, colour=colour), *cells])
+        name = anchor(f"results {variant}") if metric == "accuracy" else ""
+        table.rows.append([Cell(variant, colour=colour, anchor=name), *cells])
     return table
 
 
@@ -114,20 +129,23 @@ def gap(variants: Sequence[Variant], measured: pd.DataFrame, colours: Mapping[st
 
 def phenomena(contrasts: Sequence[Contrast]) -> Table:
     """Return the paired differences in points of accuracy, with what each could show and the verdict on each."""
-    table = Table(["difference", "on", "points", "would show", "expected", "reading"], labels=2)
+    table = Table(["difference", "on", "points", WOULD_SHOW, "expected", "reading"], labels=2)
     for c in contrasts:
         sign = {1: "+", -1: "−", 0: ""}[c.expected]
-        names = [Cell(minus_sign(c.name)), Cell(title(c.protocol))]
-        would_show = Cell(digits(100 * c.smallest, 1))
-        table.rows.append([*names, difference(c, places=2), would_show, Cell(sign), Cell(c.reading)])
+        names = [Cell(minus_sign(c.name), anchor=c.anchor), Cell(title(c.protocol))]
+        table.rows.append([*names, difference(c, places=2), size(c.smallest), Cell(sign), Cell(c.reading)])
     return table
 
 
-def add_smallest(table: Table, differences: Sequence[float | None]) -> Table:
+def size(value: float | None, scale: float = 100, places: int = 1, *, at_most: bool = False) -> Cell:
+    """Return the cell of a difference that would show, or that shows at the latest; a dash where none is known."""
+    return Cell("–" if value is None else f"{'≤ ' * at_most}{digits(scale * value, places)}")
+
+
+def add_smallest(table: Table, sizes: Sequence[Cell]) -> Table:
     """Return the table with a last row: for each of its last columns, the difference that would show there."""
-    cells = [Cell("–" if points is None else digits(100 * points, 1)) for points in differences]
-    between = [Cell("")] * (len(table.header) - 1 - len(cells))
-    return replace(table, rows=[*table.rows, [Cell("would show"), *between, *cells]])
+    between = [Cell("")] * (len(table.header) - 1 - len(sizes))
+    return replace(table, rows=[*table.rows, [Cell(WOULD_SHOW), *between, *sizes]])
 
 
 def capacity(report: Mapping[str, Any], witness: Mapping[str, Any] | None = None) -> Table:
@@ -144,7 +162,13 @@ def capacity(report: Mapping[str, Any], witness: Mapping[str, Any] | None = None
             ends = [caps["fewest_log10"], caps["most_log10"]]
             room = "–" if None in ends else " to ".join(map(_count, ends))
             table.rows.append(
-                [Cell(name), *fits, Cell(str(entry["drawn"])), Cell(digits(caps["rho_deg"], 1)), Cell(room)]
+                [
+                    Cell(name, anchor=anchor(f"identity capacity {name}")),
+                    *fits,
+                    Cell(str(entry["drawn"])),
+                    Cell(digits(caps["rho_deg"], 1)),
+                    Cell(room),
+                ]
             )
     return table
 

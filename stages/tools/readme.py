@@ -1,9 +1,10 @@
 """Insert measured figures into README.md: `python -m stages.tools.readme`.
 
-The table of results comes from reports/results.csv, the tables of packing from reports/timing/pack.json. Each stands
-between two markers, and nobody types it.
+The table of results comes from reports/results.csv, what would show from reports/metrics.json, the tables of packing
+from reports/timing/pack.json. Each stands between two markers, and nobody types it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ from stages.common import artifacts, params
 from stages.common.errors import InputError
 from stages.reporting import frame, markdown
 from stages.reporting.results import TWIN, WILD
+from stages.reporting.tables import WOULD_SHOW
 from stages.tools import command
 
-SHOWN = ((WILD, "accuracy"), (WILD, "tar_at_far_0.01"), (TWIN[1], "accuracy"))
+SHOWN = {  # a column's protocol and metric, and its name in reports/metrics.json
+    (WILD, "accuracy"): "wild_accuracy",
+    (WILD, "tar_at_far_0.01"): "wild_tar_at_far_0.01",
+    (TWIN[1], "accuracy"): "syn_lfw_accuracy",
+}
 RULE = ("---", "--:")
+METRICS = Path("reports/metrics.json")
 
 MARKERS = {
     "results": ("<!-- results: written by stages.tools.readme -->", "<!-- end of results -->"),
@@ -24,13 +31,18 @@ MARKERS = {
 }
 
 
-def table(measured: pd.DataFrame, names: list[str]) -> str:
-    """Return the results of the variants `names` as a Markdown table."""
+def table(measured: pd.DataFrame, names: list[str], smallest: Mapping[str, float]) -> str:
+    """Return the results of the variants `names` as a Markdown table, and below them what would show.
+
+    smallest: the difference that would show in each column, a share, as reports/metrics.json has it.
+    """
     percent = (100 * measured[["value", "low", "high"]]).map("{:.1f}".format)
     rows = []
     for name in names:
         wild, tar, twin = (percent.loc[(name, *key)] for key in SHOWN)
         rows.append([f"`{name}`", wild.value, f"{wild.low} to {wild.high}", tar.value, twin.value])
+    wild, tar, twin = (f"{100 * smallest[name]:.1f}" for name in SHOWN.values())
+    rows.append([WOULD_SHOW, wild, "", tar, twin])
     header = ["training set", "wild accuracy, %", "interval", "TAR at FAR 1 %, %", "Syn-LFW, %"]
     return markdown.table(header, rows, 1, RULE)
 
@@ -88,7 +100,8 @@ def main(words: list[str]) -> None:
     """Update README.md."""
     command.parser("readme", __doc__).parse_args(words)
     readme = Path("README.md")
-    results = table(frame.read(), list(params.read()["variants"]))
+    smallest = artifacts.read_mapping(METRICS, "would_show")["would_show"]
+    results = table(frame.read(), list(params.read()["variants"]), smallest)
     text = insert(readme.read_text(), "results", results)
     text = insert(text, "packing", packing(artifacts.read_json("reports/timing/pack.json")))
     with artifacts.output_file(readme) as fresh:

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 
 from stages.common import images
 from stages.metrics.bootstrap import Difference
-from stages.reporting import faces, figures
-from stages.reporting.results import FAR_GRID, WILD, Contrast
+from stages.reporting import faces, figures, packing_figures
+from stages.reporting.results import WILD, Contrast
+from stages.reporting.scores import FAR_GRID
 from stages.reporting.spread import Embedded
 
 COLOURS = {"a": "#ff0000", "b": "#0000ff"}
@@ -63,19 +64,21 @@ def test_a_difference_is_blue_or_orange_by_its_sign_and_hollow_about_zero_or_of_
     with_it, against, unclear = figures.GENUINE, figures.AGAINST, figures.NEITHER
     assert [dot.get_color() for dot in dots] == [with_it, against, against, with_it, unclear, unclear, unclear]
     assert [dot.get_fillstyle() for dot in dots] == [*["full"] * 5, "none", "none"]
+    marks = {with_it: "o", against: "D", unclear: "s"}
+    assert [dot.get_marker() for dot in dots] == [marks[str(dot.get_color())] for dot in dots]
     assert [x for _, (x,), _ in lines(shown[0])[2::2]] == pytest.approx([2, 2, -2, -2, 2, 0.5, 2])
 
 
 def test_the_nearest_are_marked_at_their_median(shown: list[Axes], tmp_path: Path):
-    figures.nearest({"few": np.array([50.0, 60, 80]), "more": np.array([70.0, 71, 72])}, tmp_path / "x.png")
+    packing_figures.nearest({"few": np.array([50.0, 60, 80]), "more": np.array([70.0, 71, 72])}, tmp_path / "x.png")
     assert [lines(ax)[0][1][0] for ax in shown] == [60, 71]
     assert [ax.get_title("left") for ax in shown] == ["few, least 50.0°", "more, least 70.0°"]
 
 
 def test_the_course_names_its_start_and_its_least(shown: list[Axes], tmp_path: Path):
     steps = np.array([0, 25, 50, 75])
-    figures.course(steps, np.array([0.9, 0.3, 0.21, 0.22]), tmp_path / "x.png")
-    figures.course(steps, np.array([0.25, 0.24, 0.22, 0.21]), tmp_path / "x.png")
+    packing_figures.course(steps, np.array([0.9, 0.3, 0.21, 0.22]), tmp_path / "x.png")
+    packing_figures.course(steps, np.array([0.25, 0.24, 0.22, 0.21]), tmp_path / "x.png")
     assert [lines(ax)[0][1] for ax in shown] == [steps.tolist()] * 2 and lines(shown[0])[0][2] == [0.9, 0.3, 0.21, 0.22]
     assert [lines(ax)[1][1:] for ax in shown] == [([50], [0.21]), ([75], [0.21])]
     assert [[text.get_text() for text in ax.texts] for ax in shown] == [
@@ -86,8 +89,8 @@ def test_the_course_names_its_start_and_its_least(shown: list[Axes], tmp_path: P
 
 def test_the_front_is_tied_in_order_and_the_run_marked_above_its_bound(shown: list[Axes], tmp_path: Path):
     ends = {"0": np.array([0.6, 0.04]), ".5": np.array([0.2, 0.1]), "2": np.array([0.05, 0.24])}
-    figures.front(ends, figures.Run(".5", ends[".5"], 0.01), "closest", tmp_path / "x.png")
-    figures.front(ends, figures.Run("this run", np.array([0.1, 0.5]), None), "mean", tmp_path / "x.png")
+    packing_figures.front(ends, packing_figures.Run(".5", ends[".5"], 0.01), "closest", tmp_path / "x.png")
+    packing_figures.front(ends, packing_figures.Run("this run", np.array([0.1, 0.5]), None), "mean", tmp_path / "x.png")
     tied, bound, gap, run = lines(shown[0])
     assert tied[1:] == ([0.6, 0.2, 0.05], [0.04, 0.1, 0.24]) and bound[2] == [0.01, 0.01]
     assert gap[1:] == ([0.2, 0.2], [0.01, 0.1]) and run[1:] == ([0.2], [0.1])
@@ -98,7 +101,7 @@ def test_the_front_is_tied_in_order_and_the_run_marked_above_its_bound(shown: li
 
 def test_cosines_are_counted_in_bins_that_hold_all(shown: list[Axes], tmp_path: Path):
     genuine, impostor = np.array([0.5, 0.9, 0.9]), np.array([-0.31, 0.0, 0.0])
-    figures.cosines([("one", genuine, impostor)], tmp_path / "x.png")
+    packing_figures.cosines([("one", genuine, impostor)], tmp_path / "x.png")
     values, edges, _ = shown[0].patches[0].get_data()  # pyright: ignore[reportAttributeAccessIssue]
     assert edges[0] <= -0.31 and edges[-1] == 1 and values.max() == 1
     assert np.sum(values) == pytest.approx(1.5) and edges[values.argmax()] <= 0 <= edges[values.argmax() + 1]
@@ -107,10 +110,21 @@ def test_cosines_are_counted_in_bins_that_hold_all(shown: list[Axes], tmp_path: 
 
 def test_confusion_at_the_false_match_rate_is_that_of_independent_pairs(shown: list[Axes], tmp_path: Path):
     share = np.array([[0.01, 0.0, 0.02], [0.02, 0.01, 0.03]])  # of N = 2 and 3
-    figures.capacity({"packed": share}, 0.1, 0.05, tmp_path / "x.png")
+    packing_figures.capacity({"packed": share}, 0.1, 0.05, tmp_path / "x.png")
     chance, allowed, packed = lines(shown[0])
     assert chance[1:] == ([2, 3], pytest.approx([10, 19])) and allowed[2] == [5, 5]
     assert packed[1:] == ([2, 3], pytest.approx([1, 2]))
+
+
+def test_curves_can_be_told_apart_without_colour(shown: list[Axes], tmp_path: Path):
+    names = [str(i) for i in range(20)]
+    figures.roc(dict.fromkeys(names, FAR_GRID), dict.fromkeys(names, "#000"), "LFW", tmp_path / "x.png")
+    kinds = ("packed", "gallery", "gaussian", "unrelated")
+    packing_figures.capacity(dict.fromkeys(kinds, np.full((40, 3), 0.1)), 0.1, 0.05, tmp_path / "x.png")
+    for ax, first in zip(shown, (0, 2), strict=True):
+        curves = ax.lines[first:]
+        looks = {(line.get_marker(), str(vars(line)["_unscaled_dash_pattern"])) for line in curves}
+        assert len(looks) == len(curves) > 3 and not any(line.get_marker() == "None" for line in curves)
 
 
 def test_the_legend_of_roc_curves_is_in_order_of_height(shown: list[Axes], tmp_path: Path):
@@ -148,7 +162,7 @@ def test_two_runs_of_like_numbers_have_the_same_axes(shown: list[Axes], tmp_path
 
     for low, high in ((73, 83), (67, 88)):
         draw(1, a=low, b=high)
-        figures.nearest({"one": np.array([low - 20.0, high - 5.0])}, tmp_path / "x.png")
+        packing_figures.nearest({"one": np.array([low - 20.0, high - 5.0])}, tmp_path / "x.png")
     draw(0.2, a=97)
     assert [ax.get_xlim() for ax in shown] == [(65, 90), (0, 90), (65, 90), (0, 90), (95, 100)]
 

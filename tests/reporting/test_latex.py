@@ -1,7 +1,9 @@
 """The report's tables for LaTeX: what is special there is escaped, and every table is a file."""
 
+import pytest
+
 from stages.reporting import latex
-from stages.reporting.page import Folded, Heading, Text
+from stages.reporting.blocks import Claim, Folded, Heading, Text
 from stages.reporting.tables import Cell, Table
 
 
@@ -13,9 +15,14 @@ def test_a_table_is_a_tabular():
     ]  # fmt: skip
 
 
-def test_tables_have_the_names_of_their_headings():
-    one, two, three, four = (Table([name], [[Cell(name)]]) for name in "abcd")
-    blocks = [Heading("Results, all"), one, Text("x"), two, Folded("More: d′", [three]), Heading("Results"), four]
-    texts = latex.tables(blocks)
-    assert list(texts) == ["results-all", "results-all-2", "more-d", "results"]
-    assert texts["results"] == latex.tabular(four)
+def test_every_table_with_a_name_is_a_file():
+    one, two, three, four = (Table([name], [[Cell(name)]], name=name) for name in ("a", "b", "c", ""))
+    claim = Claim(Cell("1"), "", "", "", True, again=[three])
+    texts = latex.tables([Heading("Results"), one, Text("x"), Folded("More", [two, four]), claim])
+    assert texts == {table.name: latex.tabular(table) for table in (one, two, three)}
+
+
+def test_two_tables_of_one_name_are_not_written_over_each_other():
+    table = Table(["a"], [[Cell("1")]], name="a")
+    with pytest.raises(AssertionError, match="two tables of one name"):
+        latex.tables([table, Folded("More", [table])])

@@ -12,8 +12,8 @@ from reporting import project
 
 from stages.common import artifacts
 from stages.reporting import figures, frame, page, prose, sections
-from stages.reporting.page import Facts, Folded, Text
-from stages.reporting.sections import audit, capacity, domains, opening
+from stages.reporting.blocks import Claim, Folded, Heading, Text
+from stages.reporting.sections import audit, capacity, domains, opening, packing
 from stages.reporting.sections.inputs import Inputs
 from stages.reporting.tables import Cell, Table
 from stages.settings.report import Figures, Pictures, Report
@@ -24,50 +24,67 @@ def of(value: float, half: float = 0.01) -> dict[str, float]:
 
 
 def inputs(pack: dict[str, Any] | None = None, audit: dict[str, Any] | None = None) -> Inputs:
-    """Return inputs for the opening and the audit, without training sets."""
-    values = {"pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {}}
+    """Return inputs for the sections that need no training sets."""
+    values = {
+        "pack": {"alpha": 0.25}, "evaluate": {"confidence": 0.9}, "generate": {"backend": "embedded"}, "sets": {},
+        "report": {"figures": {}},
+    }  # fmt: skip
     one = Pictures(identities=1, images=1)
     report = Report(figures=Figures(sheet=one, map=one), contrasts={})
     pack, audit = {**project.pack_report(), **(pack or {})}, {**project.audit_report(), **(audit or {})}
-    return Inputs([], [], pack, audit, frame.of({}), values, report, {}, Path())
+    return Inputs([], [], pack, audit, frame.of({}), {}, values, report, {}, Path())
 
 
-def packing_facts(**reports: Any) -> Facts:
-    (facts,) = [block for block in opening.opening(inputs(**reports)) if isinstance(block, Facts)]
-    return facts
+def found(clear: bool, detail: bool = False) -> Claim:
+    return Claim(Cell(f"{clear} {detail}"), "", "", "", clear, detail=detail)
 
 
-def test_the_page_opens_with_the_packing():
-    facts = packing_facts()
-    assert facts.title == "Packing by hyperface, alpha 0.25"
-    assert [cell.text for _, cell in facts.items] == ["30.04°", "4", "4", "4"]
-    assert "71.50°" in facts.items[0][0] and "101.54°" in facts.items[0][0]
-    assert [re.findall("packed|gallery|Gaussian", label)[0] for label, _ in facts.items[1:]] == [
-        "packed", "gallery", "Gaussian",
-    ]  # fmt: skip
+def test_what_is_clear_stands_first_and_details_are_folded():
+    plain, claims = Text("section"), [found(False), found(True, True), found(True), found(False, True)]
+    blocks = opening.opened(inputs(), [claims[0], plain, *claims[1:]])
+    about, clear, _, first, folded, luck, _, second, other, last = blocks
+    assert isinstance(about, Text) and about.key and last == plain
+    assert [block.text for block in (clear, luck) if isinstance(block, Heading)] == [
+        "What is clear",
+        "What may be luck",
+    ]
+    assert (first, second) == (claims[2], claims[0])
+    assert [block.blocks for block in (folded, other) if isinstance(block, Folded)] == [[claims[1]], [claims[3]]]
 
 
-def test_a_method_without_alpha_is_named_without_it():
-    assert packing_facts(pack={"method": "gaussian"}).title == "Packing by gaussian"
+def test_nothing_is_headed_that_was_not_found():
+    assert [type(block) for block in opening.opened(inputs(), [found(True)])] == [Text, Heading, Text, Claim]
+    assert [type(block) for block in opening.opened(inputs(), [])] == [Text]
 
 
-def test_where_all_that_were_drawn_fit_more_may():
-    capacity = project.audit_report()["capacity"]
-    capacity["packed"] = {**capacity["packed"], "identities": of(6, 0)}
-    assert [cell.text for _, cell in packing_facts(audit={"capacity": capacity}).items[1:]] == ["≥ 6", "4", "4"]
+def test_the_packing_is_set_beside_its_bound():
+    claim = packing.claim(inputs())
+    assert (claim.number.text, claim.clear) == ("30.04°", True)
+    assert all(number in claim.sentence for number in ("71.50°", "101.54°", "0.25", "6 rows", "16 dimensions"))
+    assert "alpha" not in packing.claim(inputs(pack={"method": "gaussian"})).sentence
+
+
+@pytest.mark.parametrize(
+    ("gallery", "gaussian", "verdict"), [(2, 2, "more"), (6, 6, "fewer"), (2, 4, "alike"), (2, 6, "alike")]
+)
+def test_capacities_differ_where_the_interval_lies_apart_from_both(gallery: int, gaussian: int, verdict: str):
+    fits = {"packed": of(4, 1), "gallery": of(gallery, 0.5), "gaussian": of(gaussian, 0.5)}
+    report = project.audit_report()["capacity"]
+    report |= {kind: {**report[kind], "identities": entry} for kind, entry in fits.items()}
+    claim = capacity.claim(inputs(audit={"capacity": report}))
+    assert claim.verdict == prose.say(f"verdict capacity {verdict}") and claim.clear == (verdict != "alike")
+    assert (claim.number, claim.unit) == (Cell("4", "3 to 5"), prose.say("claim capacity unit", drawn=6))
 
 
 def test_the_witness_stands_beside_the_judge():
     beside = inputs(audit={"witness": project.witness_report()})
-    assert [block.text for block in opening.opening(beside) if isinstance(block, Text)][1] == " ".join([
-        prose.say("facts capacity", allowed=5),
-        prose.say("facts witness", recogniser="dlib", packed="3 [2 to 5]", gallery="2 [1 to 3]", gaussian="1 [1 to 2]"),
-    ])  # fmt: skip
+    fits = {"packed": "3 [2 to 5]", "gallery": "2 [1 to 3]", "gaussian": "1 [1 to 2]"}
+    said = prose.say("claim capacity witness", recogniser="dlib", **fits)
+    assert capacity.claim(beside).sentence == f"{capacity.claim(inputs()).sentence} {said}"
     rows = {row[0].text: row[1:] for row in audit.audit_summary(beside.audit).rows}
     alone = [row[0].text for row in audit.audit_summary(inputs().audit).rows]
     assert [label for label in rows if label not in alone] == ["the right person comes first (witness), %"]
     assert [cell.text for cell in rows["the right person comes first (witness), %"]] == ["61.0", "61.0", "–"]
-    assert "".join(block.text for block in opening.opening(inputs()) if isinstance(block, Text)).count("witness") == 0
 
 
 def test_who_tells_by_no_distance_is_measured_at_its_own_threshold_alone():
@@ -94,37 +111,44 @@ def test_each_network_has_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyP
         1: ["identities that fit"], 2: ["identities that fit, by the judge", "by the witness"],
     }[len(by)]  # fmt: skip
     assert [cell.text for cell in table.rows[0][1 : 1 + len(by)]] == ["4", "3"][: len(by)]
-    assert [file.name for file, _ in drawn.items] == ["capacity.png", "capacity-witness.png"][: len(by)]
+    assert [picture.file.name for picture in drawn.pictures] == ["capacity.png", "capacity-witness.png"][: len(by)]
+
+
+def verdicts(distance: dict[str, dict[str, float]]) -> list[tuple[str, bool]]:
+    claims = [claim for claim in domains.claims(inputs(), distance) if isinstance(claim, Claim)]
+    return [(claim.verdict, claim.clear) for claim in claims]
 
 
 @pytest.mark.parametrize(
     ("studio", "wild", "verdict"),
-    [(0.1, 0.2, "map narrower"), (0.27, 0.24, "map wider"), (0.195, 0.2, "map alike"), (0.205, 0.2, "map alike")],
+    [(0.1, 0.2, "narrower"), (0.27, 0.24, "wider"), (0.195, 0.2, "alike"), (0.205, 0.2, "alike")],
 )
-def test_the_map_says_too_narrow_only_when_synthetic_people_are(studio: float, wild: float, verdict: str):
-    text = domains.widths({"studio": of(studio), "wild": of(wild)}, {"studio": 40, "wild": 30})
-    assert [name for name, sentence in prose.texts().items() if name.startswith("map ") and sentence in text] == [
-        verdict
-    ]
-    assert f"studio {studio:.2f}" in text and "40 people" in text and "30 people" in text
+def test_synthetic_people_are_too_narrow_only_where_their_interval_lies_below(studio: float, wild: float, verdict: str):
+    said = verdicts({"studio": of(studio), "wild": of(wild)})
+    assert said == [(prose.say(f"map {verdict}"), verdict != "alike")]
 
 
-@pytest.mark.parametrize(("mixup", "verdict"), [(0.6, "wider"), (0.205, "not wider"), (0.1, "not wider")])
-def test_the_map_says_whether_mixup_widens(mixup: float, verdict: str):
-    text = domains.widths({"studio": of(0.2), "identity mixup": of(mixup)}, {"studio": 9, "identity mixup": 9})
-    assert prose.say(f"map mixup {verdict}") in text
-    assert not any(prose.texts()[f"map {side}"] in text for side in ("narrower", "alike", "wider"))  # there is no wild
+@pytest.mark.parametrize(("mixup", "verdict"), [(0.6, "wider"), (0.205, "alike"), (0.1, "narrower")])
+def test_mixup_widens_only_where_its_interval_lies_above(mixup: float, verdict: str):
+    said = verdicts({"studio": of(0.2), "identity mixup": of(mixup)})
+    assert said == [(prose.say(f"map mixup {verdict}"), verdict != "alike")]
+
+
+def test_the_map_names_each_distance_and_on_how_many_people_it_was_measured():
+    text = domains.distances({"studio": of(0.2), "wild": of(0.3)}, {"studio": 40, "wild": 30})
+    assert "studio 0.20 (0.19 to 0.21, 40 people)" in text and "wild 0.30 (0.29 to 0.31, 30 people)" in text
 
 
 @pytest.mark.parametrize(("leaks", "verdict"), [(0.5, "more"), (0.105, "alike"), (0.01, "less")])
 def test_leakage_is_read_beside_that_of_unrelated_people(leaks: float, verdict: str):
-    leakage = {"rate": of(leaks), "unrelated_rate": of(0.1)}
-    text = audit.audited({**project.audit_report(), "leakage": leakage})
-    assert prose.say(f"audit leakage {verdict}", rate=100 * leaks, unrelated=10) in text
+    leakage = {"rate": of(leaks), "unrelated_rate": of(0.1), "false_match_rate": 0.05}
+    claim = audit.claim({**project.audit_report(), "leakage": leakage})
+    assert claim.verdict == prose.say(f"verdict leakage {verdict}") and claim.clear == (verdict != "alike")
+    assert claim.number.text == f"{100 * leaks:.1f}" and "10.0 % [9.0 to 11.0]" in claim.sentence
 
 
 def test_the_audit_is_a_summary_and_its_dump_is_folded():
-    _, _, summary, folded = audit.audit(inputs())
+    _, _, _, summary, folded = audit.audit(inputs())
     assert isinstance(summary, Table) and isinstance(folded, Folded) and isinstance(folded.blocks[0], Table)
     assert len(summary.rows) < len(folded.blocks[0].rows) / 2
     rows = {row[0].text: [cell.text for cell in row[1:]] for row in summary.rows}

@@ -1,45 +1,83 @@
 """What every training set scores on every protocol."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from stages.reporting import figures, frame, results, tables
-from stages.reporting.page import Block, Figures, Folded, Heading, Text
+import numpy as np
+
+from stages.reporting import figures, frame, results, scores, tables
+from stages.reporting.blocks import Block, Figures, Folded, Heading, Picture, Text
 from stages.reporting.prose import say
-from stages.reporting.results import FAR_GRID, TWIN
+from stages.reporting.results import TWIN
+from stages.reporting.scores import FAR_GRID
 from stages.reporting.sections.inputs import DATA, Inputs
+from stages.reporting.tables import Cell, Table
 from stages.settings.report import WILD
 
 
 def accuracies(inputs: Inputs) -> list[Block]:
-    """Show the accuracy of every variant, then that of the unmixed ones by width and depth."""
-    v, measured, colours = inputs.variants, inputs.measured, inputs.colours
-    files = []
-    for p in (WILD, *frame.names(measured, "studio")):
-        name = "Mean of the wild protocols" if p == WILD else f"{results.title(p)} (studio)"
-        scored, per_seed = frame.column(measured, colours, p), {x.name: x.accuracy(p).per_seed[:, 0] for x in v}
-        files.append(figures.accuracy(scored, per_seed, colours, name, inputs.folder / f"accuracy-{p}.png"))
+    """Show the accuracy of every variant, then the other metrics, then that of the unmixed ones by width and depth."""
+    captions = [say("results figures"), *[""] * len(_studio(inputs))]  # one caption for all of them
+    pictures = [_picture(inputs, p, text) for p, text in zip((WILD, *_studio(inputs)), captions, strict=True)]
     others: list[Block] = []
-    for name in (n for n in frame.level(measured, "metric") if n != "accuracy"):
-        others += [Text(_metric(name)), tables.results(measured, colours, name, 1 if name in frame.UNITS else 100)]
-    captions = [say("results figures"), *[""] * (len(files) - 1)]  # one caption for all of them
-    shown = [*frame.names(measured, WILD), WILD, *frame.names(measured, "studio")]
-    by_size = [TWIN[0], WILD, TWIN[1]]
+    for metric in (name for name in frame.level(inputs.measured, "metric") if name != "accuracy"):
+        others += [Text(_metric(metric)), _results(inputs, metric)]
+    by_size = tables.width_depth(inputs.variants, inputs.measured, inputs.colours)
     return [
         Heading("Results"),
         Text(say("results")),
-        tables.add_smallest(tables.results(measured, colours, "accuracy"), smallest(inputs, shown)),
-        Figures(list(zip(files, captions, strict=True))),
-        Folded("True accept rates, area under the curve, d′", others),
+        _results(inputs, "accuracy"),
+        Figures(pictures),
+        Folded("True accept rates, area under the curve, d′, equal error rates", others),
         Heading("Width and depth"),
         Text(say("width and depth")),
-        tables.add_smallest(tables.width_depth(v, measured, colours), smallest(inputs, by_size)),
+        replace(tables.add_smallest(by_size, shows(inputs, [TWIN[0], WILD, TWIN[1]])), name="width-and-depth"),
     ]
 
 
-def smallest(inputs: Inputs, protocols: Sequence[str]) -> list[float | None]:
-    """Return the difference in accuracy that would show on each protocol; None where there is nothing to compare."""
-    confidence, known = inputs.values["evaluate"]["confidence"], [WILD, *inputs.variants[0].protocols]
-    return [results.smallest(inputs.variants, p, confidence) if p in known else None for p in protocols]
+def _studio(inputs: Inputs) -> list[str]:
+    return frame.names(inputs.measured, "studio")
+
+
+def _picture(inputs: Inputs, protocol: str, caption: str) -> Picture:
+    """Draw the accuracies on a protocol."""
+    scored = frame.column(inputs.measured, inputs.colours, protocol)
+    per_seed = {v.name: v.accuracy(protocol).per_seed[:, 0] for v in inputs.variants}
+    name, file = _where(protocol), inputs.folder / f"accuracy-{protocol}.png"
+    rows = "; ".join(f"{v} {100 * x:.1f}" for v, x in scored["value"].items())
+    return Picture(
+        figures.accuracy(scored, per_seed, inputs.colours, name, file),
+        caption,
+        say("alt accuracy", name=name, rows=rows),
+    )
+
+
+def _where(protocol: str) -> str:
+    return "Mean of the wild protocols" if protocol == WILD else f"{results.title(protocol)} (studio)"
+
+
+def _results(inputs: Inputs, metric: str) -> Table:
+    """Return one metric of every variant on every protocol, and what would show there."""
+    scale, places = (1, 2) if metric in frame.UNITS else (100, 1)
+    protocols = [*frame.names(inputs.measured, WILD), WILD, *_studio(inputs)]
+    table = tables.results(inputs.measured, inputs.colours, metric, scale)
+    shown = tables.add_smallest(table, shows(inputs, protocols, metric, scale, places))
+    return replace(shown, name="results" if metric == "accuracy" else tables.anchor(metric))
+
+
+def shows(
+    inputs: Inputs, protocols: Sequence[str], metric: str = "accuracy", scale: float = 100, places: int = 1
+) -> list[Cell]:
+    """Return the difference that would show on each protocol, by paired replicates or else from the intervals."""
+    return [_shows(inputs, protocol, metric, scale, places) for protocol in protocols]
+
+
+def _shows(inputs: Inputs, protocol: str, metric: str, scale: float, places: int) -> Cell:
+    size = inputs.smallest.get((protocol, metric))
+    if size is not None:
+        return tables.size(size, scale, places)
+    entries = [frame.entry(inputs.measured, v.name, protocol, metric) for v in inputs.variants]
+    return tables.size(scores.at_most(metric, entries, inputs.confidence), scale, places, at_most=True)
 
 
 def _metric(name: str) -> str:
@@ -49,18 +87,21 @@ def _metric(name: str) -> str:
 
 def curves(inputs: Inputs) -> list[Block]:
     """Show ROC curves on the mean of the wild protocols and on the studio ones."""
-    of, pictures = inputs.variants[0], []
-    groups = {"Mean of the wild protocols": of.names(WILD)}
-    groups |= {f"{results.title(p)} (studio)": [p] for p in of.names("studio")}
-    for name, protocols in groups.items():
-        rates = {
-            v.name: results.mean_roc([DATA / "evaluate" / v.name / f"{p}.arrow" for p in protocols])
-            for v in inputs.variants
-        }
-        file = inputs.folder / ("roc-wild.png" if name.startswith("Mean") else f"roc-{protocols[0]}.png")
-        caption = say(f"roc mean of {'protocols' if len(protocols) > 1 else 'seeds'}")
-        pictures.append((figures.roc(rates, inputs.colours, name, file), caption))
+    groups = {WILD: inputs.variants[0].names(WILD)} | {p: [p] for p in _studio(inputs)}
+    pictures = [_roc(inputs, protocol, files) for protocol, files in groups.items()]
     return [Heading("ROC curves"), Text(say("roc", least=FAR_GRID[0])), Figures(pictures)]
+
+
+def _roc(inputs: Inputs, protocol: str, averaged: Sequence[str]) -> Picture:
+    """Draw the ROC curve of every variant, the mean over some protocols."""
+    rates = {
+        v.name: scores.mean_roc([DATA / "evaluate" / v.name / f"{p}.arrow" for p in averaged]) for v in inputs.variants
+    }
+    file = figures.roc(rates, inputs.colours, _where(protocol), inputs.folder / f"roc-{protocol}.png")
+    at = int(np.abs(FAR_GRID - figures.READ_AT).argmin())
+    rows = "; ".join(f"{name} {curve[at]:.2f}" for name, curve in rates.items())
+    caption = say(f"roc mean of {'protocols' if len(averaged) > 1 else 'seeds'}")
+    return Picture(file, caption, say("alt roc", name=_where(protocol), far=figures.READ_AT, rows=rows))
 
 
 def external(inputs: Inputs) -> list[Block]:
@@ -69,5 +110,5 @@ def external(inputs: Inputs) -> list[Block]:
     if not names:
         return []
     people = ", ".join(f"{name} {inputs.variants[0].protocols[name]['identities']}" for name in names)
-    table = tables.add_smallest(tables.external(inputs.measured, inputs.colours), smallest(inputs, names))
-    return [Heading("Your own sets"), Text(say("external", people=people)), table]
+    table = tables.add_smallest(tables.external(inputs.measured, inputs.colours), shows(inputs, names))
+    return [Heading("Your own sets"), Text(say("external", people=people)), replace(table, name="your-own-sets")]

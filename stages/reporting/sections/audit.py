@@ -1,34 +1,54 @@
 """What the judge measured."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from stages.reporting import results, tables
-from stages.reporting.page import Block, Folded, Heading, Text
+from stages.reporting.blocks import Block, Claim, Folded, Heading, Text
 from stages.reporting.prose import say
 from stages.reporting.sections.domains import side_of
 from stages.reporting.sections.inputs import Inputs
+from stages.reporting.sections.parameters import again
 from stages.reporting.tables import Cell, Table
+
+LEAKAGE = "taken for someone of the gallery, %"
+SIDES = {1: "more", 0: "alike", -1: "less"}
 
 
 def audit(inputs: Inputs) -> list[Block]:
     """Show what the judge measured: a summary, and below it every figure, folded."""
     rest = {name: entry for name, entry in inputs.audit.items() if name != "capacity"}  # has its own section
     return [
+        claim(inputs.audit),
         Heading("Audit"),
         Text(audited(inputs.audit)),
-        audit_summary(inputs.audit),
-        Folded("All figures of the audit", [tables.tree(rest)]),
+        replace(audit_summary(inputs.audit), name="audit"),
+        Folded("All figures of the audit", [replace(tables.tree(rest), name="audit-whole")]),
     ]
 
 
+def claim(audit: Mapping[str, Any]) -> Claim:
+    """Say whether more images leak than by chance; the intervals decide."""
+    leakage = audit["leakage"]
+    rate, unrelated = leakage["rate"], tables.number(leakage["unrelated_rate"])
+    side = side_of(rate, leakage["unrelated_rate"])
+    asked = {"audit": {"false_match_rate": leakage["false_match_rate"]}}
+    return Claim(
+        tables.number(rate),
+        say("claim leakage unit"),
+        say("claim leakage", unrelated=unrelated.text, interval=unrelated.interval),
+        say(f"verdict leakage {SIDES[side]}"),
+        side != 0,
+        [("the numbers", tables.anchor(f"audit {LEAKAGE}"))],
+        again(asked, "dvc repro -f -s audit report"),
+    )
+
+
 def audited(audit: Mapping[str, Any]) -> str:
-    """Say in words what the judge measured; the intervals decide whether more images leak than by chance."""
-    rate, unrelated = audit["leakage"]["rate"], audit["leakage"]["unrelated_rate"]
-    side = {-1: "less", 0: "alike", 1: "more"}[side_of(rate, unrelated)]
-    leakage = say(f"audit leakage {side}", rate=100 * rate["value"], unrelated=100 * unrelated["value"])
+    """Say in words what the judge measured."""
     pairs, kept, images = audit["near_duplicates"]["pairs"], audit["kept"], audit["images"]
-    return say("audit", leakage=leakage, pairs=pairs, kept=kept, images=images)
+    return say("audit", pairs=pairs, kept=kept, images=images)
 
 
 def audit_summary(audit: Mapping[str, Any]) -> Table:
@@ -46,13 +66,18 @@ def audit_summary(audit: Mapping[str, Any]) -> Table:
         "the right person comes first, %": (*(x["top1"] for x in by_judge), None),
         "cosine of two images of one person": (audit["spread"]["judge"], None, None),
         "cosine to the nearest other person": (audit["separation"]["judge"]["mean"], None, None),
-        "taken for someone of the gallery, %": (leakage["rate"], None, leakage["unrelated_rate"]),
+        LEAKAGE: (leakage["rate"], None, leakage["unrelated_rate"]),
         "dimensions that the people fill": (dimension["packed"]["judge"], None, dimension["unrelated"]["judge"]),
         **_by_witness(audit),
     }
     table = Table(["", "packed", "gallery rows", "unrelated people"])
     for label, entries in rows.items():
-        table.rows.append([Cell(label), *(_measure(entry, percent="%" in label) for entry in entries)])
+        table.rows.append(
+            [
+                Cell(label, anchor=tables.anchor(f"audit {label}")),
+                *(_measure(entry, percent="%" in label) for entry in entries),
+            ]
+        )
     return table
 
 

@@ -1,67 +1,33 @@
-"""What the run is about, and its most important numbers."""
+"""What the run is about and what was found: what is clear first, then what may be luck."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from stages.reporting import frame, results, tables
-from stages.reporting.page import Block, Facts, Text
+from stages.reporting.blocks import Block, Claim, Folded, Heading, Text
 from stages.reporting.prose import say
-from stages.reporting.sections.capacity import fitting, in_words
 from stages.reporting.sections.inputs import Inputs
-from stages.reporting.sections.packing import bound
-from stages.reporting.tables import Cell
-from stages.settings.report import WILD
 
 
-def opening(inputs: Inputs) -> list[Block]:
-    """Say what the run is about, then the most important numbers: those of the packing, then accuracies."""
-    sources = [inputs.values["generate"], *inputs.values["sets"].values()]
-    rendered = "everything" if all(source["backend"] == "embedded" for source in sources) else "protocols"
-    intervals = say("intervals", confidence=100 * inputs.values["evaluate"]["confidence"])
-    accuracy = _accuracy_facts(inputs)
+def opened(inputs: Inputs, blocks: Sequence[Block]) -> list[Block]:
+    """Return the page: what it is about, the claims of its sections, then the sections without them."""
+    claims = [block for block in blocks if isinstance(block, Claim)]
+    clear, unclear = ([claim for claim in claims if claim.clear == kind] for kind in (True, False))
     return [
-        Text(f"{say(f'rendered {rendered}')} {intervals}", key=True),
-        _packing_facts(inputs),
-        Text(_capacityin_words(inputs.audit)),
-        *([Facts(say("facts accuracy"), accuracy)] if accuracy else []),
+        Text(about(inputs), key=True),
+        *([Heading("What is clear"), Text(say("found clear")), *_listed(clear)] if clear else []),
+        *([Heading("What may be luck"), Text(say("found unclear")), *_listed(unclear)] if unclear else []),
+        *(block for block in blocks if not isinstance(block, Claim)),
     ]
 
 
-def _capacityin_words(audit: Mapping[str, Any]) -> str:
-    """Say what it means that identities fit, and how many do in the eyes of a witness."""
-    text = say("facts capacity", allowed=100 * audit["capacity"]["confused"])
-    if "witness" not in audit:
-        return text
-    capacity = audit["witness"]["capacity"]
-    fits = {kind: in_words(fitting(capacity[kind])) for kind in ("packed", "gallery", "gaussian")}
-    return f"{text} {say('facts witness', recogniser=audit['witness']['recogniser'], **fits)}"
+def _listed(claims: Sequence[Claim]) -> list[Block]:
+    """Return the claims, and below them, folded, those that only add to them."""
+    details: list[Block] = [claim for claim in claims if claim.detail]
+    folded = [Folded(say("found details", count=len(details)), details)] if details else []
+    return [*(claim for claim in claims if not claim.detail), *folded]
 
 
-def _packing_facts(inputs: Inputs) -> Facts:
-    """Return the gap to the bound, and how many packed identities fit, beside gallery and Gaussian rows."""
-    pack, alpha = inputs.pack, inputs.values["pack"]["alpha"]
-    title = "hyperface" if pack["method"] == "hyperface" else "other"  # the other methods have no alpha
-    items = [(say("fact gap", **bound(pack)), Cell(f"{pack['gap_deg']:.2f}°"))]
-    for kind in ("packed", "gallery", "gaussian"):
-        entry = inputs.audit["capacity"][kind]
-        items.append((say(f"fact capacity {kind}", drawn=entry["drawn"]), fitting(entry)))
-    return Facts(say(f"facts packing {title}", method=pack["method"], alpha=alpha), items)
-
-
-def _accuracy_facts(inputs: Inputs) -> list[tuple[str, Cell]]:
-    """Return the accuracies of the variants between which there is a gap, the gap, and the gain by domain mixup."""
-    facts = {
-        say("fact accuracy", variant=v.name): tables.number(frame.entry(inputs.measured, v.name, WILD))
-        for v in inputs.variants
-        if v.name in inputs.cfg.gap()
-    }
-    training = {v.name: v.training for v in inputs.variants}
-    for question, c in zip(inputs.cfg.contrasts.values(), inputs.contrasts, strict=True):
-        of, against = training[question.of], training[question.against]
-        if question.on != WILD:
-            continue
-        if question.minus:
-            facts.setdefault(say("fact accuracy gap", protocol=results.title(question.minus)), tables.difference(c, 1))
-        elif of.mixed and not against.mixed and of.source == against.source:
-            facts.setdefault(say("fact domain mixup"), tables.difference(c, 1))
-    return list(facts.items())
+def about(inputs: Inputs) -> str:
+    """Say what was measured on what, and what the intervals are over."""
+    sources = [inputs.values["generate"], *inputs.values["sets"].values()]
+    rendered = "everything" if all(source["backend"] == "embedded" for source in sources) else "protocols"
+    return f"{say(f'rendered {rendered}')} {say('intervals', confidence=100 * inputs.confidence)}"

@@ -1,7 +1,7 @@
 """How far apart the packed rows lie, and what that cost."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,12 @@ from stages.common import artifacts, catalogue, params, sphere
 from stages.common.errors import InputError
 from stages.common.streams import stream
 from stages.metrics.faces import Faces
-from stages.reporting import figures, spread, tables
-from stages.reporting.page import Block, Figures, Folded, Heading, Text
+from stages.reporting import packing_figures, spread, tables
+from stages.reporting.blocks import Block, Claim, Figures, Folded, Heading, Picture, Text
 from stages.reporting.prose import say
 from stages.reporting.sections.inputs import DATA, Inputs
+from stages.reporting.sections.parameters import again
+from stages.reporting.tables import Cell
 from stages.settings.pack import Pack
 
 NEIGHBOURS = 8192  # rows at most whose nearest neighbours are looked for
@@ -29,16 +31,32 @@ def packing(inputs: Inputs) -> list[Block]:
     crowded = {"crowded": 100 * inputs.pack["crowded"], "crowded_cosine": cfg.crowded_cosine}
     pictures = [
         _nearest(inputs, cfg, x_id, x_ref),
-        (figures.cosines(_cosines(x_id), inputs.folder / "cosines.png"), _caption("cosines", len(x_id), spread.MOST)),
+        _told_apart(inputs, x_id),
         _front(inputs, cfg),
         *_course(inputs, cfg),
     ]
     return [
+        claim(inputs),
         Heading("Packing"),
         Text(say("packing bound", **bound(inputs.pack), **crowded, gallery=gallery)),
         Figures(pictures),
-        Folded("All figures of the packing", [tables.tree(inputs.pack)]),
+        Folded("All figures of the packing", [replace(tables.tree(inputs.pack), name="packing")]),
     ]
+
+
+def claim(inputs: Inputs) -> Claim:
+    """Say how near the packing comes to the bound; nothing in it was drawn."""
+    pack, cfg = inputs.pack, inputs.values["pack"]
+    by = "hyperface" if pack["method"] == "hyperface" else "other"  # the other methods have no alpha
+    return Claim(
+        Cell(f"{pack['gap_deg']:.2f}°"),
+        say("claim gap unit"),
+        say(f"claim packing {by}", **bound(pack), method=pack["method"], alpha=cfg["alpha"]),
+        say("verdict packing"),
+        True,
+        [("angles to the nearest", inputs.folder / "nearest.png"), ("what alpha trades", inputs.folder / "front.png")],
+        again({"pack": cfg}, "dvc repro -f -s pack report"),
+    )
 
 
 def bound(pack: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,7 +71,7 @@ def bound(pack: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> tuple[Path, str]:
+def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> Picture:
     """Draw the angles to the nearest neighbour: of gallery rows, of as many of them as are packed, of packed rows."""
     sample = stream("packing", cfg.seed).permutation(len(x_ref))[: len(x_id)]
     rows = {
@@ -66,13 +84,24 @@ def _nearest(inputs: Inputs, cfg: Pack, x_id: np.ndarray, x_ref: np.ndarray) -> 
         for name, x in rows.items()
     }
     caption = _caption("nearest", max(map(len, rows.values())), NEIGHBOURS, method=inputs.pack["method"])
-    return figures.nearest(angles_deg, inputs.folder / "nearest.png"), caption
+    seen = "; ".join(f"{name}, median {np.median(deg):.1f}°" for name, deg in angles_deg.items())
+    return Picture(
+        packing_figures.nearest(angles_deg, inputs.folder / "nearest.png"), caption, say("alt nearest", rows=seen)
+    )
 
 
 def _caption(figure: str, rows: int, most: int, **values: Any) -> str:
     """Return the text of a figure of the packing, and how many rows it shows where there are more."""
     some = f" {say(f'packing {figure} some', most=most)}" if rows > most else ""
     return say(f"packing {figure}", **values) + some
+
+
+def _told_apart(inputs: Inputs, x_id: np.ndarray) -> Picture:
+    """Draw genuine beside impostor cosines, before and after rendering."""
+    panels = _cosines(x_id)
+    file = packing_figures.cosines(panels, inputs.folder / "cosines.png")
+    seen = "; ".join(f"{name}, {genuine.mean():.2f} and {impostor.mean():.2f}" for name, genuine, impostor in panels)
+    return Picture(file, _caption("cosines", len(x_id), spread.MOST), say("alt cosines", rows=seen))
 
 
 def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
@@ -91,7 +120,7 @@ def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     return panels
 
 
-def _course(inputs: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
+def _course(inputs: Inputs, cfg: Pack) -> list[Picture]:
     """Draw how J fell; nothing where the method has no iterations."""
     points = np.reshape(artifacts.read_json(DATA / "pack" / "course.json"), (-1, 2))
     if len(points) < 2:
@@ -108,10 +137,11 @@ def _course(inputs: Inputs, cfg: Pack) -> list[tuple[Path, str]]:
         step=int(iterations[-1] - iterations[-2]),
         gain=max(objective[:-1].min() - objective[-1], 0),
     )
-    return [(figures.course(iterations, objective, inputs.folder / "course.png"), caption)]
+    alt = say("alt course", start=objective[0], least=objective.min(), iterations=int(iterations[-1]))
+    return [Picture(packing_figures.course(iterations, objective, inputs.folder / "course.png"), caption, alt)]
 
 
-def _front(inputs: Inputs, cfg: Pack) -> tuple[Path, str]:
+def _front(inputs: Inputs, cfg: Pack) -> Picture:
     """Draw the front over alpha on the run's gallery, and where the run lies."""
     front = artifacts.read_mapping(DATA / "pack" / "front.json", "identities", "gallery", "points")
     ends = {
@@ -128,8 +158,10 @@ def _front(inputs: Inputs, cfg: Pack) -> tuple[Path, str]:
         method=cfg.method,
         gap="" if bound is None else say("packing front gap", gap_deg=pack["gap_deg"]),
     )
-    run = figures.Run(name, np.array([pack["gallery_term"], pack["separation"]]), bound)
-    return figures.front(ends, run, SEPARATION[cfg.separation], inputs.folder / "front.png"), caption
+    run = packing_figures.Run(name, np.array([pack["gallery_term"], pack["separation"]]), bound)
+    file = packing_figures.front(ends, run, SEPARATION[cfg.separation], inputs.folder / "front.png")
+    seen = "; ".join(f"alpha {alpha} at {x:.2f}, {y:.2f}" for alpha, (x, y) in ends.items())
+    return Picture(file, caption, say("alt front", separation=SEPARATION[cfg.separation], rows=seen))
 
 
 def _alpha(value: float) -> str:

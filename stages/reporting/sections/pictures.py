@@ -4,7 +4,7 @@ from stages.common import params
 from stages.common.images import Shards
 from stages.common.variants import Variants
 from stages.reporting import faces, figures, tables
-from stages.reporting.page import Block, Figures, Heading, Text
+from stages.reporting.blocks import Block, Figures, Heading, Picture, Text
 from stages.reporting.prose import say
 from stages.reporting.sections.inputs import DATA, Inputs
 from stages.settings.generate import Generate
@@ -17,7 +17,9 @@ def sheet(inputs: Inputs) -> list[Block]:
         table = faces.manifest(DATA / "variants" / v.name / "manifest.arrow")
         rows = faces.rows(table, DATA, size.identities, size.images, v.training.augment)
         file = inputs.folder / f"faces-{v.name}.jpg"
-        pictures.append((figures.sheet(rows, v.name, _size(v.training), file), _remark(v.training)))
+        about = _size(v.training)
+        alt = say("alt faces", name=v.name, about=about, images=size.images)
+        pictures.append(Picture(figures.sheet(rows, v.name, about, file), _remark(v.training), alt))
     return [Heading("Faces"), Text(say("faces")), Figures(pictures, photos=True)]
 
 
@@ -43,6 +45,7 @@ def poses(inputs: Inputs) -> list[Block]:
     rows = faces.grid(Shards(DATA / "generate", "poses-*.arrow"), len(cfg.yaw_deg), faces.POSE_PX)
     about = f"yaw {', '.join(f'{angle:g}' for angle in cfg.yaw_deg)}°; pitch {cfg.pitch_deg:g}°"
     file = figures.sheet(rows, "poses", about, inputs.folder / "poses.jpg")
+    alt = say("alt poses", about=about)
     yaw, pitch, cosine = (report[name] for name in ("yaw_error_deg", "pitch_error_deg", "cosine"))
     text = say(
         "poses",
@@ -55,4 +58,4 @@ def poses(inputs: Inputs) -> list[Block]:
         pitch_most=pitch["max"],
         **cosine,
     )
-    return [Heading("Designated poses"), Text(text), Figures([(file, "")], photos=True)]
+    return [Heading("Designated poses"), Text(text), Figures([Picture(file, alt=alt)], photos=True)]

@@ -1,11 +1,11 @@
 """The report's sections on templates, and on pairs by group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from stages.common import artifacts
-from stages.reporting import results, tables
-from stages.reporting.page import Block, Folded, Heading, Text
+from stages.reporting import results, scores, tables
+from stages.reporting.blocks import Block, Folded, Heading, Text
 from stages.reporting.prose import say
 from stages.reporting.sections.inputs import Inputs
 from stages.reporting.tables import Cell, Table
@@ -23,7 +23,7 @@ def templates(inputs: Inputs) -> list[Block]:
         blocks += [Text(f"{line}.") for line in about.get("unresolved", [])]
         names = [key for key in about if key.rpartition("_")[0] in KINDS]
         blocks.append(_table(inputs, scored, name, {key: _label(key) for key in names}))
-    return [Heading("Templates"), Text(say("templates")), *blocks] if blocks else []
+    return [Heading("Templates"), Text(f"{say('templates')} {say('at most')}"), *blocks] if blocks else []
 
 
 def groups(inputs: Inputs) -> list[Block]:
@@ -34,7 +34,8 @@ def groups(inputs: Inputs) -> list[Block]:
         protocol, _, grouping = name.rpartition("-by-")
         blocks.append(Text(f"{results.title(protocol)} by {grouping}."))
         blocks.append(_table(inputs, scored, name, names | {"accuracy_gap": "best − worst"}))
-    return [Heading("By group"), Text(say("groups")), Folded("Accuracy by group", blocks)] if blocks else []
+    text = Text(f"{say('groups')} {say('at most')}")
+    return [Heading("By group"), text, Folded("Accuracy by group", blocks)] if blocks else []
 
 
 def _sections(inputs: Inputs, section: str) -> dict[str, Scored]:
@@ -48,12 +49,16 @@ def _first(scored: Mapping[str, Scored]) -> Scored:
 
 
 def _table(inputs: Inputs, scored: Mapping[str, Scored], name: str, labels: Mapping[str, str]) -> Table:
-    rows: Sequence[list[Cell]] = [
-        [Cell(variant, colour=inputs.colours[variant]), *(tables.number(found[name].get(key)) for key in labels)]
-        for variant, found in scored.items()
-        if name in found
+    """Return metrics of every variant on one benchmark, and from their intervals what would show at most."""
+    found = {variant: metrics[name] for variant, metrics in scored.items() if name in metrics}
+    rows = [
+        [Cell(variant, colour=inputs.colours[variant]), *(tables.number(metrics.get(key)) for key in labels)]
+        for variant, metrics in found.items()
     ]
-    return Table(["training set", *labels.values()], list(rows))
+    table = Table(["training set", *labels.values()], rows, name=tables.anchor(name))
+    columns = {key: [metrics.get(key) for metrics in found.values()] for key in labels}
+    most = [scores.at_most(key, entries, inputs.confidence) for key, entries in columns.items()]
+    return tables.add_smallest(table, [tables.size(size, at_most=True) for size in most])
 
 
 def _label(metric: str) -> str:
