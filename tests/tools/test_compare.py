@@ -13,7 +13,7 @@ from stages.common import artifacts
 from stages.common.errors import InputError
 from stages.metrics import bootstrap
 from stages.reporting import frame
-from stages.tools import compare
+from stages.tools import compare, compare_pairs, compare_sheets, revisions
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,11 +121,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compared(
-    folder: Path, revisions: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path, names: Sequence[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[str, str]:
-    """Return what is printed and what is written about `revisions`."""
+    """Return what is printed and what is written about revisions."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["compare", *revisions])
+    monkeypatch.setattr(sys, "argv", ["compare", *names])
     monkeypatch.setenv("COLUMNS", "80")
     compare.main()
     return capsys.readouterr().out, Path("reports/compare.md").read_text()
@@ -137,7 +137,7 @@ def test_same_pairs_are_compared_pair_by_pair(
     printed, written = compared(made, ["narrow", "apart", "tried"], monkeypatch, capsys)
     assert max(len(line) for line in printed.splitlines()) <= 80
     report = artifacts.read_json(made / "reports/evaluate/base.json")
-    workspace = compare.cell("accuracy", report["protocols"]["one"]["accuracy"])  # of `people`
+    workspace = compare_sheets.cell("accuracy", report["protocols"]["one"]["accuracy"])  # of `people`
     assert f"{workspace.text} [{workspace.interval}]" not in written
     assert "Accuracy, points: apart, tried minus narrow" in " ".join(printed.split())
     rows = _section(written, "Accuracy, points: apart, tried minus narrow")
@@ -194,17 +194,17 @@ def test_intervals_shown_are_those_reported(
 ) -> None:
     _, written = compared(made, ["workspace", "narrow"], monkeypatch, capsys)
     report = artifacts.read_json(made / "reports/evaluate/base.json")
-    expected = compare.cell("d_prime", report["wild_mean"]["d_prime"])
+    expected = compare_sheets.cell("d_prime", report["wild_mean"]["d_prime"])
     row = ["base", "wild mean", f"{expected.text} [{expected.interval}]"]
     assert row == _section(written, "d'</summary>")[-1][:3]
 
 
 def test_a_tool_and_the_stage_draw_the_same_people(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
-    revision = compare.resolve("apart")
+    revision = revisions.resolve("apart")
     table = revision.scores("base", "two")
     assert table is not None
-    estimate = compare.estimate(table, compare.settings_of(revision))
+    estimate = compare_pairs.estimate(table, compare_pairs.settings_of(revision))
     reported = frame.entry(revision.results, "base", "two", "auc")
     assert reported is not None
     assert bootstrap.interval(estimate, 0.95)[0][2] == pytest.approx(reported["low"], rel=1e-5)
@@ -223,8 +223,8 @@ def test_other_pairs_give_tables_but_no_difference(
 
 def test_unequal_pairs_in_equal_benchmarks_give_no_difference(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
-    narrow, other = compare.resolve("narrow"), compare.resolve("people")
-    estimates, lines = compare.both_estimates(narrow, other, compare.settings_of(narrow))
+    narrow, other = revisions.resolve("narrow"), revisions.resolve("people")
+    estimates, lines = compare_pairs.both_estimates(narrow, other, compare_pairs.settings_of(narrow))
     assert not estimates and lines == ["people: pairs differ, no paired difference: base/one, base/two"]
 
 
@@ -269,6 +269,6 @@ def test_revisions_that_cannot_be_compared_are_refused(
 def test_a_commit_a_branch_and_an_experiment_are_found(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made)
     head = run(made, "git", "rev-parse", "HEAD").strip()
-    assert {compare.resolve(name).commit for name in ("main", "HEAD", "people", head[:8])} == {head}
-    assert compare.resolve(head).name == head[:10]
-    assert f"{compare.resolve('tried').commit} commit" in run(made, "git", "for-each-ref", "refs/exps")
+    assert {revisions.resolve(name).commit for name in ("main", "HEAD", "people", head[:8])} == {head}
+    assert revisions.resolve(head).name == head[:10]
+    assert f"{revisions.resolve('tried').commit} commit" in run(made, "git", "for-each-ref", "refs/exps")

@@ -15,8 +15,10 @@ from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.page import Text
 from stages.reporting.tables import Cell, Table
-from stages.tools import compare, revisions
-from stages.tools.compare import Revision, Sheet
+from stages.tools import compare_page, compare_sheets, revisions
+from stages.tools.compare_differences import Comparison
+from stages.tools.compare_sheets import Sheet
+from stages.tools.revisions import Revision
 
 
 def entry(value: float) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Revision:
         mean = {"accuracy": entry(value), "d_prime": entry(1.5)}
         artifacts.write_json(f"reports/evaluate/{name}.json", {"protocols": protocols, "wild_mean": mean})
     artifacts.write_json("reports/pack.json", {"gap": 0.5, "nearest": {"min": 3}, "method": "code", "ok": True})
-    return compare.resolve("workspace")
+    return revisions.resolve("workspace")
 
 
 def test_numbers_have_dotted_names_and_truth_values_are_none():
@@ -49,16 +51,16 @@ def test_numbers_have_dotted_names_and_truth_values_are_none():
 
 
 def test_shares_are_shown_in_percent_and_distances_as_they_are():
-    assert compare.cell("accuracy", entry(0.5)) == Cell("50.0", "45.0, 60.0")
-    assert compare.cell("d_prime", entry(1.5)) == Cell("1.50", "1.45, 1.60")
-    assert compare.cell("auc", {"value": -0.0004, "low": -0.01, "high": 0.0}, "+") == Cell("+0.0", "-1.0, +0.0")
-    assert compare.cell("auc", None) == Cell("-")
-    titles = [compare.title(name) for name in ("accuracy", "tar_at_far_0.01", "d_prime")]
+    assert compare_sheets.cell("accuracy", entry(0.5)) == Cell("50.0", "45.0, 60.0")
+    assert compare_sheets.cell("d_prime", entry(1.5)) == Cell("1.50", "1.45, 1.60")
+    assert compare_sheets.cell("auc", {"value": -0.0004, "low": -0.01, "high": 0.0}, "+") == Cell("+0.0", "-1.0, +0.0")
+    assert compare_sheets.cell("auc", None) == Cell("-")
+    titles = [compare_sheets.title(name) for name in ("accuracy", "tar_at_far_0.01", "d_prime")]
     assert titles == ["Accuracy, %", "TAR at FAR 0.01, %", "d'"]
 
 
 def test_each_metric_has_a_sheet_with_the_mean_as_the_last_protocol(revision: Revision):
-    accuracy, d_prime, mean = compare.metric_sheets([revision])
+    accuracy, d_prime, mean = compare_sheets.metric_sheets([revision])
     assert [[cell.text for cell in row[:2]] for row in accuracy.table.rows] == [
         [variant, protocol] for variant in ("base", "wild") for protocol in ("syn-lfw", "wild mean")
     ]
@@ -66,7 +68,7 @@ def test_each_metric_has_a_sheet_with_the_mean_as_the_last_protocol(revision: Re
     assert accuracy.brief and not d_prime.brief
     other = named("other")
     vars(other)["results"] = frame.of({"base": {"home": {"domain": "external", "accuracy": entry(0.5)}}})
-    accuracy, *_ = compare.metric_sheets([revision, other])
+    accuracy, *_ = compare_sheets.metric_sheets([revision, other])
     assert [row[1].text for row in accuracy.table.rows] == ["syn-lfw", "home", "wild mean", "syn-lfw", "wild mean"]
     assert mean.table.rows == [[Cell(name), Cell("d'"), Cell("1.50", "1.45, 1.60")] for name in ("base", "wild")]
 
@@ -75,15 +77,15 @@ def test_a_pipeline_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     Path("dvc.yaml").write_text("stages: {pack: {cmd: x, deps: ['${missing}']}}")
     with pytest.raises(InputError, match=r"^[^\n]*'dvc.yaml'[^\n]*'missing'$") as refused:
-        compare.resolve("workspace")
+        revisions.resolve("workspace")
     assert refused.value.file == "workspace"
 
 
 def test_numbers_that_are_equal_are_counted_and_left_out(revision: Revision):
-    assert words(compare.number_sheet([revision])) == [["pack.gap", "0.5"], ["pack.nearest.min", "3"]]
+    assert words(compare_sheets.number_sheet([revision])) == [["pack.gap", "0.5"], ["pack.nearest.min", "3"]]
     other = named("other")
     vars(other)["numbers"] = {"pack.gap": 0.5, "pack.nearest.min": 4, "pack.new": 1e-7}
-    sheet = compare.number_sheet([revision, other])
+    sheet = compare_sheets.number_sheet([revision, other])
     assert words(sheet) == [["pack.nearest.min", "3", "4"], ["pack.new", "-", "1e-07"]]
     assert sheet.title.endswith("1 more are equal")
 
@@ -94,7 +96,7 @@ def test_parameters_that_differ_are_found_in_sections_and_lists():
     vars(first)["params"] = {"pack": {"alpha": 0.5, "seed": 0}, "sizes": sizes, "seeds": [0]}
     more = [sizes[0], {"width": 5, "depth": 7}]
     vars(other)["params"] = {"pack": {"alpha": 1, "seed": 0}, "sizes": more, "seeds": [0, 1], "set": {"path": "x" * 50}}
-    assert words(compare.parameter_sheet([first, other])) == [
+    assert words(compare_sheets.parameter_sheet([first, other])) == [
         ["pack.alpha", "0.5", "1"],
         ["sizes.1.depth", "6", "7"],
         ["seeds", "[0]", "[0, 1]"],
@@ -102,7 +104,7 @@ def test_parameters_that_differ_are_found_in_sections_and_lists():
     ]
 
 
-def comparison(seeds: int) -> compare.Comparison:
+def comparison(seeds: int) -> Comparison:
     """Return a comparison of one variant: by much on `one`, and by less than chance on `two`, both 5 points or more."""
     settings = Evaluate(rates=Rates(fars=[0.1]), confidence=0.9, replicates=20, seed=0)
     first, other = named("first"), named("other")
@@ -114,7 +116,7 @@ def comparison(seeds: int) -> compare.Comparison:
 
     pairs = {"one": (0.6, 0.7), "two": (0.4, 0.7)}
     estimates = {("base", name): (scored(0.5, 0.5), scored(*ends)) for name, ends in pairs.items()}
-    return compare.Comparison([first, other], settings, {"other": estimates}, [])
+    return Comparison([first, other], settings, {"other": estimates}, [])
 
 
 @pytest.mark.parametrize(("seeds", "bold"), [(2, [False, False]), (3, [True, False])])
@@ -133,8 +135,8 @@ def test_every_difference_pays_for_the_number_of_those_it_stands_with():
     one, two = three.contrasts.values()
     assert one.p == pytest.approx(2 * one.difference.p) and two.p == pytest.approx(two.difference.p)
     assert (one.among, one.level) == (2, pytest.approx(0.1))
-    assert "2 here, 0 more below" in compare.verdicts_of(three)
-    assert compare.verdicts_of(comparison(2)) == "2 training seeds give no verdict, 3 do."
+    assert "2 here, 0 more below" in compare_page.verdicts_of(three)
+    assert compare_page.verdicts_of(comparison(2)) == "2 training seeds give no verdict, 3 do."
 
 
 def test_a_wide_table_says_that_it_scrolls():
