@@ -31,10 +31,14 @@ def read(file: Path) -> tuple[np.ndarray, Pairs]:
 
 def mean_roc(files: Sequence[Path]) -> np.ndarray:
     """Return the true accept rate at FAR_GRID, the mean over protocols and training seeds, (points,)."""
-    curves = []
-    for file in files:
-        score, pairs = read(file)
-        curves += [_on_grid(*verification.roc(row[pairs.same], row[~pairs.same])) for row in score]
+    return mean_curve([read(file) for file in files])
+
+
+def mean_curve(scored: Iterable[tuple[np.ndarray, Pairs]]) -> np.ndarray:
+    """Return `mean_roc` of scores (s, p) with their pairs, one such two for each protocol."""
+    curves = [
+        _on_grid(*verification.roc(row[pairs.same], row[~pairs.same])) for score, pairs in scored for row in score
+    ]
     return np.mean(curves, axis=0)
 
 

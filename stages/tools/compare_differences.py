@@ -12,12 +12,12 @@ from stages.metrics import bootstrap, verdicts
 from stages.metrics.bootstrap import Difference
 from stages.reporting import frame
 from stages.reporting.results import WILD, Contrast
-from stages.reporting.tables import Cell, Table
 from stages.tools.compare_pairs import Estimates, paired, settings_of
-from stages.tools.compare_sheets import NONE, Sheet, cell, named, title
+from stages.tools.compare_sheets import named
 from stages.tools.revisions import Revision
 
 Place = tuple[str, str, str, str]  # of a difference: the other revision, variant, protocol, metric
+EQUAL, UNPAIRED = "equal", "not paired"
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,16 @@ class Comparison:
     settings: Evaluate
     estimates: dict[str, Estimates]  # by the name of the other revision
     obstacles: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the revisions."""
+        return [revision.name for revision in self.revisions]
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """Return the variants of all revisions: those of the first, then what others have beside them."""
+        return list(dict.fromkeys(name for revision in self.revisions for name in revision.variants))
 
     @cached_property
     def equal(self) -> list[str]:
@@ -49,63 +59,55 @@ class Comparison:
         }
         return {place: difference for place, difference in found.items() if np.isfinite(difference.value)}
 
-    def leads(self, place: Place) -> bool:
-        """Say whether the page opens with this difference: in accuracy, on the wild protocols by their mean."""
-        _, _, protocol, metric = place
-        return metric == "accuracy" and protocol not in frame.names(self.revisions[0].results, WILD)
+    @cached_property
+    def leading(self) -> list[str]:
+        """Return the protocols with which the page opens: the mean of the wild ones, then those that are not wild."""
+        wild = {name for revision in self.revisions for name in frame.names(revision.results, WILD)}
+        found = {name: None for revision in self.revisions for name in frame.level(revision.results, "protocol")}
+        return sorted((name for name in found if name not in wild), key=lambda name: name != WILD)
 
     @cached_property
     def contrasts(self) -> dict[Place, Contrast]:
         """Return all differences, corrected for their number: those that lead among themselves, and so the others."""
         contrasts = {}
         for leads in (True, False):
-            family = [place for place in self.differences if self.leads(place) == leads]
+            family = [place for place in self.differences if self._leads(place) == leads]
             p = verdicts.holm([self.differences[place].p for place in family])
             contrasts |= {
                 place: self._contrast(place, float(x), len(family)) for place, x in zip(family, p, strict=True)
             }
         return contrasts
 
+    def _leads(self, place: Place) -> bool:
+        _, _, protocol, metric = place
+        return metric == "accuracy" and protocol in self.leading
+
     def _contrast(self, place: Place, p: float, among: int) -> Contrast:
         other, variant, protocol, _ = place
         name, level = variant if len(self.estimates) == 1 else f"{other}: {variant}", 1 - self.settings.confidence
         return Contrast(name, named(protocol), self.differences[place], 1, level, p, among)
 
-    def rows(self, metric: str, brief: bool = False) -> list[tuple[str, str, list[Contrast | None]]]:
-        """Return (variant, protocol, a difference per other revision); `brief` shows wild protocols by their mean."""
-        keys = dict.fromkeys(key for estimates in self.estimates.values() for key in estimates)
-        if brief:
-            wild = frame.names(self.revisions[0].results, WILD)
-            keys = [(v, p) for v, p in keys if p not in wild]
-        rows = [(v, p, [self.contrasts.get((other, v, p, metric)) for other in self.estimates]) for v, p in keys]
-        return [row for row in rows if any(row[2])]
-
     @cached_property
-    def lead(self) -> list[Contrast]:
-        """Return the differences in accuracy with which the page opens."""
-        return [contrast for _, _, row in self.rows("accuracy", brief=True) for contrast in row if contrast]
-
-    def sheet(self, metric: str, brief: bool = False) -> Sheet:
-        """Return the paired differences in one metric."""
-        first, *others = self.revisions
-        names = [other.name for other in others]
-        table = Table(["variant", "protocol", *names], labels=2)
-        for variant, protocol, contrasts in self.rows(metric, brief):
-            cells = [
-                _difference(metric, contrast) if contrast else Cell("equal" if self.same(other, variant) else NONE)
-                for other, contrast in zip(others, contrasts, strict=True)
-            ]
-            table.rows.append([Cell(variant), Cell(named(protocol)), *cells])
-        heading = f"{title(metric).replace('%', 'points')}: {', '.join(names)} minus {first.name}, same pairs"
-        return Sheet(heading, table, brief=False)
+    def lead(self) -> dict[Place, Contrast]:
+        """Return the differences in accuracy with which the page opens, a training set and a protocol after another."""
+        places = [
+            (other, variant, protocol, "accuracy")
+            for protocol in self.leading
+            for variant in self.variants
+            for other in self.estimates
+        ]
+        return {place: self.contrasts[place] for place in places if place in self.contrasts}
 
 
-def _difference(metric: str, contrast: Contrast) -> Cell:
-    return cell(metric, {key: getattr(contrast.difference, key) for key in frame.ENDS}, "+", bool(contrast.side))
+def reading(contrast: Contrast) -> str:
+    """Return in words what a difference says after correction, or that so few seeds leave only an interval."""
+    if not contrast.decides:
+        return "interval only"
+    return {1: "higher", -1: "lower", 0: "not separated"}[contrast.side]
 
 
 def compare(revisions: Sequence[Revision]) -> Comparison:
-    """Set every later revision against the first; raises ValueError when there is nothing to compare."""
+    """Set every later revision against the first; raises ValueError for one without reports, and one named twice."""
     check(revisions)
     first, *others = revisions
     settings = settings_of(first)
@@ -113,12 +115,11 @@ def compare(revisions: Sequence[Revision]) -> Comparison:
     for other in others:
         estimates[other.name], lines = paired(first, other, settings)
         obstacles += lines
-    return Comparison(revisions, settings, estimates, obstacles)
+    return Comparison(revisions, settings, estimates, list(dict.fromkeys(obstacles)))
 
 
 def check(revisions: Sequence[Revision]) -> None:
-    """Raise ValueError for a revision without reports, one named twice, and one without a variant of the first."""
-    first = revisions[0]
+    """Raise ValueError for a revision without reports, and one named twice."""
     names: dict[str | None, str] = {}
     for revision in revisions:
         if revision.commit in names:
@@ -128,7 +129,3 @@ def check(revisions: Sequence[Revision]) -> None:
         if not revision.variants:
             allowed = "a revision that holds the reports of a run"
             raise InputError(revision.name, "no reports/evaluate/*.json", allowed=allowed)
-        if not set(revision.variants) & set(first.variants):
-            problem = f"variants {', '.join(revision.variants)}"
-            allowed = f"at least one of {first.name}: {', '.join(first.variants)}"
-            raise InputError(revision.name, problem, allowed=allowed)

@@ -6,95 +6,97 @@ from pathlib import Path
 from rich.console import Console
 
 from stages.common import artifacts
-from stages.metrics import bootstrap, verdicts
-from stages.reporting import figures, page
+from stages.metrics import bootstrap
+from stages.reporting import page
 from stages.reporting.page import Block, Figures, Folded, Heading, Text
-from stages.reporting.results import Contrast
+from stages.tools import compare_standings as standings
 from stages.tools.compare_differences import Comparison
-from stages.tools.compare_sheets import Sheet, parameter_sheet
+from stages.tools.compare_pictures import Album
+from stages.tools.compare_sheets import Sheet, metric_sheets, number_sheet, parameter_sheets
+from stages.tools.compare_words import remarks, statements
 
-PAGE, REPORT, PLOT = (Path(f"reports/compare.{kind}") for kind in ("html", "md", "png"))
+PAGE, REPORT = (Path(f"reports/compare.{kind}") for kind in ("html", "md"))
+PICTURES = Path("reports/compare")
 HEADING = "Paired differences"
-CAPTION = "Dot: the difference; bar: its interval. Blue: higher; orange: lower; hollow: no verdict."
 
 
-def opening(comparison: Comparison, plot: Block | None) -> list[Block]:
-    """Return the answer: parameters that differ, paired differences in accuracy, their plot, equal variants."""
+def opening(comparison: Comparison, album: Album) -> list[Block]:
+    """Return the answer: parameters that differ, verdicts in words, accuracies and their differences."""
     if len(comparison.revisions) == 1:
         return []
-    parameters, lead = parameter_sheet(comparison.revisions), comparison.sheet("accuracy", brief=True)
-    blocks: list[Block] = [Heading(parameters.title)]
-    blocks += parameters.blocks() if parameters.table.rows else [Text("None.")]
-    blocks += [Heading(HEADING), *map(Text, remarks(comparison))]
-    return [*blocks, *lead.blocks(), *([plot] if plot else [])] if lead.table.rows else blocks
+    parameters, lead = parameter_sheets(comparison.revisions), standings.accuracies(comparison)
+    blocks: list[Block] = [Heading(parameters[0].title)]
+    blocks += [parameters[0].table] if parameters[0].table.rows else [Text("None.")]
+    blocks += _folded([sheet for sheet in parameters[1:] if sheet.table.rows])
+    blocks.append(Heading("Verdicts"))
+    blocks += [Text(line, key=True) for line in statements(comparison)]
+    blocks += [*map(Text, remarks(comparison)), *album.answer()]
+    return [*blocks, Heading("Accuracy"), *_titled(lead)] if lead else blocks
 
 
-def remarks(comparison: Comparison) -> list[str]:
-    """Return what a reader needs to know before the paired differences, a line for each point."""
-    first, *others = (revision.name for revision in comparison.revisions)
-    lines = []
-    if comparison.lead:
-        points = f"Points of accuracy, {', '.join(others)} minus {first}, on the same pairs."
-        level = f"{100 * comparison.settings.confidence:g}"
-        told = f"{verdicts_of(comparison)} {would_show(comparison.lead)}".strip()
-        lines = [f"{points} {level} % intervals, by identity and training seed. {told}"]
-    if comparison.equal and others:
-        lines.append(f"Equal at all revisions: {', '.join(comparison.equal)}.")
-    return lines + comparison.obstacles
+def parts(comparison: Comparison) -> list[Block]:
+    """Return what evaluation reports beside pairs in folds: templates, and pairs by group."""
+    blocks: list[Block] = []
+    templates, groups = standings.templates(comparison), standings.groups(comparison)
+    if templates:
+        text = "Evaluation keeps no scores of templates: values with intervals, and no paired difference."
+        blocks += [Heading("Templates"), Text(text), *_folded(templates)]
+    if groups:
+        blocks += [Heading("By group"), Text("Accuracy within each group of pairs, in percent."), *_folded(groups)]
+    return blocks
 
 
-def verdicts_of(comparison: Comparison) -> str:
-    """Say what is bold, and whether so many training seeds suffice for a verdict."""
-    seeds, enough = [contrast.difference.seeds for contrast in comparison.lead], bootstrap.SEEDS_FOR_A_VERDICT
-    first, all_of_them = len(comparison.lead), len(comparison.contrasts)
-    family = f"Bold where a difference is clear after correction for their number (Holm): {first} here"
-    bold = f"{family}, {all_of_them - first} more below." if max(seeds) >= enough else ""
-    few = (
-        f"{min(seeds)} training seed{'s' * (min(seeds) > 1)} give no verdict, {enough} do."
-        if min(seeds) < enough
-        else ""
-    )
-    return f"{bold} {few}".strip()
+def everything(comparison: Comparison) -> list[Block]:
+    """Return all tables: every metric on every protocol, every paired difference, the numbers of the reports."""
+    metrics = bootstrap.names(comparison.settings.rates.fars)
+    differences = [standings.differences(comparison, metric) for metric in metrics]
+    sheets = [*metric_sheets(comparison.revisions), *differences, number_sheet(comparison.revisions)]
+    return [Heading("Everything else"), *_folded([sheet for sheet in sheets if sheet.table.rows])]
 
 
-def would_show(lead: Sequence[Contrast]) -> str:
-    """Say how small a difference these people and seeds would show."""
-    points = [100 * contrast.smallest for contrast in lead]
-    ends = " to ".join(dict.fromkeys(f"{point:.1f}" for point in (min(points), max(points))))
-    return f"Corrected, {100 * verdicts.POWER:g} of 100 repetitions would show a difference of {ends} points."
+def _titled(sheets: Sequence[Sheet]) -> list[Block]:
+    return [block for sheet in sheets for block in (Text(sheet.title), sheet.table)]
 
 
-def show(comparison: Comparison, below: Sequence[Sheet]) -> None:
-    """Print the answer and, below it, the brief tables."""
+def _folded(sheets: Sequence[Sheet]) -> list[Block]:
+    return [Folded(sheet.title, [sheet.table]) for sheet in sheets]
+
+
+def show(comparison: Comparison) -> None:
+    """Print the answer: parameters that differ, accuracies with their differences, verdicts in words."""
     console = Console(highlight=False)
-    parameters, lead = parameter_sheet(comparison.revisions), comparison.sheet("accuracy", brief=True)
+    sheets = standings.accuracies(comparison)
     if len(comparison.revisions) > 1:
-        console.print(parameters.rich() if parameters.table.rows else f"{parameters.title}: none.")
-    if lead.table.rows:
-        console.print(lead.rich())
-    for line in remarks(comparison):
+        parameters, _ = parameter_sheets(comparison.revisions)
+        sheets = [parameters, *sheets] if parameters.table.rows else sheets
+        if not parameters.table.rows:
+            console.print(f"{parameters.title}: none.")
+    for sheet in sheets:
+        console.print(sheet.rich(console.width))
+    for line in [*statements(comparison), *remarks(comparison)]:
         console.print(line, markup=False)
-    for sheet in below:
-        if sheet.brief:
-            console.print(sheet.rich())
 
 
-def write(comparison: Comparison, below: Sequence[Sheet]) -> None:
-    """Write the page, the Markdown and the plot, which the page holds and the Markdown links to."""
-    first, *others = (revision.name for revision in comparison.revisions)
+def write(comparison: Comparison) -> None:
+    """Write the page, which holds its pictures, and the Markdown, which links to them."""
+    first, *others = comparison.names
     heading = f"{', '.join(others)} against {first}" if others else first
-    rest = [Heading("Everything else"), *(Folded(sheet.title, sheet.blocks()) for sheet in below)]
-    contrasts = comparison.lead
-    plot = link = None
-    PLOT.unlink(missing_ok=True)
-    if contrasts:
-        with artifacts.output_file(PLOT) as fresh:
-            figures.phenomena(contrasts, fresh, 5.2)
-        plot, link = Figures([(PLOT, CAPTION)]), Text(f"![{HEADING}]({PLOT.name})\n\n{CAPTION}")
-    texts = {
-        PAGE: page.html([*opening(comparison, plot), *rest], heading),
-        REPORT: page.markdown([*opening(comparison, link), *rest], heading),
-    }
+    with artifacts.output_folder(PICTURES) as folder:
+        album = Album(comparison, folder)
+        blocks = [*opening(comparison, album), *album.curves(), *album.trainings(), *album.faces()]
+        blocks += [*parts(comparison), *everything(comparison)]
+        texts = {PAGE: page.html(blocks, heading), REPORT: page.markdown(list(map(linked, blocks)), heading)}
     for file, text in texts.items():
         with artifacts.output_file(file) as fresh:
             fresh.write_text(text)
+
+
+def linked(block: Block) -> Block:
+    """Return a block whose pictures are links into the folder of pictures."""
+    match block:
+        case Figures():
+            shown = [f"![{x.alt or x.file.stem}]({PICTURES.name}/{x.file.name})\n\n{x.caption}" for x in block.pictures]
+            return Text("\n\n".join(map(str.strip, shown)))
+        case Folded(summary, inner):
+            return Folded(summary, list(map(linked, inner)))
+    return block

@@ -4,35 +4,66 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
 from stages.common import params
 from stages.common.evaluate import Evaluate
-from stages.metrics import bootstrap
+from stages.metrics import bootstrap, influence, replicates
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.results import WILD
 from stages.tools.revisions import WORKSPACE, Revision
 
 PAIR_COLUMNS = ("a", "b", "same", "fold", "identity_a", "identity_b")
+GAP = "accuracy_gap"  # as `evaluators.groups` calls it, which needs torch
 Estimates = dict[tuple[str, str], tuple[Estimate, Estimate]]  # by (variant, protocol): of the first, of the other
 
 
 def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
     """Return the estimates of both on equal pairs, and a line for each obstacle."""
-    if first.benchmarks is None or first.benchmarks != other.benchmarks:
+    if not set(first.variants) & set(other.variants):
+        return {}, [f"{other.name}: no training set of {first.name}, but {', '.join(other.variants)}"]
+    shared = _shared(first, other)
+    alike = [protocol for protocol in shared if _same_pairs(first, other, protocol)]
+    if not alike:
         line = f"{other.name}: pairs differ from {first.name} (data/benchmarks in dvc.lock); no paired difference"
         return {}, [f"{line}: commit your first run, made on your machine with your benchmarks, and compare with that"]
-    return both_estimates(first, other, settings)
+    differ = [protocol for protocol in shared if protocol not in alike]
+    lines = [f"{other.name}: pairs differ from {first.name} on {', '.join(differ)}"] if differ else []
+    estimates, more = both_estimates(first, other, settings, alike)
+    return estimates, lines + more + conventions(first, other)
 
 
-def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estimates, list[str]]:
-    """Return the estimates of the protocols that both scored, differently, and a line for each obstacle."""
-    shared = {v: _shared(first, other, v) for v in first.variants if not first.scored(v).equals(other.scored(v))}
-    wild = frame.names(first.results, WILD)
-    keys = [(v, p) for v, protocols in shared.items() for p in protocols]
-    result, missing, differ = {}, {first.name: [], other.name: []}, []
+def _shared(first: Revision, other: Revision) -> list[str]:
+    a, b = (frame.level(revision.results, "protocol") for revision in (first, other))
+    return [protocol for protocol in a if protocol in b and protocol != WILD]
+
+
+def _same_pairs(first: Revision, other: Revision, protocol: str) -> bool:
+    """Say whether a protocol's images and pairs are the same: all benchmarks are, or its own files."""
+    if first.benchmarks is not None and first.benchmarks == other.benchmarks:
+        return True
+    files = first.benchmark(protocol)
+    return files is not None and files == other.benchmark(protocol)
+
+
+def conventions(*revisions: Revision) -> list[str]:
+    """Return a line for each revision whose reports count accuracy in another way than the differences do."""
+    found = {r.name: (r.params.get("evaluate") or {}).get("convention", "ours") for r in revisions}
+    differ = {name: convention for name, convention in found.items() if convention != "ours"}
+    return [f"{name}: accuracies are by {kind}'s convention, differences by ours" for name, kind in differ.items()]
+
+
+def both_estimates(
+    first: Revision, other: Revision, settings: Evaluate, protocols: Sequence[str]
+) -> tuple[Estimates, list[str]]:
+    """Return the estimates of what both scored on `protocols`, differently, and a line for each obstacle."""
+    variants = [v for v in first.variants if not first.scored(v).equals(other.scored(v)) and v in other.variants]
+    keys = [(v, p) for v in variants for p in protocols if all(_has(r, v, p) for r in (first, other))]
+    result: Estimates = {}
+    missing, differ = {first.name: [], other.name: []}, []
     for variant, protocol in tqdm(keys, "resample", mininterval=1, delay=5, ncols=80, file=sys.stdout, leave=False):
         tables = [revision.scores(variant, protocol) for revision in (first, other)]
         for revision, table in zip((first, other), tables, strict=True):
@@ -44,20 +75,24 @@ def both_estimates(first: Revision, other: Revision, settings: Evaluate) -> tupl
             differ.append(f"{variant}/{protocol}")
             continue
         result[variant, protocol] = estimate(a, settings), estimate(b, settings)
-    for variant, protocols in shared.items():
-        scored = [p for p in protocols if p in wild]
-        if scored and all((variant, p) in result for p in scored):
-            pairs = [result[variant, p] for p in scored]
-            result[variant, WILD] = bootstrap.mean([a for a, _ in pairs]), bootstrap.mean([b for _, b in pairs])
+        for name, groups in groupings(first, other, protocol).items():
+            result[variant, name] = group_estimate(a, groups, settings), group_estimate(b, groups, settings)
+    wild = [frame.names(revision.results, WILD) for revision in (first, other)]
+    for variant in variants if wild[0] == wild[1] else []:
+        if all((variant, p) in result for p in wild[0]):
+            result[variant, WILD] = _mean([result[variant, p] for p in wild[0]])
     lines = [_missing(name, files) for name, files in missing.items() if files]
     lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(differ)}"] if differ else []
-    order = list(shared)
-    return dict(sorted(result.items(), key=lambda item: order.index(item[0][0]))), lines
+    return dict(sorted(result.items(), key=lambda item: variants.index(item[0][0]))), lines
 
 
-def _shared(first: Revision, other: Revision, variant: str) -> list[str]:
-    a, b = (frame.level(revision.scored(variant), "protocol") for revision in (first, other))
-    return [protocol for protocol in a if protocol in b and protocol != WILD]
+def _has(revision: Revision, variant: str, protocol: str) -> bool:
+    return (variant, protocol) in revision.results.index.droplevel("metric")
+
+
+def _mean(pairs: Sequence[tuple[Estimate, Estimate]]) -> tuple[Estimate, Estimate]:
+    a, b = zip(*pairs, strict=True)
+    return bootstrap.mean(a), bootstrap.mean(b)
 
 
 def _missing(name: str, files: Sequence[str]) -> str:
@@ -72,6 +107,35 @@ def estimate(table: pa.Table, settings: Evaluate) -> Estimate:
     """Return the metrics of a table of scores, drawn as stage `evaluate` draws them."""
     score, pairs = bootstrap.scored_pairs(table)
     return bootstrap.estimate(score, pairs, settings.rates.fars, settings.replicates, settings.seed)
+
+
+def groupings(first: Revision, other: Revision, protocol: str) -> dict[str, dict[str, np.ndarray]]:
+    """Return which pairs (p,) are of each group, by grouping and group, where both revisions group them alike."""
+    a, b = first.groups(protocol), other.groups(protocol)
+    if a is None or b is None or not a.equals(b):
+        return {}
+    columns = {name: np.array(a[name].to_pylist()) for name in a.column_names}
+    return {
+        f"{protocol}-by-{name}": {str(group): column == group for group in np.unique(column) if group}
+        for name, column in columns.items()
+    }
+
+
+def group_estimate(table: pa.Table, groups: dict[str, np.ndarray], settings: Evaluate) -> Estimate:
+    """Return the accuracy within each group of pairs, and that of the best group less that of the worst.
+
+    A group is a protocol of its own, as in `evaluators.groups`; a pair of another group contributes nothing to it.
+    """
+    score, pairs = bootstrap.scored_pairs(table)
+    values, influences = np.empty((len(score), len(groups))), np.zeros((len(score), len(groups), score.shape[1]))
+    for g, member in enumerate(groups.values()):
+        for s, row in enumerate(score):
+            found = influence.accuracy(row[member], pairs.same[member], pairs.fold[member])
+            values[s, g], influences[s, g, member] = found.value, found.pairs
+    drawn = values.mean(axis=0) + replicates.of(influences, pairs, settings.replicates, settings.seed)
+    best, worst = values.mean(axis=0).argmax(), values.mean(axis=0).argmin()
+    with_gap = [np.column_stack([x, x[:, best] - x[:, worst]]) for x in (values, drawn)]
+    return Estimate((*(f"accuracy_{group}" for group in groups), GAP), *with_gap)
 
 
 def settings_of(revision: Revision) -> Evaluate:

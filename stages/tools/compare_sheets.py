@@ -11,58 +11,90 @@ from rich.markup import escape
 
 from stages.common import artifacts
 from stages.reporting import frame
-from stages.reporting.page import Block, Text
 from stages.reporting.results import WILD
 from stages.reporting.tables import Cell, Table
 from stages.tools.revisions import Revision
 
 NONE = "-"  # stands for what a revision lacks
 WILD_MEAN = "wild mean"
+PARAMETERS = "Parameters that differ"
+COLUMNS = 2  # revisions whose parameters stand side by side
 LONGEST = 40  # characters of a parameter's value
-NARROW = 44  # characters in a line on a telephone
+RATES = {  # names of metrics before the rate or rank
+    "tar_at_far": "TAR at FAR",
+    "val_at_far": "validation rate at FAR",
+    "tpir_at_fpir": "TPIR at FPIR",
+}
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table under a title; only `brief` ones are shown on the terminal."""
+    """A table under a title."""
 
     title: str
     table: Table
-    brief: bool = True
 
-    def rich(self) -> rich_table.Table:
-        """Return the table for the terminal; where 80 columns are too few, an interval stands below its value."""
-        between = "\n" if len(self.table.header) > 4 else " "
+    def rich(self, columns: int) -> rich_table.Table:
+        """Return the table for a terminal of so many columns.
+
+        Where they are too few, the first label has a line of its own; where they still are, intervals stand below.
+        """
+        if not self.fits(columns) and self.table.labels > 1:
+            return Sheet(self.title, grouped(self.table)).rich(columns)
+        between = " " if self.fits(columns) else "\n"
         table = rich_table.Table(
             title=escape(self.title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, highlight=False
         )
         for i, name in enumerate(self.table.header):
             table.add_column(escape(name), justify="left" if i < self.table.labels else "right", overflow="fold")
-        for above, row in zip([None, *self.table.rows], self.table.rows, strict=False):
-            repeats = above is not None and row[0] == above[0]
-            table.add_row(*("" if repeats and i == 0 else escape(_text(cell, between)) for i, cell in enumerate(row)))
+        for above, row in zip([[], *self.table.rows], self.table.rows, strict=False):
+            texts = [escape(_text(cell, between)) for cell in row]
+            repeated = [i < self.table.labels and row[: i + 1] == above[: i + 1] for i in range(len(row))]
+            table.add_row(*("" if repeats else text for text, repeats in zip(texts, repeated, strict=True)))
         return table
 
-    def blocks(self) -> list[Block]:
-        """Return the table for the page and for Markdown, with a hint that it scrolls if it is wide."""
-        longest = [[max(cell.text, cell.interval, key=len) for cell in row] for row in self.table.rows]
-        wide = sum(2 + max(map(len, column)) for column in zip(self.table.header, *longest, strict=True)) > NARROW
-        return [*([Text("On a narrow screen the table scrolls sideways.")] if wide else []), self.table]
+    def fits(self, columns: int) -> bool:
+        """Say whether the table is no wider than so many columns of a terminal."""
+        texts = [self.table.header, *([_text(cell, " ") for cell in row] for row in self.table.rows)]
+        return sum(max(map(len, column)) + 3 for column in zip(*texts, strict=True)) - 1 <= columns
+
+
+def grouped(table: Table) -> Table:
+    """Return a table whose first label stands above the rows that have it, and the second one indented below."""
+    rows: list[list[Cell]] = []
+    group = None
+    for first, second, *rest in table.rows:
+        rows += [] if first == group else [[first, *(Cell("") for _ in rest)]]
+        rows.append([Cell(f"  {second.text}"), *rest])
+        group = first
+    return Table([f"{table.header[0]}, {table.header[1]}", *table.header[2:]], rows, table.labels - 1)
 
 
 def _text(cell: Cell, between: str) -> str:
-    text = f"**{cell.text}**" if cell.strong else cell.text
-    return f"{text}{between}[{cell.interval}]" if cell.interval else text
+    return f"{cell.text}{between}[{cell.interval}]" if cell.interval else cell.text
 
 
-def parameter_sheet(revisions: Sequence[Revision]) -> Sheet:
-    """Return the parameters that are not equal at all revisions."""
-    rows = [
-        [Cell(key), *(Cell(NONE if value is None else _quoted(value)) for value in values)]
-        for key, values in unequal([revision.params for revision in revisions])
-    ]
-    header = ["parameter", *(revision.name for revision in revisions)]
-    return Sheet("Parameters that differ", Table(header, rows, labels=len(header)))
+def parameter_sheets(revisions: Sequence[Revision]) -> tuple[Sheet, Sheet]:
+    """Return the parameters that are not equal at all revisions: first the others, then those of the report alone."""
+    found = list(unequal([revision.params for revision in revisions]))
+    shown = [[x for x in found if (x[0].split(".")[0] == "report") == told] for told in (False, True)]
+    names = [revision.name for revision in revisions]
+    others, report = (_parameters(names, differ) for differ in shown)
+    return Sheet(PARAMETERS, others), Sheet(f"{PARAMETERS}, of the report alone", report)
+
+
+def _parameters(names: Sequence[str], differ: Sequence[tuple[str, Sequence[Any]]]) -> Table:
+    """Return a column for each revision or, for many, a row for each value and the revisions that have it."""
+    texts = [(key, [NONE if value is None else _quoted(value) for value in values]) for key, values in differ]
+    if len(names) <= COLUMNS:
+        header = ["parameter", *names]
+        return Table(header, [[Cell(key), *map(Cell, values)] for key, values in texts], labels=len(header))
+    table = Table(["parameter", "revisions", "value"], labels=2)
+    for key, values in texts:
+        for value in dict.fromkeys(values):
+            having = ", ".join(name for name, own in zip(names, values, strict=True) if own == value)
+            table.rows.append([Cell(key), Cell(having), Cell(value)])
+    return table
 
 
 def _quoted(value: Any) -> str:
@@ -92,21 +124,16 @@ def number_sheet(revisions: Sequence[Revision]) -> Sheet:
 
 
 def metric_sheets(revisions: Sequence[Revision]) -> Iterator[Sheet]:
-    """Yield one sheet per metric with all variants and protocols, and a brief one of the wild mean."""
+    """Yield one sheet per metric with all variants and protocols."""
     results = pd.concat([r.results for r in revisions])
     variants, names = frame.level(results, "variant"), [r.name for r in revisions]
     keys = sorted(results.index.droplevel("metric").unique(), key=lambda key: (variants.index(key[0]), key[1] == WILD))
-    mean = Table(["variant", "metric", *names], labels=2)
     for metric in frame.level(results, "metric"):
         table = Table(["variant", "protocol", *names], labels=2)
         for v, p in keys:
             cells = [cell(metric, frame.entry(r.results, v, p, metric)) for r in revisions]
             table.rows.append([Cell(v), Cell(named(p)), *cells])
-            if p == WILD and metric != "accuracy":
-                mean.rows.append([Cell(v), Cell(title(metric)), *cells])
-        yield Sheet(title(metric), table, brief=metric == "accuracy")
-    mean.rows.sort(key=lambda row: variants.index(row[0].text))
-    yield Sheet(f"Other metrics, {WILD_MEAN}", mean)
+        yield Sheet(title(metric), table)
 
 
 def named(protocol: str) -> str:
@@ -117,8 +144,8 @@ def named(protocol: str) -> str:
 def title(metric: str) -> str:
     """Return a metric's name with its unit, as a heading."""
     titles = {"accuracy": "Accuracy, %", "auc": "AUC, %", "d_prime": "d'", "eer": "EER, %", "fdr": "FDR"}
-    rates = metric.replace("tar_at_far_", "TAR at FAR ").replace("val_at_far_", "validation rate at FAR ")
-    return titles.get(metric) or f"{rates}, %"
+    kind, _, at = metric.rpartition("_")
+    return titles.get(metric) or f"{RATES.get(kind, kind)} {at}, %"
 
 
 def cell(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:

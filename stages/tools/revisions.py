@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from stages.reporting import frame
 
 NUMBERS = ("reports/metrics.json", "reports/pack.json", "reports/audit.json")
 WORKSPACE = "workspace"
+EVALUATED = "reports/evaluate"
+UNREACHABLE = (OSError, DvcException, DataIndexDirError, StorageError)  # neither in git nor in a cache or remote
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,34 @@ class Revision:
             raise InputError(f"{path} at {self.name}", f"not valid JSON: {error}") from error
 
     @cached_property
+    def reports(self) -> dict[str, dict[str, Any]]:
+        """Return reports/evaluate/NAME.json by variant.
+
+        The commit of an experiment that removes a variant still holds the report of that variant, which is left out.
+        """
+        files = {Path(file).stem: file for file in self.listed(EVALUATED, "*.json")}
+        trained = self.params.get("variants") or files
+        return {name: self.json(file) for name, file in files.items() if name in trained}
+
+    @cached_property
     def results(self) -> pd.DataFrame:
         """Return the table of results, made from the reports of the variants, as old commits have no results.csv."""
-        folder = "reports/evaluate"
-        files = sorted(map(str, self.files.glob(f"/{folder}/*.json")))
-        reports = {Path(file).stem: self.json(file) for file in files}
+        with self._readable():
+            scored = {name: frame.with_mean(r["protocols"], r["wild_mean"]) for name, r in self.reports.items()}
+            return frame.of(scored)
+
+    def part(self, section: str) -> pd.DataFrame:
+        """Return what a section of the reports beside `protocols` says of each variant, as `results` does."""
+        with self._readable():
+            found = {name: report.get(section, {}) for name, report in self.reports.items()}
+            return frame.of({name: {key: _measured(x) for key, x in part.items()} for name, part in found.items()})
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
         try:
-            return frame.of({name: frame.with_mean(r["protocols"], r["wild_mean"]) for name, r in reports.items()})
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{folder} at {self.name}", f"not written by stages.evaluate; {error!r}") from error
+            yield
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InputError(f"{EVALUATED} at {self.name}", f"not written by stages.evaluate; {error!r}") from error
 
     @property
     def variants(self) -> list[str]:
@@ -79,17 +101,53 @@ class Revision:
         entry = self.files.info(folder) if self.files.exists(folder) else {}
         return entry.get("dvc_info", {}).get("md5")
 
+    def benchmark(self, protocol: str) -> dict[str, str] | None:
+        """Return the hashes of a protocol's images and pairs in data/benchmarks, None when DVC's cache lacks them."""
+        folder = f"/data/benchmarks/{protocol.removesuffix('-centred')}"
+        try:
+            files = [self.files.info(file) for file in self.files.find(folder)]
+        except UNREACHABLE:
+            return None
+        hashes = {Path(info["name"]).name: info.get("dvc_info", {}).get("md5") for info in files}
+        return {name: md5 for name, md5 in hashes.items() if name != "groups.arrow"} or None
+
     def scores(self, variant: str, protocol: str) -> pa.Table | None:
         """Return the scores of every pair, None when neither the cache nor a remote holds them."""
-        path = f"data/evaluate/{variant}/{protocol}.arrow"
+        return self.table(f"data/evaluate/{variant}/{protocol}.arrow")
+
+    def groups(self, protocol: str) -> pa.Table | None:
+        """Return the groups of every pair, a column for each grouping, None when there are none."""
+        return self.table(f"data/benchmarks/{protocol}/groups.arrow")
+
+    def table(self, path: str) -> pa.Table | None:
+        """Return an Arrow table, None when there is none; raises ValueError when it is broken."""
+        content = self.content(path)
         try:
-            content = self.files.read_bytes(f"/{path}")
-        except (OSError, DvcException, DataIndexDirError, StorageError):
-            return None
-        try:
-            return pa.ipc.open_file(content).read_all()
+            return None if content is None else pa.ipc.open_file(content).read_all()
         except pa.ArrowInvalid as error:
             raise InputError(f"{path} at {self.name}", "truncated or not an Arrow IPC file") from error
+
+    def content(self, path: str) -> bytes | None:
+        """Return the bytes of a file, None when neither git nor DVC's cache nor a remote holds them."""
+        try:
+            content = self.files.read_bytes(f"/{path}")
+        except UNREACHABLE:
+            return None
+        assert isinstance(content, bytes)
+        return content
+
+    def listed(self, folder: str, pattern: str) -> list[str]:
+        """Return the paths in a folder that match a pattern, in order; none when the folder cannot be reached."""
+        try:
+            return sorted(str(file).lstrip("/") for file in self.files.glob(f"/{folder}/{pattern}"))
+        except UNREACHABLE:
+            return []
+
+
+def _measured(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a part of a report, without its counts and remarks."""
+    metrics = {key: entry for key, entry in part.items() if isinstance(entry, Mapping) and "value" in entry}
+    return {"domain": part["domain"], **metrics}
 
 
 def resolve(name: str) -> Revision:
