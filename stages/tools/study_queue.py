@@ -27,7 +27,8 @@ from stages.common.errors import InputError
 from stages.tools.study_plan import Experiment
 
 # what a number depends on: not on the commands, nor on how the report is written
-CODE = ("dvc.yaml", "data/pretrain", "stages", *(f":!stages/{part}" for part in ("tools", "studies", "reporting")))
+REPORTING = ("tools", "studies", "reporting", "report.py")
+CODE = ("dvc.yaml", "data/pretrain", "stages", *(f":!stages/{part}" for part in REPORTING))
 OWN = "reports"  # a study may be started where these differ from the last commit
 POLL_S, TRIES = 2.0, 5
 
