@@ -147,16 +147,21 @@ def roc(curves: Mapping[str, np.ndarray], colours: Mapping[str, str], name: str,
             every = (place * APART % EVERY, EVERY)  # curves that lie close show their markers in turn
             style: dict[str, Any] = {"color": colours[variant], "linestyle": dash, "markersize": 4, "markevery": every}
             ax.plot(FAR_GRID, curves[variant], marker, label=variant, **style)
-        ax.set_xscale("log")
-        ax.set_xlim(FAR_GRID[0], 1)
-        ax.set_ylim(0, 1.01)
-        ax.set_xlabel("false accept rate")
-        ax.set_ylabel("true accept rate")
-        ax.set_title(name)
+        rates(ax, name)
         ax.legend(
             loc="lower right", labelspacing=0.35, title=f"in order at {READ_AT:g}", title_fontsize=8, alignment="left"
         )
     return file
+
+
+def rates(ax: Axes, name: str) -> None:
+    """Make axes of a ROC curve: the false accept rate logarithmic, from the least that FAR_GRID has."""
+    ax.set_xscale("log")
+    ax.set_xlim(FAR_GRID[0], 1)
+    ax.set_ylim(0, 1.01)
+    ax.set_xlabel("false accept rate")
+    ax.set_ylabel("true accept rate")
+    ax.set_title(name)
 
 
 def embedding_map(domains: Mapping[str, Embedded], file: Path) -> Path:

@@ -70,12 +70,7 @@ def roc(curves: Mapping[str, np.ndarray], look: Mapping[str, Look], name: str, f
     with _drawing(file, 3.6) as ax:
         for revision, curve in curves.items():
             ax.plot(FAR_GRID, curve, color=look[revision].color, linestyle=look[revision].linestyle, label=revision)
-        ax.set_xscale("log")
-        ax.set_xlim(FAR_GRID[0], 1)
-        ax.set_ylim(0, 1.01)
-        ax.set_xlabel("false accept rate")
-        ax.set_ylabel("true accept rate")
-        ax.set_title(name)
+        figures.rates(ax, name)
         ax.legend(loc="lower right")
     return file
 
