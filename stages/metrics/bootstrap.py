@@ -24,6 +24,8 @@ from stages.metrics.draws import weighted as weighted
 from stages.metrics.replicates import Pairs, of
 
 SEEDS_FOR_A_VERDICT = 3
+ACCELERATION = 1 / 12  # of the skewness: half of BCa's (Efron 1987), which on log odds covers best (reports/log.md)
+MOST_BENT = 0.5
 UNBOUNDED = ("d_prime", "fdr", "accuracy_gap")  # all other metrics are shares, from 0 to 1
 
 
@@ -168,17 +170,41 @@ def _over_people(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(np.real(squares).sum(axis=0) / count, 0), np.nan_to_num(freedom, nan=np.inf)
 
 
+def _skewness(replicates: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return the skewness (m,) over people of what has replicates (r, m) and a standard error (m,).
+
+    A person moves one replicate only, by sqrt(r), so that the mean cube is sqrt(r) times the third moment. Replicates
+    that resample all people hardly have one by this measure, and their intervals stay as they are.
+    """
+    real = np.real(replicates)
+    measured = ~np.isnan(real)
+    count = np.where(measured.any(axis=0), measured.sum(axis=0), np.nan)
+    cubes = np.where(measured, real - np.where(measured, real, 0).sum(axis=0) / count, 0) ** 3
+    return cubes.sum(axis=0) / count**1.5 / np.where(error > 0, error, 1) ** 3
+
+
 def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the interval, (low, high), of each metric, (m,); NaN where there is no value.
 
-    That of a share is taken on the scale of log odds, and so stays between 0 and 1.
+    That of a share is taken on the scale of log odds, and so stays between 0 and 1, and reaches further to the side on
+    which few people decide: a sample without those who resemble many has a high TAR and shows little variance.
     """
-    value, half = estimate.value, spread(estimate.replicates, [estimate.per_seed]).half(confidence)
+    value, whole = estimate.value, spread(estimate.replicates, [estimate.per_seed])
+    half, skew = whole.half(confidence), _skewness(estimate.replicates, whole.error)
     inside = (value > 0) & (value < 1) & [name not in UNBOUNDED for name in estimate.names]
     share = np.where(inside, value, 0.5)
-    centre, reach = logit(share), half / (share * (1 - share))
-    low, high = (np.where(inside, expit(centre + side * reach), value + side * half) for side in (-1, 1))
+    centre, slope, quantile = logit(share), 1 / (share * (1 - share)), half / np.where(half > 0, whole.error, 1)
+    bend = np.clip(ACCELERATION * skew * quantile, -MOST_BENT, MOST_BENT)
+    low, high = (
+        np.where(inside, expit(centre + slope * side * half / (1 - side * bend) ** 2), value + side * half)
+        for side in (-1, 1)
+    )
     return low, high
+
+
+def unbent(below: float, above: float) -> float:
+    """Return what `interval` would reach to either side without skewness, from what it reaches below and above."""
+    return 4 / (below**-0.5 + above**-0.5) ** 2
 
 
 def paired_difference(a: Estimate, b: Estimate, metric: str, confidence: float) -> Difference:

@@ -7,9 +7,9 @@ each two people's impostor pairs, which were counted with both of them.
 
 Replicates carry that variance: a multiplier bootstrap with sparse multipliers, in which each person moves one replicate
 only. The variance is the mean square of the replicates, and what has to be subtracted stands in their imaginary part,
-where squares are negative. Draws depend on the people of the pairs and on the seed, never on the scores: a difference
-of two variants, or of protocols that show the same people in the same pairs (LFW and Syn-LFW), is a difference of
-replicates, and so is a mean.
+where squares are negative; the mean cube tells how skew it is. Draws depend on the people of the pairs and on the seed,
+never on the scores: a difference of two variants, or of protocols that show the same people in the same pairs (LFW and
+Syn-LFW), is a difference of replicates, and so is a mean.
 """
 
 import hashlib
@@ -46,7 +46,8 @@ def of(influences: np.ndarray, pairs: Pairs, replicates: int, seed: int) -> np.n
         own = ((influences - mean) / np.sqrt(seeds * (seeds - 1))).reshape(seeds * metrics, -1).T  # (p, s * m)
         for members, total in ((twos, added), (people, taken)):
             by_seed = (members @ own).reshape(-1, metrics)  # a row for each seed of each person, or of each two
-            total += _grouped(by_seed, replicates, rng)
+            signs = rng.choice([-1, 1], (len(by_seed), 1))  # it adds to the variance, and to no skewness
+            total += _grouped(signs * by_seed, replicates, rng)
     count = len(np.unique([pairs.identity_a, pairs.identity_b]))
     return (added + 1j * taken) * count / max(count - 1, 1)  # either person of a pair takes a degree of freedom
 
@@ -72,12 +73,12 @@ def key(pairs: Pairs) -> bytes:
 
 
 def _grouped(x: np.ndarray, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """Return sums (r, m) whose mean squares estimate the sums of squares of the columns of x (n, m).
+    """Return sums (r, m) whose mean squares estimate the sums of squares of the columns of x (n, m), which sum to 0.
 
-    Each row goes to one of r groups with a sign of its own. Where there are no more rows than groups, each has a group
-    for itself and the estimate is exact; else it is the random group method (Wolter 2007, chapter 2).
+    Each row goes to one of r groups. Where there are no more rows than groups, each has a group for itself and the
+    estimate is exact; else it is the random group method (Wolter 2007, chapter 2).
     """
     group = rng.permutation(max(len(x), replicates))[: len(x)] % replicates
     total = np.zeros((replicates, x.shape[1]))
-    np.add.at(total, group, rng.choice([-1, 1], (len(x), 1)) * x)
+    np.add.at(total, group, x)
     return np.sqrt(replicates) * total

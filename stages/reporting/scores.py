@@ -103,8 +103,9 @@ def at_most(metric: str, entries: Iterable[Mapping[str, Any] | None], confidence
 
 
 def _half(entry: Mapping[str, Any], share: bool) -> float:
-    """Return half the width of an interval on the scale of the number; `bootstrap.interval` takes that of log odds."""
+    """Return half the width of an interval as `bootstrap.interval` has it before its log odds and its skewness."""
     value, low, high = (entry[key] for key in frame.ENDS)
-    if share and 0 < value < 1:
-        return (special.logit(high) - special.logit(low)) / 2 * value * (1 - value)
+    if share and 0 < value < 1 and low < value < high:
+        below, above = (abs(special.logit(end) - special.logit(value)) for end in (low, high))
+        return bootstrap.unbent(below, above) * value * (1 - value)
     return (high - low) / 2

@@ -30,15 +30,15 @@ class Setting(NamedTuple):
 
     name: str
     seeds: int = 3
-    separation: float = 2.0
-    person: float = 0.25
-    image: float = 0.3
-    two: float = 0.35
-    pair: float = 0.6
-    own: float = 0.35
+    separation: float = 2.2
+    person: float = 0.3
+    image: float = 0.25
+    two: float = 0.3
+    pair: float = 0.55
+    own: float = 0.4
     variant: float = 0.15
     between: float = 0.0
-    people: int = 200
+    people: int = 240
     images: int = 6
     few: int = 0
     fars: tuple[float, ...] = (0.01, 0.001)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from metrics.planted_pairs import FARS, case
 from scipy import stats
+from scipy.special import logit
 
 from stages.metrics import bootstrap
 from stages.metrics.bootstrap import Estimate, Pairs
@@ -62,6 +63,23 @@ def test_an_interval_of_a_share_lies_between_zero_and_one() -> None:
     assert 0.5 < low[0] < 0.98 and 0.998 < high[0] < 1
     same = bootstrap.interval(of_seeds([1.0, 1.0, 1.0], "auc"), 0.95)
     assert same[0][0] == same[1][0] == 1
+
+
+def reach(replicates: np.ndarray) -> list[float]:
+    """Return how far the interval of a share of .8 reaches below and above, in log odds."""
+    low, high = bootstrap.interval(Estimate(("auc",), np.array([[0.8]]), replicates[:, None]), 0.95)
+    return [abs(float(logit(end[0]) - logit(0.8))) for end in (low, high)]
+
+
+def test_an_interval_reaches_further_where_few_people_decide() -> None:
+    person = 0.003 * np.append(np.random.default_rng(0).standard_normal(99), -12)  # one who is often mistaken
+    sparse = np.sqrt(300) * np.pad(person - person.mean(), (0, 200))  # of 300 replicates each person moves one
+    below, above = reach(sparse)
+    assert below > 1.2 * above and reach(-sparse) == pytest.approx([above, below])
+    half = bootstrap.spread(sparse[:, None], []).half(0.95)[0] / (0.8 * 0.2)
+    assert bootstrap.unbent(below, above) == pytest.approx(half) == bootstrap.unbent(half, half)
+    below, above = reach(0.01 * (1 - np.random.default_rng(1).exponential(size=300)))  # all people move all of these
+    assert below == pytest.approx(above, rel=0.15)
 
 
 def test_seeds_that_differ_widen_the_interval_and_seeds_that_agree_do_not() -> None:

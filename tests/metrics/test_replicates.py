@@ -47,6 +47,15 @@ def test_what_seeds_show_by_themselves_is_taken_out() -> None:
     assert alone == pytest.approx(by_definition(u[0], pairs))  # three equal networks are one
 
 
+def test_the_mean_cube_is_the_third_moment_over_people() -> None:
+    _, pairs = case(np.random.default_rng(0), people=12, pairs=120)
+    u = influences(1, pairs)[0, 0]
+    u -= u.mean()
+    sums = [u[(pairs.identity_a == i) | (pairs.identity_b == i)].sum() * 12 / 11 for i in range(12)]
+    found = replicates.of(u[None, None], pairs, 300, 0).real
+    assert (found**3).mean() / np.sqrt(300) == pytest.approx(np.sum(np.power(sums, 3)))
+
+
 def test_a_difference_of_replicates_is_that_of_the_influences() -> None:
     _, pairs = case(np.random.default_rng(0), people=12, pairs=120)
     a, b = influences(1, pairs), influences(2, pairs)

@@ -24,6 +24,11 @@ def test_protocols_of_twins_show_the_same_people_in_the_same_pairs():
     assert ((lfw.identity_a == lfw.identity_b) == lfw.same).all()
 
 
+@pytest.mark.parametrize("setting", statistics_timing.SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_people_enough_for_its_pairs(setting: Setting):
+    assert len(planted.design(setting.people, setting.images, setting.few, 0).pairs.same) > 5000
+
+
 def test_few_people_in_the_first_fold():
     pairs = planted.design(60, 11, 3, 0).pairs
     first = pairs.fold == 0
