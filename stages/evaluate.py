@@ -3,7 +3,7 @@
 reads    data/train/NAME/seed-SEED/              one recogniser per training seed
          data/benchmarks/index.json              the benchmarks; each folder holds image shards and tables of its kind
 writes   data/evaluate/NAME/PROTOCOL.arrow       of pairs: a, b, same, fold, identity_a, identity_b, seed_SEED: scores
-         data/evaluate/NAME/replicates.npy       (protocols, 2, r) accuracy on pairs per replicate: real, imaginary part
+         data/evaluate/NAME/replicates.arrow     BENCHMARK/METRIC: real parts of r replicates, then imaginary ones
          reports/evaluate/NAME.json              metrics with intervals by section (protocols: pairs in folds; groups;
                                                  templates) and benchmark, and the mean of the wild protocols
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from stages import evaluators
 from stages.common import artifacts, networks, params, ranks, stage, tables
@@ -89,17 +90,18 @@ def score(entry: Scored, folder: Path) -> str:
     """
     cfg = params.load("evaluate", Evaluate)
     report: dict[str, dict[str, Any]] = {section: {} for section in evaluators.SECTIONS}
-    wild, accuracy = [], []
+    wild, replicates = [], {}
     for evaluator, part, estimate in measured(entry, cfg, folder):
         about = {"domain": evaluator.benchmark.domain, **part.about}
         report[part.section][part.key] = {**about, **scoring.summary(estimate, cfg.confidence)}
-        if part.section == "protocols":
-            wild += [estimate] if evaluator.benchmark.domain == "wild" else []
-            accuracy.append(estimate.replicates[:, estimate.names.index("accuracy")])
+        if (part.section, evaluator.benchmark.domain) == ("protocols", "wild"):
+            wild.append(estimate)
+        for metric, replicated in zip(part.metrics, estimate.replicates.T, strict=True):
+            replicates[f"{part.key}/{metric}"] = np.concatenate(bootstrap.parts(replicated)).astype(np.float32)
     mean = scoring.summary(bootstrap.mean(wild), cfg.confidence)
     document = {"variant": entry.name, "seeds": entry.seeds, **report, "wild_mean": mean}
     if ranks.rank() == 0:
-        artifacts.write_array(folder / "replicates.npy", np.stack([bootstrap.parts(x) for x in accuracy]))
+        tables.write(folder / "replicates.arrow", pa.table(replicates))
         artifacts.write_json(entry.report, document)
     ranks.publish(folder, entry.scores)
     value, low, high = (100 * mean["accuracy"][key] for key in ("value", "low", "high"))

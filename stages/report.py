@@ -2,7 +2,7 @@
 
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
         data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
-        data/variants/NAME, embed's network, data/evaluate/NAME: PROTOCOL.arrow and replicates.npy
+        data/variants/NAME, embed's network, data/evaluate/NAME: PROTOCOL.arrow and replicates.arrow
 writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/,
         reports/tables/NAME.tex
 """
@@ -78,7 +78,7 @@ def read(folder: Path) -> Inputs:
         pack=artifacts.read_mapping(REPORTS / "pack.json"),
         audit=artifacts.read_mapping(REPORTS / "audit.json"),
         measured=frame.of({v.name: v.scored for v in variants} | baselines),
-        smallest=scores.smallest(variants, evaluate),
+        smallest=scores.smallest(variants, evaluate.confidence),
         values=values,
         cfg=cfg,
         colours=figures.palette(names),

@@ -1,22 +1,17 @@
 """Pairs by group: the accuracy within each group of a grouping (sex, skin, ...), and the gap between best and worst.
 
-Beside pairs.arrow, the folder has groups.arrow: for each grouping the group of each pair, empty where it has none. As
-on RFW, a group is a protocol of its own: its folds choose its thresholds, and its impostors are of the group. The draws
-of people are those of all pairs, so that the groups of one replicate, and their gap, are about the same people.
+Beside pairs.arrow, the folder has groups.arrow: for each grouping the group of each pair, empty where it has none.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from stages.common import tables, verification
+from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.evaluators import Benchmark, Measured, Part, pairs
-from stages.metrics import bootstrap, people
-from stages.metrics.bootstrap import Estimate
-
-GAP = "accuracy_gap"
+from stages.metrics import grouped
 
 
 class Kind:
@@ -43,32 +38,16 @@ class Kind:
         """Return a part for each grouping."""
         key = self.benchmark.folder.name
         return [
-            Part(f"{key}-by-{name}", "groups", (*(f"accuracy_{group}" for group in groups), GAP), _counts(groups))
+            Part(f"{key}-by-{name}", "groups", grouped.names(groups), _counts(groups))
             for name, groups in self.members.items()
         ]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:
         """Return the estimate of each grouping; the scores are those that `pairs` keeps."""
+        cfg, people = self.cfg, self.pairs.people
         score = np.stack([pairs.raw(x, self.pairs) for x in rows])
-        weights = bootstrap.pair_weights(self.pairs.people, self.cfg.replicates, self.cfg.seed)
-        found = zip(self.parts(), self.members.values(), strict=True)
-        return [Measured(self._estimate(part.metrics, groups, score, weights)) for part, groups in found]
-
-    def _estimate(
-        self, names: tuple[str, ...], groups: dict[str, np.ndarray], score: np.ndarray, weights: np.ndarray
-    ) -> Estimate:
-        per_seed, replicates = [], []
-        for member in groups.values():
-            same, fold = self.pairs.same[member], self.pairs.fold[member]
-            own = score[:, member]
-            per_seed.append([verification.ten_fold_accuracy(row, same, fold)[0] for row in own])
-            with np.errstate(invalid="ignore", divide="ignore"):  # NaN where a replicate draws nobody of the group
-                drawn = np.stack([bootstrap.weighted(row, same, fold, weights[:, member], ())[:, :1] for row in own])
-            replicates.append(people.over_seeds(drawn, self.cfg.seed))
-        value, drawn = np.stack(per_seed, axis=1), np.concatenate(replicates, axis=1)  # (s, groups), (r, groups)
-        best, worst = value.mean(axis=0).argmax(), value.mean(axis=0).argmin()
-        gap = [x[:, best] - x[:, worst] for x in (value, drawn)]
-        return Estimate(names, np.column_stack([value, gap[0]]), np.column_stack([drawn, gap[1]]))
+        groupings = self.members.values()
+        return [Measured(grouped.estimate(score, people, groups, cfg.replicates, cfg.seed)) for groups in groupings]
 
 
 def _counts(groups: dict[str, np.ndarray]) -> dict[str, dict[str, int]]:

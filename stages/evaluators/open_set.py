@@ -75,7 +75,7 @@ class Kind:
             found = [self._search(pooled, gallery) for gallery in self.lists.values()]
             per_seed.append(self._mean(found, people.once(len(self.identity)))[0])
             replicated.append(self._mean(found, drawn))
-        replicates = people.over_seeds(np.stack(replicated), cfg.seed)
+        replicates = np.mean(replicated, axis=0)
         return [Measured(Estimate(self.metrics(), np.stack(per_seed), replicates))]
 
     def _search(self, pooled: np.ndarray, gallery: np.ndarray) -> identification.Search:

@@ -15,7 +15,7 @@ from stages.common import sphere, tables, verification
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.evaluators import Benchmark, Measured, Part
-from stages.metrics import bootstrap, insightface, scoring, separability
+from stages.metrics import bootstrap, insightface, scoring
 from stages.metrics.bootstrap import Estimate, Pairs
 
 STEP = 4096  # pairs whose rows are in memory at a time
@@ -129,7 +129,7 @@ class Kind:
     def parts(self) -> list[Part]:
         """Return the ways to score the pairs: raw, photographs also centred."""
         verified = bootstrap.names(self.cfg.rates.fars)
-        metrics = (*verified, *([] if self.ours else insightface.NAMES[1:]), *separability.NAMES)
+        metrics = verified if self.ours else (*verified, *insightface.NAMES[1:])
         people, impostors = self.pairs.people, int((~self.pairs.same).sum())
         identities = len(np.unique([people.identity_a, people.identity_b]))
         about = {"pairs": self.size, "identities": identities, **unresolved(self.cfg.rates.fars, impostors)}
@@ -146,13 +146,13 @@ class Kind:
     def estimate(self, score: np.ndarray, rows: Sequence[np.ndarray]) -> Estimate:
         """Return all metrics of scores (s, p), the cosines of rows (n, d) by s recognisers."""
         cfg, pairs = self.cfg, self.pairs.people
-        parts = [bootstrap.estimate(score, pairs, cfg.rates.fars, cfg.replicates, cfg.seed)]
-        if not self.ours:
-            dist = np.stack([distances(x, self.pairs) for x in rows])
-            theirs = insightface.estimate(dist, pairs, cfg.replicates, cfg.seed)
-            parts = [scoring.selected(theirs, ("accuracy",)), scoring.selected(parts[0], parts[0].names[1:])]
-            parts.append(scoring.selected(theirs, insightface.NAMES[1:]))
-        return scoring.joined(*parts, separability.estimate(score, pairs, cfg.replicates, cfg.seed))
+        ours = bootstrap.estimate(score, pairs, cfg.rates.fars, cfg.replicates, cfg.seed)
+        if self.ours:
+            return ours
+        dist = np.stack([distances(x, self.pairs) for x in rows])
+        theirs = insightface.estimate(dist, pairs, cfg.replicates, cfg.seed)
+        accuracy, *more = insightface.NAMES
+        return scoring.joined(theirs.only([accuracy]), ours.only(ours.names[1:]), theirs.only(more))
 
 
 def unresolved(fars: Sequence[float], impostors: int) -> dict[str, list[str]]:

@@ -17,10 +17,6 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from stages.metrics import influence
-from stages.metrics.draws import CHUNK as CHUNK
-from stages.metrics.draws import pair_weights as pair_weights
-from stages.metrics.draws import seed_shares as seed_shares
-from stages.metrics.draws import weighted as weighted
 from stages.metrics.replicates import Pairs, of
 
 SEEDS_FOR_A_VERDICT = 3
@@ -46,6 +42,11 @@ class Estimate:
     def value(self) -> np.ndarray:
         """Return the mean over seeds, (m,)."""
         return self.per_seed.mean(axis=0)
+
+    def only(self, names: Sequence[str]) -> "Estimate":
+        """Return some of the metrics."""
+        columns = [self.names.index(name) for name in names]
+        return Estimate(tuple(names), self.per_seed[:, columns], self.replicates[:, columns])
 
 
 class Spread(NamedTuple):
@@ -83,7 +84,7 @@ class Difference:
 
 def names(fars: Sequence[float]) -> tuple[str, ...]:
     """Return the names of the metrics in the order of the columns."""
-    return ("accuracy", *(f"tar_at_far_{far:g}" for far in fars), "auc", "d_prime")
+    return ("accuracy", *(f"tar_at_far_{far:g}" for far in fars), "auc", "d_prime", "eer", "fdr")
 
 
 def scored_pairs(table: pa.Table) -> tuple[np.ndarray, Pairs]:
@@ -108,6 +109,8 @@ def _measure(score: np.ndarray, pairs: Pairs, fars: Sequence[float]) -> list[inf
         *(influence.tar_at_far(score, pairs.same, far) for far in fars),
         influence.auc(score, pairs.same),
         influence.d_prime(score, pairs.same),
+        influence.equal_error_rate(score, pairs.same),
+        influence.fisher_ratio(score, pairs.same),
     ]
 
 
@@ -200,11 +203,6 @@ def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndar
         for side in (-1, 1)
     )
     return low, high
-
-
-def unbent(below: float, above: float) -> float:
-    """Return what `interval` would reach to either side without skewness, from what it reaches below and above."""
-    return 4 / (below**-0.5 + above**-0.5) ** 2
 
 
 def paired_difference(a: Estimate, b: Estimate, metric: str, confidence: float) -> Difference:

@@ -12,7 +12,7 @@ import numpy as np
 
 from stages.common import verification
 
-WINDOW = 2  # the ROC's slope is taken between half and twice the false accept rate
+WINDOW = 2  # slopes of the ROC are taken between half and twice a rate
 
 
 class Influence(NamedTuple):
@@ -73,6 +73,40 @@ def d_prime(score: np.ndarray, same: np.ndarray) -> Influence:
     linear = np.where(same, 1, -1) * (score - mean) / math.sqrt(variance)
     squared = -value / (4 * variance) * (score - mean) ** 2
     return Influence(value, _centred((linear + squared) / _of_kind(same), same))
+
+
+def equal_error_rate(score: np.ndarray, same: np.ndarray) -> Influence:
+    """Return the mean of false reject and false accept rate where the two are nearest.
+
+    Thresholds lie at scores, which are rejected, and below all; nothing is interpolated (ISO/IEC 19795-1 defines the
+    rate at which both are equal, which a finite number of pairs need not have). A pair on the wrong side raises the
+    rate of its kind and moves the threshold until both are equal again, which costs the more of the other kind, the
+    more of its pairs lie there.
+    """
+    genuine, impostors = np.sort(score[same]), np.sort(score[~same])
+    thresholds = np.append(-math.inf, np.unique(score))
+    rejected = np.searchsorted(genuine, thresholds, "right")
+    accepted = len(impostors) - np.searchsorted(impostors, thresholds, "right")
+    at = np.abs(rejected * len(impostors) - accepted * len(genuine)).argmin()
+    frr, far = rejected / len(genuine), accepted / len(impostors)
+    value = float(frr[at] + far[at]) / 2
+    low, high = np.flatnonzero(frr <= value / WINDOW)[-1], np.flatnonzero(far <= value / WINDOW)[0]
+    of_genuine, of_impostors = frr[high] - frr[low], far[low] - far[high]  # the shares of both that lie in between
+    if of_genuine + of_impostors == 0:
+        of_genuine = of_impostors = 0.5
+    wrong = (score > thresholds[at]) != same
+    weight = np.where(same, of_impostors, of_genuine) / (of_genuine + of_impostors)
+    return Influence(value, _centred(wrong * weight / _of_kind(same), same))
+
+
+def fisher_ratio(score: np.ndarray, same: np.ndarray) -> Influence:
+    """Return Fisher's discriminant ratio, the squared difference of the means over the sum of the variances.
+
+    Poh and Bengio, "A study of the effects of score normalisation prior to fusion in biometric authentication tasks",
+    2004; half of d' squared. NaN where no score varies.
+    """
+    value, pairs = d_prime(score, same)
+    return Influence(value**2 / 2, value * pairs)
 
 
 def _judged_rightly(score: np.ndarray, same: np.ndarray, fold: np.ndarray) -> np.ndarray:

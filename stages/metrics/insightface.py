@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.metrics import bootstrap
+from stages.metrics import people
 from stages.metrics.bootstrap import Estimate, Pairs
 
 FOLDS = 10
 ACCURACY_GRID, VAL_GRID = np.arange(0, 4, 0.01), np.arange(0, 4, 0.001)
 FAR = 1e-3  # of the validation rate
 NAMES = ("accuracy", "val_at_far_0.001")
+CHUNK = 32  # replicates at a time
 
 
 @dataclass(frozen=True)
@@ -114,16 +115,14 @@ def _share(part: np.ndarray, whole: np.ndarray, empty: float = np.nan) -> np.nda
 def weighted(dist: np.ndarray, same: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Return accuracy and validation rate of distances (p,) under weights (r, p), means over the folds, (r, 2)."""
     rows = []
-    for start in range(0, len(weights), bootstrap.CHUNK):
-        parts = folds(dist, same, weights[start : start + bootstrap.CHUNK])
+    for start in range(0, len(weights), CHUNK):
+        parts = folds(dist, same, weights[start : start + CHUNK])
         rows.append(np.stack([np.nanmean(accuracies(parts), axis=1), np.nanmean(validation(parts)[0], axis=1)], 1))
     return np.concatenate(rows)
 
 
 def estimate(dist: np.ndarray, pairs: Pairs, replicates: int, seed: int) -> Estimate:
-    """Return accuracy and validation rate of distances (s, p), with the replicates that `bootstrap` draws."""
-    weights = bootstrap.pair_weights(pairs, replicates, seed)
+    """Return accuracy and validation rate of distances (s, p), with replicates that draw `people`."""
+    weights = people.pair_weights(pairs, replicates, seed)
     per_seed = np.concatenate([weighted(row, pairs.same, np.ones((1, len(row)), np.int32)) for row in dist])
-    replicated = np.stack([weighted(row, pairs.same, weights) for row in dist])
-    shares = bootstrap.seed_shares(len(dist), replicates, seed)
-    return Estimate(NAMES, per_seed, np.clip(np.einsum("rs,srm->rm", shares, replicated), 0, 1))
+    return Estimate(NAMES, per_seed, np.mean([weighted(row, pairs.same, weights) for row in dist], axis=0))

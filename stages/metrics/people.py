@@ -1,7 +1,10 @@
-"""Weights of people: what resampling makes of comparisons too many to weigh one by one.
+"""Weights of people, for metrics that are no sum over pairs even to first order.
 
 A replicate draws the P people of a benchmark with replacement, person i w_i times. A probe or a genuine comparison
-weighs w_i, an impostor comparison w_i * w_j, as in `bootstrap`.
+weighs w_i, an impostor comparison w_i * w_j (Owen 2007, "The pigeonhole bootstrap"; Bolle, Ratha and Pankanti 2004 for
+subjects in biometrics). What differs between impostor comparisons alone then counts three times, and a threshold that
+is looked for anew is found on fewer distinct ones: intervals are wider than those of `replicates`, and their centre is
+biased, which is why `bootstrap` takes the replicates' variance and not their quantiles.
 """
 
 import hashlib
@@ -9,7 +12,7 @@ import hashlib
 import numpy as np
 
 from stages.common.streams import stream
-from stages.metrics import bootstrap
+from stages.metrics.replicates import Pairs
 
 
 def weights(identity: np.ndarray, replicates: int, seed: int) -> np.ndarray:
@@ -27,7 +30,8 @@ def once(people: int) -> np.ndarray:
     return np.ones((1, people), np.int32)
 
 
-def over_seeds(replicated: np.ndarray, seed: int) -> np.ndarray:
-    """Return replicates (r, m) of shares between 0 and 1 from those of each training seed, (s, r, m)."""
-    shares = bootstrap.seed_shares(len(replicated), replicated.shape[1], seed)
-    return np.clip(np.einsum("rs,srm->rm", shares, replicated), 0, 1)
+def pair_weights(pairs: Pairs, replicates: int, seed: int) -> np.ndarray:
+    """Return the weight of each pair in each replicate, (r, p) int32."""
+    identity, index = np.unique(np.concatenate([pairs.identity_a, pairs.identity_b]), return_inverse=True)
+    w, (a, b) = weights(identity, replicates, seed), np.split(index, 2)
+    return np.where(pairs.same, w[:, a], w[:, a] * w[:, b])

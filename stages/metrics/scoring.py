@@ -42,12 +42,6 @@ def embedded(
     return [embeddings.whole(own, folder / f".{name}-{kind}{i}.npy", change) for i, own in files.items()]
 
 
-def selected(estimate: Estimate, names: Sequence[str]) -> Estimate:
-    """Return some metrics of an estimate."""
-    columns = [estimate.names.index(name) for name in names]
-    return Estimate(tuple(names), estimate.per_seed[:, columns], estimate.replicates[:, columns])
-
-
 def joined(*estimates: Estimate) -> Estimate:
     """Return the metrics of several estimates on the same benchmark, one after the other."""
     names = tuple(name for estimate in estimates for name in estimate.names)

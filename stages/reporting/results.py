@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from stages.common import artifacts, params
+from stages.common import artifacts, params, tables
 from stages.common.errors import InputError
 from stages.common.variants import Variants
 from stages.metrics import bootstrap, verdicts
@@ -16,6 +17,7 @@ from stages.reporting import frame
 from stages.settings.report import WILD, Question
 
 REPORTS, SCORES = Path("reports/evaluate"), Path("data/evaluate")
+SECTIONS = ("protocols", "groups", "templates")  # of reports/evaluate, as `evaluators` has them
 TWIN = ("lfw", "syn-lfw")  # the same people in the same pairs, in two domains
 
 TITLES = {
@@ -53,13 +55,17 @@ def title(protocol: str) -> str:
 
 @dataclass(frozen=True)
 class Variant:
-    """One training set and what its recognisers scored: `protocols` and `wild_mean` as in reports/evaluate."""
+    """One training set and what its recognisers scored: `protocols`, `wild_mean` and `others` as in reports/evaluate.
+
+    others: by section of the report, groups and templates, and by benchmark. estimates: of all benchmarks.
+    """
 
     name: str
     training: Variants
     protocols: dict[str, dict[str, Any]]
     wild_mean: dict[str, Any]
-    replicates: dict[str, np.ndarray]
+    others: dict[str, dict[str, dict[str, Any]]]
+    estimates: dict[str, Estimate]
 
     @property
     def scored(self) -> dict[str, dict[str, Any]]:
@@ -68,41 +74,62 @@ class Variant:
 
     @property
     def replicate_counts(self) -> list[int]:
-        """Return how many bootstrap replicates there are: one number, unless the protocols differ."""
-        return sorted({len(row) for row in self.replicates.values()})
+        """Return how many bootstrap replicates there are: one number, unless the benchmarks differ."""
+        return sorted({len(estimate.replicates) for estimate in self.estimates.values()})
 
     def names(self, domain: str) -> list[str]:
         """Return the protocols of a domain, in the order in which they were evaluated."""
         return [name for name, metrics in self.protocols.items() if metrics["domain"] == domain]
 
+    def estimate(self, benchmark: str) -> Estimate:
+        """Return all that was measured on a benchmark, or on the mean of the wild protocols."""
+        if benchmark != WILD:
+            return self.estimates[benchmark]
+        wild = [self.estimates[name] for name in self.names(WILD)]
+        everywhere = [metric for metric in wild[0].names if all(metric in each.names for each in wild)]
+        return bootstrap.mean([each.only(everywhere) for each in wild])
+
     def accuracy(self, protocol: str) -> Estimate:
         """Return the accuracy on a protocol, or on the mean of the wild ones, per seed and per replicate."""
-        if protocol == WILD:
-            return bootstrap.mean([self.accuracy(name) for name in self.names(WILD)])
-        per_seed = np.array(self.protocols[protocol]["accuracy"]["per_seed"])[:, None]  # (s, 1)
-        return Estimate(("accuracy",), per_seed, self.replicates[protocol][:, None])
+        return self.estimate(protocol).only(["accuracy"])
 
 
 def load(name: str, training: Variants) -> Variant:
     """Read what variant `name` scored; raises ValueError when a file is missing or two of them disagree."""
-    report = artifacts.read_mapping(REPORTS / f"{name}.json", "protocols", "wild_mean")
-    protocols, file = report["protocols"], SCORES / name / "replicates.npy"
-    rows = artifacts.read_array(file)  # (protocols, 2, r)
-    if rows.ndim != 3 or len(rows) != len(protocols):
-        raise InputError(file, key="shape", value=rows.shape, allowed=f"{len(protocols)} rows")
+    report = artifacts.read_mapping(REPORTS / f"{name}.json", *SECTIONS, "wild_mean")
+    protocols, *others = (report[section] for section in SECTIONS)
+    estimates = {key: metrics for section in (protocols, *others) for key, metrics in section.items()}
+    replicates = tables.read(SCORES / name / "replicates.arrow")
     return Variant(
-        name, training, protocols, report["wild_mean"], dict(zip(protocols, map(bootstrap.whole, rows), strict=True))
+        name,
+        training,
+        protocols,
+        report["wild_mean"],
+        dict(zip(SECTIONS[1:], others, strict=True)),
+        {key: _estimate(key, metrics, replicates, SCORES / name) for key, metrics in estimates.items()},
     )
 
 
+def _estimate(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder: Path) -> Estimate:
+    """Return what could be measured on a benchmark."""
+    per_seed = {
+        name: entry["per_seed"] for name, entry in metrics.items() if isinstance(entry, Mapping) and "per_seed" in entry
+    }
+    columns = [f"{key}/{name}" for name in per_seed]
+    if missing := [column for column in columns if column not in replicates.column_names]:
+        raise InputError(folder / "replicates.arrow", "no such column", key=missing[0], allowed="one for each metric")
+    parts = np.split(np.stack([replicates[column].to_numpy() for column in columns], axis=1).astype(np.float64), 2)
+    return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(parts))
+
+
 def check(variants: Sequence[Variant]) -> None:
-    """Raise ValueError unless there are variants, evaluated on the same protocols with the same replicates."""
+    """Raise ValueError unless there are variants, evaluated on the same benchmarks with the same replicates."""
     if not variants:
         raise InputError(params.FILE, "empty", key="variants", allowed="one or more")
     first = variants[0]
     for v in variants:
         for key, value, allowed in (
-            ("protocols", list(v.protocols), list(first.protocols)),
+            ("benchmarks", list(v.estimates), list(first.estimates)),
             ("replicates", v.replicate_counts, first.replicate_counts),
         ):
             if value != allowed:

@@ -137,9 +137,9 @@ def phenomena(contrasts: Sequence[Contrast]) -> Table:
     return table
 
 
-def size(value: float | None, scale: float = 100, places: int = 1, *, at_most: bool = False) -> Cell:
-    """Return the cell of a difference that would show, or that shows at the latest; a dash where none is known."""
-    return Cell("–" if value is None else f"{'≤ ' * at_most}{digits(scale * value, places)}")
+def size(value: float | None, scale: float = 100, places: int = 1) -> Cell:
+    """Return the cell of a difference that would show; a dash where none is known."""
+    return Cell("–" if value is None else digits(scale * value, places))
 
 
 def add_smallest(table: Table, sizes: Sequence[Cell]) -> Table:

@@ -10,14 +10,13 @@ from tqdm import tqdm
 
 from stages.common import params
 from stages.common.evaluate import Evaluate
-from stages.metrics import bootstrap, influence, replicates
+from stages.metrics import bootstrap, grouped
 from stages.metrics.bootstrap import Estimate
 from stages.reporting import frame
 from stages.reporting.results import WILD
 from stages.tools.revisions import WORKSPACE, Revision
 
 PAIR_COLUMNS = ("a", "b", "same", "fold", "identity_a", "identity_b")
-GAP = "accuracy_gap"  # as `evaluators.groups` calls it, which needs torch
 Estimates = dict[tuple[str, str], tuple[Estimate, Estimate]]  # by (variant, protocol): of the first, of the other
 
 
@@ -122,20 +121,9 @@ def groupings(first: Revision, other: Revision, protocol: str) -> dict[str, dict
 
 
 def group_estimate(table: pa.Table, groups: dict[str, np.ndarray], settings: Evaluate) -> Estimate:
-    """Return the accuracy within each group of pairs, and that of the best group less that of the worst.
-
-    A group is a protocol of its own, as in `evaluators.groups`; a pair of another group contributes nothing to it.
-    """
+    """Return the accuracy within each group of pairs and the gap, drawn as stage `evaluate` draws them."""
     score, pairs = bootstrap.scored_pairs(table)
-    values, influences = np.empty((len(score), len(groups))), np.zeros((len(score), len(groups), score.shape[1]))
-    for g, member in enumerate(groups.values()):
-        for s, row in enumerate(score):
-            found = influence.accuracy(row[member], pairs.same[member], pairs.fold[member])
-            values[s, g], influences[s, g, member] = found.value, found.pairs
-    drawn = values.mean(axis=0) + replicates.of(influences, pairs, settings.replicates, settings.seed)
-    best, worst = values.mean(axis=0).argmax(), values.mean(axis=0).argmin()
-    with_gap = [np.column_stack([x, x[:, best] - x[:, worst]]) for x in (values, drawn)]
-    return Estimate((*(f"accuracy_{group}" for group in groups), GAP), *with_gap)
+    return grouped.estimate(score, pairs, groups, settings.replicates, settings.seed)
 
 
 def settings_of(revision: Revision) -> Evaluate:

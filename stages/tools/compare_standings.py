@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from stages.metrics.grouped import GAP
 from stages.reporting import frame, results
 from stages.reporting.results import WILD, Contrast
 from stages.reporting.tables import Cell, Table
 from stages.tools.compare_differences import EQUAL, UNPAIRED, Comparison, reading
-from stages.tools.compare_pairs import GAP
 from stages.tools.compare_sheets import NONE, Sheet, cell, named, title
 from stages.tools.revisions import Revision
 

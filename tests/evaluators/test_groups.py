@@ -11,11 +11,12 @@ from refusal import refused
 from stages.common import tables, verification
 from stages.evaluators import Benchmark, groups
 from stages.evaluators.pairs import raw
-from stages.metrics import bootstrap
+from stages.metrics import bootstrap, grouped
+from stages.metrics.bootstrap import Pairs
 
 
 @pytest.fixture
-def grouped(tmp_path: Path) -> Benchmark:
+def by_kind(tmp_path: Path) -> Benchmark:
     """Return pairs of which a third is easy, a third hard and a third in no group."""
     benchmark = write_pairs(tmp_path, people=40, images=4, pairs=600)
     tables.write(tmp_path / "groups.arrow", pa.table({"kind": np.tile(["easy", "hard", ""], 200)}))
@@ -28,8 +29,8 @@ def rows(benchmark: Benchmark) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_a_group_is_a_protocol_of_its_own(grouped: Benchmark):
-    kind, x = groups.Kind(grouped, CFG), rows(grouped)
+def test_a_group_is_a_protocol_of_its_own(by_kind: Benchmark):
+    kind, x = groups.Kind(by_kind, CFG), rows(by_kind)
     (part,), ((estimate, _),) = kind.parts(), kind.measure([x], [0])
     assert part.key.endswith("-by-kind") and part.about == {"pairs": {"easy": 200, "hard": 200}}
     assert estimate.names == part.metrics == ("accuracy_easy", "accuracy_hard", "accuracy_gap")
@@ -38,13 +39,23 @@ def test_a_group_is_a_protocol_of_its_own(grouped: Benchmark):
     expected = [verification.ten_fold_accuracy(score[m], p.same[m], p.fold[m])[0] for m in members]
     assert estimate.value[:2].tolist() == pytest.approx(expected)
     assert estimate.value[2] == pytest.approx(max(expected) - min(expected))
-    weights = bootstrap.pair_weights(p.people, CFG.replicates, CFG.seed)
-    drawn = [bootstrap.weighted(score[m], p.same[m], p.fold[m], weights[:, m], (0.1,))[:, 0] for m in members]
     best, worst = np.argmax(expected), np.argmin(expected)
-    np.testing.assert_allclose(estimate.replicates[:, 2], drawn[best] - drawn[worst], atol=1e-9)
+    np.testing.assert_allclose(estimate.replicates[:, 2], estimate.replicates[:, best] - estimate.replicates[:, worst])
 
 
-def test_a_list_of_another_length_is_refused(grouped: Benchmark):
-    tables.write(grouped.folder / "groups.arrow", pa.table({"kind": ["easy", "hard"]}))
+def test_a_group_has_the_intervals_of_its_pairs_alone(by_kind: Benchmark):
+    kind, x = groups.Kind(by_kind, CFG), rows(by_kind)
+    score, p = raw(x, kind.pairs)[None], kind.pairs.people
+    members = {str(i): np.arange(600) % 3 == i for i in (0, 1)}
+    estimate = grouped.estimate(score, p, members, 300, 0)
+    for g, m in enumerate(members.values()):
+        alone = Pairs(p.same[m], p.fold[m], p.identity_a[m], p.identity_b[m])
+        by_itself = bootstrap.estimate(score[:, m], alone, CFG.rates.fars, 300, 0)
+        errors = [bootstrap.spread(e.replicates, [e.per_seed]).error for e in (estimate, by_itself)]
+        assert errors[0][g] == pytest.approx(errors[1][0])
+
+
+def test_a_list_of_another_length_is_refused(by_kind: Benchmark):
+    tables.write(by_kind.folder / "groups.arrow", pa.table({"kind": ["easy", "hard"]}))
     with refused("groups.arrow", key="rows", value=2, allowed="600, one a pair"):
-        groups.Kind(grouped, CFG)
+        groups.Kind(by_kind, CFG)

@@ -77,7 +77,7 @@ def test_an_interval_reaches_further_where_few_people_decide() -> None:
     below, above = reach(sparse)
     assert below > 1.2 * above and reach(-sparse) == pytest.approx([above, below])
     half = bootstrap.spread(sparse[:, None], []).half(0.95)[0] / (0.8 * 0.2)
-    assert bootstrap.unbent(below, above) == pytest.approx(half) == bootstrap.unbent(half, half)
+    assert above < half < below
     below, above = reach(0.01 * (1 - np.random.default_rng(1).exponential(size=300)))  # all people move all of these
     assert below == pytest.approx(above, rel=0.15)
 
@@ -145,14 +145,15 @@ def test_pairs_in_common_narrow_the_difference() -> None:
     a, b = (bootstrap.estimate(x[None], pairs, FARS, 300, 0) for x in (score, score + 0.1 * pairs.same))
     difference = bootstrap.paired_difference(a, b, "auc", 0.95)
     assert difference.low <= difference.value <= difference.high
-    assert difference.value == pytest.approx(b.value[-2] - a.value[-2])
-    assert difference.high - difference.low < 0.5 * widths(a)[-2]
+    auc = NAMES.index("auc")
+    assert difference.value == pytest.approx(b.value[auc] - a.value[auc])
+    assert difference.high - difference.low < 0.5 * widths(a)[auc]
 
 
 def test_what_cannot_be_measured_is_nan_and_disturbs_no_other_metric() -> None:
     score, pairs = case(np.random.default_rng(0), pairs=100)
     estimate = bootstrap.estimate(score, pairs, (0.1, 0.01), 20, 0)
-    np.testing.assert_array_equal(np.isnan(estimate.value), [False, False, True, False, False])
+    np.testing.assert_array_equal(np.isnan(estimate.value), [False, False, True, False, False, False, False])
     np.testing.assert_array_equal(np.isnan(widths(estimate)), np.isnan(estimate.value))
     collapsed = bootstrap.estimate(np.ones_like(score), pairs, (0.1,), 20, 0)
     np.testing.assert_array_equal(collapsed.value[[0, 1, 2]], [0.5, 0, 0.5])

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 from metrics.planted_pairs import case
+from sklearn.metrics import roc_curve
 
 from stages.common import verification
 from stages.metrics import influence
@@ -14,7 +16,7 @@ from stages.metrics.influence import Influence
 TIMES = 200  # how often every pair is repeated, so that one more of a pair is a small weight
 
 
-@pytest.mark.parametrize("metric", [influence.auc, influence.d_prime])
+@pytest.mark.parametrize("metric", [influence.auc, influence.d_prime, influence.fisher_ratio])
 def test_one_more_of_a_pair_changes_a_metric_by_its_influence(
     metric: Callable[[np.ndarray, np.ndarray], Influence],
 ) -> None:
@@ -48,12 +50,54 @@ def test_values_are_those_of_plain_pairs() -> None:
     assert influence.d_prime(score, pairs.same).value == verification.d_prime(genuine, impostors)
 
 
-@pytest.mark.parametrize("far", [0.02, 0.1])
-def test_the_squared_influences_of_independent_pairs_are_the_variance_of_a_true_accept_rate(far: float) -> None:
-    rng, same = np.random.default_rng(0), np.arange(2000) % 2 == 0
-    found = [influence.tar_at_far(rng.standard_normal(2000) + 1.5 * same, same, far) for _ in range(300)]
+@pytest.mark.parametrize(
+    ("metric", "more"),
+    [
+        (partial(influence.tar_at_far, far=0.02), 1),
+        (partial(influence.tar_at_far, far=0.1), 1),
+        (influence.equal_error_rate, 1),
+        (influence.equal_error_rate, 4),  # impostors for each genuine pair
+    ],
+)
+def test_the_squared_influences_of_independent_pairs_are_the_variance_of_a_rate(
+    metric: Callable[[np.ndarray, np.ndarray], Influence], more: int
+) -> None:
+    rng, same = np.random.default_rng(0), np.arange(1000 * (1 + more)) % (1 + more) == 0
+    spread = np.where(same, 2, 1)  # genuine pairs are thinner at the threshold
+    found = [metric(spread * rng.standard_normal(len(same)) + 1.5 * same, same) for _ in range(300)]
     variance = np.mean([np.square(x.pairs).sum() for x in found])
     assert variance == pytest.approx(np.var([x.value for x in found]), rel=0.25)
+
+
+def test_one_mistake_of_each_kind_among_four() -> None:
+    score, same = np.array([0.1, 0.2, 0.3, 0.7, 0.6, 0.8, 0.9, 1.0]), np.arange(8) >= 4
+    found = influence.equal_error_rate(score, same)
+    assert found.value == 0.25
+    assert np.argsort(found.pairs)[-2:].tolist() == [3, 4] and found.pairs.sum() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("digits", [6, 1])  # one digit makes ties
+def test_the_equal_error_rate_is_where_the_roc_meets_the_diagonal(digits: int) -> None:
+    rng = np.random.default_rng(0)
+    same = rng.random(400) < 0.4
+    score = np.round(rng.normal(0, 1, 400) + same, digits)
+    fpr, tpr, _ = roc_curve(same, score, drop_intermediate=False)
+    nearest = np.abs(fpr - (1 - tpr)).argmin()
+    assert influence.equal_error_rate(score, same).value == pytest.approx((fpr[nearest] + 1 - tpr[nearest]) / 2)
+
+
+@pytest.mark.parametrize(("score", "rate"), [([1.0, 0.0], 0), ([0.0, 1.0], 1), ([0.0, 0.0], 0.5)])
+def test_limits_of_the_equal_error_rate(score: list[float], rate: float) -> None:
+    same = np.arange(20) < 10
+    found = influence.equal_error_rate(np.where(same, *score), same)
+    assert found.value == rate and not found.pairs.any()
+
+
+def test_fisher_s_ratio_is_half_of_d_prime_squared() -> None:
+    (score, *_), pairs = case(np.random.default_rng(1))
+    d_prime = verification.d_prime(score[pairs.same], score[~pairs.same])
+    assert influence.fisher_ratio(score, pairs.same).value == pytest.approx(d_prime**2 / 2)
+    assert math.isnan(influence.fisher_ratio(np.zeros(len(score)), pairs.same).value)
 
 
 def test_a_rate_that_pairs_cannot_measure_is_nan_and_one_that_all_satisfy_has_no_influence() -> None:

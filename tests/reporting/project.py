@@ -14,7 +14,7 @@ from stages.backbones.compact import Compact
 from stages.common import artifacts, images, networks, sphere, tables
 from stages.common.params import read
 from stages.metrics import bootstrap
-from stages.metrics.bootstrap import Pairs
+from stages.metrics.bootstrap import Estimate, Pairs
 
 CONTROL = ("packed", "gallery", "gaussian", "unrelated")
 D = 16
@@ -257,12 +257,17 @@ def pairs_of(protocol: str, people: int, count: int) -> Pairs:
     return Pairs(same, np.arange(count) * 10 // count, a.astype(np.int32), b.astype(np.int32))
 
 
+def accuracy(value: float, seeds: int, replicates: np.ndarray) -> Estimate:
+    """Return the estimate of an accuracy that is the same for all seeds."""
+    return Estimate(("accuracy",), np.full((seeds, 1), value), replicates[:, None])
+
+
 def _write_scores(
     root: Path, name: str, seeds: Sequence[int], people: int, count: int, cfg: dict, skill: float, protocols: dict
 ) -> None:
     from stages.metrics.scoring import summary
 
-    report, replicates, wild = {}, [], []
+    report, replicates, wild = {}, {}, []
     for number, (protocol, domain) in enumerate(protocols.items()):
         pairs = pairs_of(protocol, people, count)
         hard = np.random.default_rng([7, number % 5]).standard_normal(count)  # what every recogniser finds in a pair
@@ -279,7 +284,8 @@ def _write_scores(
             "identities": people,
             **summary(estimate, cfg["confidence"]),
         }
-        replicates.append(bootstrap.parts(estimate.replicates[:, 0]))
+        for metric, replicated in zip(estimate.names, estimate.replicates.T, strict=True):
+            replicates[f"{protocol}/{metric}"] = np.concatenate(bootstrap.parts(replicated)).astype(np.float32)
         wild += [estimate] if domain == "wild" else []
         columns = {
             "same": pairs.same,
@@ -289,7 +295,8 @@ def _write_scores(
         }
         each = {f"seed_{seed}": row for seed, row in zip(seeds, score, strict=True)}
         write_arrow(root / "data" / "evaluate" / name / f"{protocol}.arrow", pa.table({**columns, **each}))
-    artifacts.write_array(root / "data" / "evaluate" / name / "replicates.npy", np.array(replicates))
+    write_arrow(root / "data" / "evaluate" / name / "replicates.arrow", pa.table(replicates))
     mean = summary(bootstrap.mean(wild), cfg["confidence"])
-    body = {"variant": name, "seeds": list(seeds), "protocols": report, "wild_mean": mean}
+    sections = {"protocols": report, "groups": {}, "templates": {}}
+    body = {"variant": name, "seeds": list(seeds), **sections, "wild_mean": mean}
     artifacts.write_json(root / "reports" / "evaluate" / f"{name}.json", body)

@@ -34,8 +34,11 @@ def variant(name: str, seeds: int) -> Variant:
         protocol: {"domain": "wild" if protocol == "lfw" else "studio", "accuracy": {"per_seed": [value] * seeds}}
         for protocol, value in scored.items()
     }
-    replicates = {protocol: value + 0.01 * people + 0.002 * sum(own) for protocol, value in scored.items()}
-    return Variant(name, Variants(**project.PLAIN), protocols, {}, replicates)
+    estimates = {
+        protocol: project.accuracy(value, seeds, value + 0.01 * people + 0.002 * sum(own))
+        for protocol, value in scored.items()
+    }
+    return Variant(name, Variants(**project.PLAIN), protocols, {}, {}, estimates)
 
 
 def made(seeds: int = 5) -> dict[str, Claim]:

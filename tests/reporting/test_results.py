@@ -20,12 +20,12 @@ def variant(name: str, accuracy: dict[str, float], seeds: int = 5, spread: float
     """Return a variant with these accuracies; all variants share the draws of people."""
     people = np.random.default_rng(1).standard_normal(R)
     own = np.random.default_rng([2, len(name)]).standard_normal(R)
-    protocols, replicates = {}, {}
+    protocols, estimates = {}, {}
     for protocol, value in accuracy.items():
         domain = "studio" if protocol == TWIN[1] else "wild"
         protocols[protocol] = {"domain": domain, "accuracy": {"per_seed": [value] * seeds}}
-        replicates[protocol] = value + spread * (people + 0.1 * own)
-    return Variant(name, PLAIN, protocols, {}, replicates)
+        estimates[protocol] = project.accuracy(value, seeds, value + spread * (people + 0.1 * own))
+    return Variant(name, PLAIN, protocols, {}, {}, estimates)
 
 
 def trio(seeds: int = 5, more: dict[str, float] | None = None) -> list[Variant]:

@@ -71,10 +71,10 @@ def median(estimates: Sequence[Estimate], metric: str) -> float:
 def test_what_would_show_is_the_median_over_all_twos(trained: Trained):
     folder, variants, cfg = trained
     with working_in(folder):
-        shows = scores.smallest(variants, cfg)
+        shows = scores.smallest(variants, cfg.confidence)
         lfw = [scores.read(Path(f"data/evaluate/{v.name}/lfw.arrow")) for v in variants]
     verified = [bootstrap.estimate(*scored, cfg.rates.fars, cfg.replicates, cfg.seed) for scored in lfw]
-    assert shows["lfw", "auc"] == pytest.approx(median(verified, "auc"))
+    assert shows["lfw", "auc"] == pytest.approx(median(verified, "auc"), rel=1e-4)
     assert shows[WILD, "accuracy"] == pytest.approx(median([v.accuracy(WILD) for v in variants], "accuracy"))
     metrics = {"accuracy", "auc", "d_prime", "eer", "fdr", *(f"tar_at_far_{far:g}" for far in cfg.rates.fars)}
     assert {metric for protocol, metric in shows if protocol == "lfw"} <= metrics
@@ -84,28 +84,4 @@ def test_what_would_show_is_the_median_over_all_twos(trained: Trained):
 def test_one_training_set_alone_shows_no_difference(trained: Trained):
     folder, variants, cfg = trained
     with working_in(folder):
-        assert scores.smallest(variants[:1], cfg) == {}
-
-
-def entries(values: Sequence[float], metric: str) -> tuple[list[dict[str, float]], np.ndarray]:
-    """Return numbers with intervals of 95 %, and half the width of each on the scale of the number."""
-    rng = np.random.default_rng(0)
-    per_seed = np.array(values) + np.array([[-0.001], [0.0], [0.001]])
-    replicates = np.array(values) + 0.01 * rng.standard_normal((200, len(values)))
-    estimate = Estimate((metric,) * len(values), per_seed, replicates)
-    low, high = bootstrap.interval(estimate, 0.95)
-    half = bootstrap.spread(replicates, [per_seed]).half(0.95)
-    return [{"value": v, "low": a, "high": b} for v, a, b in zip(values, low, high, strict=True)], half
-
-
-@pytest.mark.parametrize("metric", ["rank_1", "accuracy_gap"])
-def test_intervals_alone_tell_what_would_show_at_most(metric: str):
-    found, half = entries([0.9, 0.6], metric)
-    most = scores.at_most(metric, [*found, None], 0.95)
-    assert most == pytest.approx(np.hypot(*half) * (1.959964 + 0.841621) / 1.959964, rel=1e-5)
-
-
-def test_numbers_at_the_end_of_their_scale_tell_nothing():
-    full, (some, _) = {"value": 1.0, "low": 1.0, "high": 1.0}, entries([0.9, 0.6], "rank_20")[0]
-    assert scores.at_most("rank_20", [full, full, full, some], 0.95) is None
-    assert scores.at_most("rank_20", [some], 0.95) is scores.at_most("rank_20", [None, None], 0.95) is None
+        assert scores.smallest(variants[:1], cfg.confidence) == {}

@@ -22,7 +22,7 @@ PLAIN = Variants(**project.PLAIN)
 def scored(name: str, low: float, high: float, seeds: int = 5, **more: object) -> Variant:
     entry = {"accuracy": {"value": (low + high) / 2, "low": low, "high": high, "per_seed": [0.7] * seeds}}
     protocols = {"lfw": {"domain": "wild", **entry}, "syn-lfw": {"domain": "studio", **entry}}
-    return Variant(name, Variants(**{**project.PLAIN, **more}), protocols, entry, {})
+    return Variant(name, Variants(**{**project.PLAIN, **more}), protocols, entry, {}, {})
 
 
 def measured(variants: Sequence[Variant]) -> pd.DataFrame:

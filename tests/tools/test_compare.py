@@ -186,7 +186,7 @@ def test_same_pairs_are_compared_pair_by_pair(
     assert all(row[3].strip("*").startswith("+") for row in rows)  # a wider gap is better
     assert all("[+" in row[3] for row in rows)
     assert [row[4] for row in rows if row[1] == "wild mean"] == ["higher", "higher"]
-    assert "correction for their number (Holm): 2 here, 28 more below" in " ".join(written.split())
+    assert "correction for their number (Holm): 2 here, 40 more below" in " ".join(written.split())
     assert "apart against narrow. Higher: base by +" in " ".join(printed.split())
     assert _section(written, "Numbers of the reports, 1 more are equal") == [["pack.gap", "0.5", "0.9", "0.7"]]
 

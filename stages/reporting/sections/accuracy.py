@@ -68,16 +68,8 @@ def _results(inputs: Inputs, metric: str) -> Table:
 def shows(
     inputs: Inputs, protocols: Sequence[str], metric: str = "accuracy", scale: float = 100, places: int = 1
 ) -> list[Cell]:
-    """Return the difference that would show on each protocol, by paired replicates or else from the intervals."""
-    return [_shows(inputs, protocol, metric, scale, places) for protocol in protocols]
-
-
-def _shows(inputs: Inputs, protocol: str, metric: str, scale: float, places: int) -> Cell:
-    size = inputs.smallest.get((protocol, metric))
-    if size is not None:
-        return tables.size(size, scale, places)
-    entries = [frame.entry(inputs.measured, v.name, protocol, metric) for v in inputs.variants]
-    return tables.size(scores.at_most(metric, entries, inputs.confidence), scale, places, at_most=True)
+    """Return the difference that would show on each protocol."""
+    return [tables.size(inputs.smallest.get((protocol, metric)), scale, places) for protocol in protocols]
 
 
 def _metric(name: str) -> str:
