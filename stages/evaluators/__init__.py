@@ -100,6 +100,11 @@ def benchmarks() -> list[Benchmark]:
     return [Benchmark(name, kind, folder, domain, shards[folder]) for name, kind, folder, domain in listed]
 
 
+def mirrored(benchmark: Benchmark, cfg: Evaluate) -> bool:
+    """Say whether the rows of images and their mirror images are added: photographs', and all by insightface's way."""
+    return benchmark.domain == "external" or cfg.convention != "ours"
+
+
 def beyond(source: Path, columns: dict[str, np.ndarray], count: int) -> None:
     """Raise InputError unless all values of some columns, of a table in `source`, are at least 0 and below `count`."""
     for name, values in columns.items():

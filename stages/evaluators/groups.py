@@ -10,7 +10,7 @@ import numpy as np
 from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
-from stages.evaluators import Benchmark, Measured, Part, pairs
+from stages.evaluators import Benchmark, Measured, Part, mirrored, pairs
 from stages.metrics import grouped
 
 
@@ -22,7 +22,7 @@ class Kind:
     def __init__(self, benchmark: Benchmark, cfg: Evaluate) -> None:
         """Read pairs and groups; raises InputError when they are of different lengths."""
         self.benchmark, self.cfg, self.pairs = benchmark, cfg, pairs.read(benchmark)
-        self.mirrored = benchmark.domain == "external" or cfg.convention != "ours"
+        self.mirrored = mirrored(benchmark, cfg)
         file = benchmark.folder / "groups.arrow"
         table = tables.read(file)
         if len(table) != len(self.pairs.a):

@@ -12,7 +12,7 @@ from stages.common import tables, verification
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.common.templates import PROBES, SEARCHES
-from stages.evaluators import Benchmark, Measured, Part, beyond, pooling
+from stages.evaluators import Benchmark, Measured, Part, beyond, mirrored, pooling
 from stages.metrics import identification, people
 from stages.metrics.bootstrap import Estimate
 
@@ -25,7 +25,7 @@ class Kind:
     def __init__(self, benchmark: Benchmark, cfg: Evaluate) -> None:
         """Read templates and lists; raises InputError when a gallery leaves nothing to measure."""
         self.benchmark, self.cfg, self.templates = benchmark, cfg, pooling.read(benchmark)
-        self.mirrored = benchmark.domain == "external" or cfg.convention != "ours"
+        self.mirrored = mirrored(benchmark, cfg)
         self.file = benchmark.folder / "searches.arrow"
         table = tables.read(self.file, SEARCHES)
         template, of = table["template"].to_numpy(), np.array(table["list"].to_pylist())

@@ -14,7 +14,7 @@ import pyarrow as pa
 from stages.common import sphere, tables, verification
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
-from stages.evaluators import Benchmark, Measured, Part
+from stages.evaluators import Benchmark, Measured, Part, mirrored
 from stages.metrics import bootstrap, insightface, scoring
 from stages.metrics.bootstrap import Estimate, Pairs
 
@@ -112,7 +112,7 @@ class Kind:
         self.benchmark, self.cfg, self.pairs = benchmark, cfg, read(benchmark)
         self.size, self.ours = len(self.pairs.a), cfg.convention == "ours"
         photographs = benchmark.domain == "external"
-        self.mirrored = photographs or not self.ours
+        self.mirrored = mirrored(benchmark, cfg)
         self.ways = {benchmark.name: raw}
         if photographs and self.ours:
             self.ways[f"{benchmark.name}-centred"] = centred

@@ -11,7 +11,7 @@ from stages.common import tables
 from stages.common.errors import InputError
 from stages.common.evaluate import Evaluate
 from stages.common.templates import COMPARISONS
-from stages.evaluators import Benchmark, Measured, Part, beyond, pooling
+from stages.evaluators import Benchmark, Measured, Part, beyond, mirrored, pooling
 from stages.evaluators.pairs import unresolved
 from stages.metrics import comparisons, people
 from stages.metrics.bootstrap import Estimate
@@ -26,7 +26,7 @@ class Kind:
     def __init__(self, benchmark: Benchmark, cfg: Evaluate) -> None:
         """Read templates and comparisons; raises InputError when they contradict each other."""
         self.benchmark, self.cfg, self.templates = benchmark, cfg, pooling.read(benchmark)
-        self.mirrored = benchmark.domain == "external" or cfg.convention != "ours"
+        self.mirrored = mirrored(benchmark, cfg)
         file = benchmark.folder / "comparisons.arrow"
         table = tables.read(file, COMPARISONS)
         a, b, same = (table[key].to_numpy() for key in COMPARISONS.names)

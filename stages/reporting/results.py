@@ -106,18 +106,21 @@ def load(name: str, training: Variants) -> Variant:
         protocols,
         report["wild_mean"],
         dict(zip(SECTIONS[1:], others, strict=True)),
-        {key: _estimate(key, metrics, replicates, SCORES / name) for key, metrics in estimates.items()},
+        {key: estimated(key, metrics, replicates, SCORES / name) for key, metrics in estimates.items()},
     )
 
 
-def _estimate(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder: Path) -> Estimate:
-    """Return what could be measured on a benchmark."""
+def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder: str | Path) -> Estimate:
+    """Return what could be measured on benchmark `key`, from its entry in a report and the table in `folder`.
+
+    Raises InputError when the table, replicates.arrow, lacks one of its metrics.
+    """
     per_seed = {
         name: entry["per_seed"] for name, entry in metrics.items() if isinstance(entry, Mapping) and "per_seed" in entry
     }
     columns = [f"{key}/{name}" for name in per_seed]
     if missing := [column for column in columns if column not in replicates.column_names]:
-        raise InputError(folder / "replicates.arrow", "no such column", key=missing[0], allowed="one for each metric")
+        raise InputError(f"{folder}/replicates.arrow", "no such column", key=missing[0], allowed="one for each metric")
     parts = np.split(np.stack([replicates[column].to_numpy() for column in columns], axis=1).astype(np.float64), 2)
     return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(parts))
 

@@ -39,7 +39,7 @@ def parts(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = []
     templates, groups = standings.templates(comparison), standings.groups(comparison)
     if templates:
-        text = "Evaluation keeps no scores of templates: values with intervals, and no paired difference."
+        text = "Several images of a person, pooled: in percent, paired where revisions draw the same people."
         blocks += [Heading("Templates"), Text(text), *_folded(templates)]
     if groups:
         blocks += [Heading("By group"), Text("Accuracy within each group of pairs, in percent."), *_folded(groups)]

@@ -12,7 +12,7 @@ from stages.common import params
 from stages.common.evaluate import Evaluate
 from stages.metrics import bootstrap, grouped
 from stages.metrics.bootstrap import Estimate
-from stages.reporting import frame
+from stages.reporting import frame, results
 from stages.reporting.results import WILD
 from stages.tools.revisions import WORKSPACE, Revision
 
@@ -32,7 +32,8 @@ def paired(first: Revision, other: Revision, settings: Evaluate) -> tuple[Estima
     differ = [protocol for protocol in shared if protocol not in alike]
     lines = [f"{other.name}: pairs differ from {first.name} on {', '.join(differ)}"] if differ else []
     estimates, more = both_estimates(first, other, settings, alike)
-    return estimates, lines + more + conventions(first, other)
+    templates, unlike = template_estimates(first, other)
+    return estimates | templates, lines + more + unlike + conventions(first, other)
 
 
 def _shared(first: Revision, other: Revision) -> list[str]:
@@ -83,6 +84,35 @@ def both_estimates(
     lines = [_missing(name, files) for name, files in missing.items() if files]
     lines += [f"{other.name}: pairs differ, no paired difference: {', '.join(differ)}"] if differ else []
     return dict(sorted(result.items(), key=lambda item: variants.index(item[0][0]))), lines
+
+
+def template_estimates(first: Revision, other: Revision) -> tuple[Estimates, list[str]]:
+    """Return what both scored on templates, differently, with the replicates that `evaluate` kept, and obstacles.
+
+    Replicates draw the same people where benchmarks, seed and number are the same.
+    """
+    scored = [{v: report.get("templates") or {} for v, report in r.reports.items()} for r in (first, other)]
+    variants = [v for v, parts in scored[0].items() if parts and scored[1].get(v) and parts != scored[1][v]]
+    if not variants or first.benchmarks is None or first.benchmarks != other.benchmarks:
+        return {}, []
+    drawn = [(settings.seed, settings.replicates) for settings in map(settings_of, (first, other))]
+    if drawn[0] != drawn[1]:
+        return {}, [f"{other.name}: evaluate.seed or replicates differ from {first.name}; templates are not paired"]
+    result: Estimates = {}
+    for variant in variants:
+        folder = f"data/evaluate/{variant}"
+        tables = [revision.table(f"{folder}/replicates.arrow") for revision in (first, other)]
+        for name in scored[0][variant]:
+            if name not in scored[1][variant] or any(table is None for table in tables):
+                continue
+            a, b = (
+                results.estimated(name, parts[variant][name], table, f"{folder} at {revision.name}")
+                for parts, table, revision in zip(scored, tables, (first, other), strict=True)
+                if table is not None
+            )
+            both = [metric for metric in a.names if metric in b.names]
+            result[variant, name] = a.only(both), b.only(both)
+    return result, []
 
 
 def _has(revision: Revision, variant: str, protocol: str) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from ruamel.yaml import YAML
+from scipy import stats
 
 from stages.common import artifacts
 from stages.common.errors import InputError
@@ -76,11 +77,14 @@ with artifacts.output_folder("data/evaluate") as folder:
         score, pairs = bootstrap.scored_pairs(table)
         wild.append(bootstrap.estimate(score, pairs, [0.05], 50, 0))
         report[name] = {"domain": "wild", **summary(wild[-1])}
+    drawn = values["gap"] + 0.02 * np.random.default_rng(9).standard_normal(50)  # the people of templates
+    tables.write(folder / "base/replicates.arrow", pa.table({"ijb-1n/rank_1": np.append(drawn, np.zeros(50))}))
 mean = summary(bootstrap.mean(wild))
 entry = {"value": values["gap"], "low": 0, "high": 1, "per_seed": [0, 1, 0.5]}
+rank = {"value": values["gap"], "low": 0, "high": 1, "per_seed": [values["gap"] + x for x in (-0.01, 0, 0.01)]}
 parts = {
     "groups": {"one-by-skin": {"domain": "wild", "pairs": {}, "accuracy_dark": entry, "accuracy_gap": entry}},
-    "templates": {"ijb-1n": {"domain": "wild", "probes": 9, "rank_1": entry, "tpir_at_fpir_0.1": None}},
+    "templates": {"ijb-1n": {"domain": "wild", "probes": 9, "rank_1": rank, "tpir_at_fpir_0.1": None}},
 }
 report = {"variant": "base", "protocols": report, "wild_mean": mean, **parts}
 artifacts.write_json("reports/evaluate/base.json", report)
@@ -186,7 +190,7 @@ def test_same_pairs_are_compared_pair_by_pair(
     assert all(row[3].strip("*").startswith("+") for row in rows)  # a wider gap is better
     assert all("[+" in row[3] for row in rows)
     assert [row[4] for row in rows if row[1] == "wild mean"] == ["higher", "higher"]
-    assert "correction for their number (Holm): 2 here, 40 more below" in " ".join(written.split())
+    assert "correction for their number (Holm): 2 here, 42 more below" in " ".join(written.split())
     assert "apart against narrow. Higher: base by +" in " ".join(printed.split())
     assert _section(written, "Numbers of the reports, 1 more are equal") == [["pack.gap", "0.5", "0.9", "0.7"]]
 
@@ -281,7 +285,7 @@ def test_protocols_with_the_same_files_are_compared_though_others_differ(
     assert [row[4] for row in _section(written, "Accuracy")] == ["", "not paired"]  # the mean takes both
 
 
-def test_groups_are_compared_pair_by_pair_and_templates_side_by_side(
+def test_groups_and_templates_are_compared_pair_by_pair(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, written = compared(made, ["narrow", "apart"], monkeypatch, capsys)
@@ -294,8 +298,28 @@ def test_groups_are_compared_pair_by_pair_and_templates_side_by_side(
     rows = _section(written, "In the manner of IJB, 1:N</summary>")
     assert [row[1:] for row in rows] == [
         ["rank 1", "narrow", "50.0 [0.0, 100.0]", "", ""],
-        ["rank 1", "apart", "90.0 [0.0, 100.0]", "-", "not paired"],
+        ["rank 1", "apart", "90.0 [0.0, 100.0]", rows[1][4], "higher"],
     ]
+    # people are the same: what is left are seeds, .01 / sqrt(3) on both sides
+    half = 100 * stats.t.ppf(0.975, 4) * 0.01 * np.sqrt(2 / 3)
+    assert rows[1][4].replace("*", "") == f"+40.0 [+{40 - half:.1f}, +{40 + half:.1f}]"
+
+
+def test_templates_of_other_people_stand_side_by_side(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, written = compared(made, ["narrow", "mixed"], monkeypatch, capsys)
+    rows = _section(written, "In the manner of IJB, 1:N</summary>")
+    assert rows[1][1:] == ["rank 1", "mixed", "90.0 [0.0, 100.0]", "-", "not paired"]
+
+
+def test_templates_of_other_draws_are_not_paired(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made)
+    first, other = (revisions.resolve(name) for name in ("narrow", "apart"))
+    assert list(compare_pairs.template_estimates(first, other)[0]) == [("base", "ijb-1n")]
+    other.params["evaluate"]["seed"] = 1
+    line = "apart: evaluate.seed or replicates differ from narrow; templates are not paired"
+    assert compare_pairs.template_estimates(first, other) == ({}, [line])
 
 
 def test_accuracy_within_a_group_is_that_of_its_pairs_alone(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
