@@ -1,6 +1,7 @@
 """Write blocks as Markdown and as one self-contained HTML page."""
 
 import base64
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -12,6 +13,7 @@ from stages.reporting.tables import Cell, Table, anchor
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MEDIA = {".png": "image/png", ".jpg": "image/jpeg"}
+DOT = re.compile(r"(?<=\w)\.(?=[a-z])")  # of a parameter's name, which breaks there
 HINT = "scrolls sideways →"
 AGAIN = "parameters and command"
 
@@ -39,7 +41,7 @@ def _markdown(block: Block) -> str:
             body = "\n\n".join(_markdown(part) for part in inner)
             return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
         case Verbatim(text):
-            return f"```yaml\n{text.rstrip()}\n```"
+            return f"```\n{text.rstrip()}\n```"
 
 
 def _markdown_claim(claim: Claim) -> str:
@@ -145,6 +147,7 @@ def _side(column: int, table: Table) -> str:
 
 def _number(cell: Cell) -> str:
     swatch = f'<i style="background:{cell.colour}"></i>' if cell.colour else ""
-    text = f"<b>{escape(cell.text)}</b>" if cell.strong else escape(cell.text)
+    text = DOT.sub(".<wbr>", escape(cell.text))
+    text = f"<b>{text}</b>" if cell.strong else text
     interval = f"<small>{escape(cell.interval)}</small>" if cell.interval else ""
     return f"{swatch}<span>{text}</span>{interval}"

@@ -1,5 +1,6 @@
 """The figure of a study: its training sets as rows, or what was measured of them over the study's x."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PANELS = ("realised", "fidelity", "spread")  # measures shown beside the accuracy
-SIDE_IN = 3.1  # of a panel
+SIDE_IN, TITLE = 3.1, 27  # of a panel, and letters in a line of its title
 APART = 20  # where the largest x is more times the least, the axis is logarithmic
 
 
@@ -32,8 +33,9 @@ def figure(found: Found, file: Path) -> Path:
         drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
         for ax, (title, entry) in zip(axes, panels.items(), strict=True):
             _over(ax, found.x, [arm for arm in found.arms if arm.drawn or entry is _accuracy], entry)
-            ax.set_title(title)
-        axes[0].legend()
+            ax.set_title(textwrap.fill(title, TITLE))
+        if len(axes[0].get_legend_handles_labels()[1]) > 1:
+            axes[0].legend()
         drawing.savefig(file, dpi=figures.DPI, metadata={"Software": None})
         plt.close(drawing)
     return file
@@ -41,15 +43,26 @@ def figure(found: Found, file: Path) -> Path:
 
 def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
     """Draw a measure of the arms over x, with its interval, a line for each series."""
-    lines: dict[str, list[tuple[float, ...]]] = {}
-    for arm in arms:
-        lines.setdefault(series(arm.name), []).append((place(x, arm), *_ends(entry(arm))))
-    for (label, points), colour, marker in zip(lines.items(), figures.COLOURS, figures.MARKERS, strict=False):
-        at, value, low, high = np.array(sorted(points)).T
+    found = lines(x, arms, entry)
+    for (label, points), colour, marker in zip(found.items(), figures.COLOURS, figures.MARKERS, strict=False):
+        at, value, low, high = np.array(points).T
         ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
         if at.min() > 0 and at.max() > APART * at.min():
             ax.set_xscale("log")
     ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
+
+
+def lines(x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> dict[str, list[tuple[float, ...]]]:
+    """Return x, a measure and the ends of its interval for each arm of each series, in the order of x.
+
+    Where no two arms are of one series, all are.
+    """
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for arm in arms:
+        found.setdefault(series(arm.name), []).append((place(x, arm), *_ends(entry(arm))))
+    if all(len(points) == 1 for points in found.values()):
+        found = {"all": [point for points in found.values() for point in points]}
+    return {label: sorted(points) for label, points in found.items()}
 
 
 def _ends(entry: Any) -> list[float]:

@@ -90,3 +90,16 @@ def test_where_an_arm_lies(found: Found):
 def test_a_series_is_what_is_left_of_a_name_without_its_numbers():
     names = {"beta-1": "beta", "beta-12": "beta", "30-drawn": "drawn", "none": "none", "x3-a-2": "x3-a"}
     assert {name: study_figure.series(name) for name in names} == names
+
+
+def test_arms_with_a_word_each_are_one_line_in_the_order_of_x(found: Found):
+    def arms(**alphas: float) -> list[Arm]:
+        return [replace(found.arms[0], name=name, values={"pack": {"alpha": x}}) for name, x in alphas.items()]
+
+    def drawn(arms: list[Arm]) -> dict[str, list[float]]:
+        lines = study_figure.lines("pack.alpha", arms, lambda arm: {"value": 3, "low": 2, "high": 5})
+        assert all(point[1:] == (3, 2, 5) for points in lines.values() for point in points)
+        return {label: [point[0] for point in points] for label, points in lines.items()}
+
+    assert drawn(arms(two=2, none=0, half=0.5)) == {"all": [0, 0.5, 2]}
+    assert drawn(arms(**{"a-1": 1, "a-0": 0, "b": 2})) == {"a": [0, 1], "b": [2]}

@@ -95,6 +95,12 @@ def test_text_is_not_markup(tmp_path: Path):
     assert "c\\|d" in page.markdown([table], "T")
 
 
+def test_a_parameter_s_name_breaks_at_its_dots_and_no_number_does():
+    table = Table(["parameter", "value"], [[Cell("generate.depths.images"), Cell("0.98")]])
+    shown = page.html([table], "t")
+    assert "<span>generate.<wbr>depths.<wbr>images</span>" in shown and "<span>0.98</span>" in shown
+
+
 def test_the_last_row_of_faces_shows_who_was_mixed_in():
     label, joins = np.array([0, 0, 1, 1, 2, 2, 3, 3]), np.arange(8) > 5
     chosen = faces.choose(label, joins, 3, 1)
