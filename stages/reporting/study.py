@@ -89,13 +89,14 @@ class Found:
 def blocks(found: Found, picture: Path, command: str) -> list[Block]:
     """Return the page; picture: what `study_figure` drew; command: what runs the study."""
     seeds = min(map(len, found.per_seed.values()))
+    caption = "Accuracy, and what was measured beside it." if found.x else "Dots: means; ticks: seeds."
     return [
         Text(found.question, key=True),
         Text(f"{found.size} {seeds} seeds for every training. {RENDERED}"),
         Heading("Answer"),
         *map(Text, verdicts(found.contrasts)),
         Text(f"{100 * found.confidence:g} % intervals, by identity and training seed. {ONE_DRAWING}"),
-        Pictures([(picture, "Accuracy on the mean of the wild protocols, and what was measured beside it.")]),
+        Pictures([(picture, caption)]),
         Heading("Accuracy"),
         accuracies(found),
         Heading("Differences, on the same pairs"),
