@@ -118,11 +118,12 @@ def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder
     per_seed = {
         name: entry["per_seed"] for name, entry in metrics.items() if isinstance(entry, Mapping) and "per_seed" in entry
     }
-    columns = [f"{key}/{name}" for name in per_seed]
-    if missing := [column for column in columns if column not in replicates.column_names]:
-        raise InputError(f"{folder}/replicates.arrow", "no such column", key=missing[0], allowed="one for each metric")
-    parts = np.split(np.stack([replicates[column].to_numpy() for column in columns], axis=1).astype(np.float64), 2)
-    return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(parts))
+    columns = np.empty((len(replicates), len(per_seed)))
+    for m, column in enumerate(f"{key}/{name}" for name in per_seed):
+        if column not in replicates.column_names:
+            raise InputError(f"{folder}/replicates.arrow", "no such column", key=column, allowed="one for each metric")
+        columns[:, m] = replicates[column].to_numpy()
+    return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(np.split(columns, 2)))
 
 
 def check(variants: Sequence[Variant]) -> None:

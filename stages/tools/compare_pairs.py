@@ -100,19 +100,22 @@ def template_estimates(first: Revision, other: Revision) -> tuple[Estimates, lis
         return {}, [f"{other.name}: evaluate.seed or replicates differ from {first.name}; templates are not paired"]
     result: Estimates = {}
     for variant in variants:
-        folder = f"data/evaluate/{variant}"
-        tables = [revision.table(f"{folder}/replicates.arrow") for revision in (first, other)]
-        for name in scored[0][variant]:
-            if name not in scored[1][variant] or any(table is None for table in tables):
-                continue
-            a, b = (
-                results.estimated(name, parts[variant][name], table, f"{folder} at {revision.name}")
-                for parts, table, revision in zip(scored, tables, (first, other), strict=True)
-                if table is not None
-            )
-            both = [metric for metric in a.names if metric in b.names]
-            result[variant, name] = a.only(both), b.only(both)
+        a, b = (_of_templates(revision, variant) for revision in (first, other))
+        for name in (name for name in a if name in b):
+            both = [metric for metric in a[name].names if metric in b[name].names]
+            result[variant, name] = a[name].only(both), b[name].only(both)
     return result, []
+
+
+def _of_templates(revision: Revision, variant: str) -> dict[str, Estimate]:
+    """Return what a variant scored on each benchmark of templates; nothing where replicates are lost or not kept."""
+    folder = f"data/evaluate/{variant}"
+    replicates = revision.table(f"{folder}/replicates.arrow")
+    if replicates is None:
+        return {}
+    parts = revision.reports[variant]["templates"]
+    where = f"{folder} at {revision.name}"
+    return {name: results.estimated(name, metrics, replicates, where) for name, metrics in parts.items()}
 
 
 def _has(revision: Revision, variant: str, protocol: str) -> bool:

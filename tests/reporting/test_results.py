@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from refusal import refused
 from reporting import project
 
 from stages.common.variants import Variants
@@ -109,6 +111,23 @@ def test_two_primary_contrasts_are_refused():
     shown = Pictures(identities=1, images=1)
     with pytest.raises(ValueError, match="contrasts = 'one, two': several are primary; allowed: one at most"):
         Report(figures=Figures(sheet=shown, map=shown), contrasts={"one": asked, "two": asked})
+
+
+def test_a_benchmark_on_which_nothing_could_be_measured_has_an_estimate_of_nothing():
+    replicates = pa.table({"ijb/tar_at_far_0.01": np.ones(2 * R)})
+    unresolved = {"domain": "wild", "pairs": {"a": 9}, "tar_at_far_0.0001": None}
+    found = results.estimated("ijb", unresolved, replicates, "data/evaluate/base")
+    assert found.names == () and found.replicates.shape == (R, 0)
+
+
+def test_a_metric_without_replicates_is_named():
+    scored = {"tar_at_far_0.01": {"per_seed": [0.5, 0.6]}, "rank_1": {"per_seed": [0.7, 0.8]}}
+    replicates = pa.table({"ijb/tar_at_far_0.01": np.append(np.full(R, 0.5), np.zeros(R))})
+    with refused("replicates.arrow", key="ijb/rank_1", allowed="one for each metric"):
+        results.estimated("ijb", scored, replicates, "data/evaluate/base")
+    del scored["rank_1"]
+    found = results.estimated("ijb", scored, replicates, "data/evaluate/base")
+    assert found.value == pytest.approx(0.55) and found.replicates[:, 0].tolist() == [0.5] * R
 
 
 def test_the_mean_is_over_wild_protocols_only():
