@@ -101,7 +101,7 @@ def template_estimates(first: Revision, other: Revision) -> tuple[Estimates, lis
     result: Estimates = {}
     for variant in variants:
         a, b = (_of_templates(revision, variant) for revision in (first, other))
-        for name in (name for name in a if name in b):
+        for name in [name for name in a if name in b]:
             both = [metric for metric in a[name].names if metric in b[name].names]
             result[variant, name] = a[name].only(both), b[name].only(both)
     return result, []
