@@ -47,6 +47,11 @@ class Contrast:
     against: Name
     expected: Literal[-1, 0, 1] = 0
 
+    def __post_init__(self) -> None:
+        """Refuse a level against itself."""
+        if self.against in self.of:
+            raise InputError(None, "leaves nothing to compare", key="against", value=self.against, allowed="another")
+
 
 @settings
 class Primary:
@@ -99,11 +104,6 @@ class Experiment:
         current = params.read()
         return profile.laid_over(_differing(self.values, current), current, params.FILE)
 
-    def label(self, variant: str) -> str:
-        """Return the name of an arm within the study; a training set that is alone goes unnamed."""
-        own = [variant] if len(self.values["variants"]) > 1 or not self.levels else []
-        return "-".join([*self.levels.values(), *own])
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -114,8 +114,13 @@ class Plan:
     experiments: Sequence[Experiment]
 
     def arms(self) -> dict[str, tuple[Experiment, str]]:
-        """Return the experiment and the variant of each arm, by its label."""
-        return {e.label(variant): (e, variant) for e in self.experiments for variant in e.values["variants"]}
+        """Return the experiment and the variant of each arm, by its label: its levels, and its variant.
+
+        The variant goes unnamed where no experiment has a second one.
+        """
+        arms = [(e, variant) for e in self.experiments for variant in e.values["variants"]]
+        several = len(arms) > len(self.experiments)
+        return {"-".join([*e.levels.values(), *([variant] * several)]): (e, variant) for e, variant in arms}
 
     def questions(self) -> list[Question]:
         """Return every contrast between two arms, the primary one first.

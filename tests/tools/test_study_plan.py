@@ -94,6 +94,14 @@ def test_training_sets_of_one_experiment_are_an_axis(own: Path):
     assert asked == [("weak-b", "weak-a"), ("strong-b", "strong-a"), ("weak-a", "strong-a"), ("weak-b", "strong-b")]
 
 
+def test_a_training_set_is_named_where_any_experiment_has_a_second_one(own: Path):
+    one = {"drawn": SMALL["parameters"]["variants"]["base"]}
+    sizes = {"1": {"variants": one | {"wild": {**one["drawn"], "depth": 3}}}, "3": {"variants": one}}
+    contrasts = [{"axis": "times", "of": ["3"], "against": "1"}]
+    write(own, axes={"times": sizes}, contrasts=contrasts, primary={"of": "3-drawn", "against": "1-drawn"})
+    assert list(study_plan.plan("own").arms()) == ["1-drawn", "1-wild", "3-drawn"]
+
+
 @pytest.mark.parametrize(
     ("changes", "file", "key", "value"),
     [
@@ -101,10 +109,12 @@ def test_training_sets_of_one_experiment_are_an_axis(own: Path):
         ({"parameters": {"pack": {"alfa": 1}}}, "own.yaml", "pack.alfa", None),
         ({"parameters": {"pack": {"alpha": -1}}, "axes": {}}, "own.yaml", "own: pack.alpha", -1),
         ({"contrasts": [{"axis": "pull", "of": ["none"], "against": "weak"}]}, "own", "pull", "none against weak"),
+        ({"contrasts": [{"axis": "pull", "of": ["weak"], "against": "weak"}]}, "own.yaml",
+         "study.contrasts.0.against", "weak"),
         ({"primary": {"of": "weak-some", "against": "weak-none"}}, "own", "primary", "weak-some - weak-none"),
     ],
-    ids=["seeds", "key", "invalid", "contrast", "primary"],
-)
+    ids=["seeds", "key", "invalid", "contrast", "itself", "primary"],
+)  # fmt: skip
 def test_a_wrong_study_is_refused_by_its_key(own: Path, changes: dict[str, Any], file: str, key: str, value: Any):
     write(own, **changes)
     with pytest.raises(InputError) as refused:
