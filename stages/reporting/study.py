@@ -18,18 +18,27 @@ from stages.reporting.tables import Cell, Table
 
 @dataclass(frozen=True)
 class Arm:
-    """A training set of an experiment: what it scored, and the experiment's parameters and reports."""
+    """A training set of an experiment: what it scored, and the experiment's parameters and reports.
+
+    seconds: wall time by stage, of those that it depends on and that ran.
+    """
 
     name: str
     variant: Variant
     values: Mapping[str, Any]
     pack: Mapping[str, Any]
     audit: Mapping[str, Any]
+    seconds: Mapping[str, float]
 
     @property
     def drawn(self) -> bool:
         """Say whether the generator drew the images, so that the reports are about them."""
         return self.variant.training.source == "audit"
+
+    def minutes(self, *stages: str) -> float | None:
+        """Return the wall time of these stages; None where none of them ran."""
+        ran = [self.seconds[stage] for stage in stages if stage in self.seconds]
+        return sum(ran) / 60 if ran else None
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,9 @@ MEASURES = {
         "people that fit, of those drawn unperturbed", lambda arm: arm.audit["capacity"]["packed"]["identities"], 0
     ),
 }
+MAKING = ("gallery", "embed", "pack", "generate", "audit", "sets")
+COSTS = {"images made": MAKING, "trained": ("train",), "evaluated": ("evaluate",)}  # columns, and their stages
+COST = Measure("minutes to make the images and train", lambda arm: arm.minutes(*MAKING, "train"), 1)
 ONE_DRAWING = "Each set was packed and drawn once: what another drawing of it would score is not in the intervals."
 RENDERED = "All faces are rendered: nothing here is measured on photographs."
 
@@ -108,6 +120,7 @@ def blocks(found: Found, picture: Path, command: str) -> list[Block]:
         *map(Text, found.differences),
         Heading("Cost"),
         Text(cost(found.seconds)),
+        costs(found.arms),
         Heading("To run it again"),
         Verbatim(command),
         Folded("Each experiment by itself", [Verbatim("\n".join(found.commands))]),
@@ -175,8 +188,19 @@ def cost(seconds: Mapping[str, Mapping[str, float]]) -> str:
     parts = ", ".join(f"{stage} {each / 60:.1f}" for stage, each in most)
     return (
         f"{sum(by_stage.values()) / 60:.0f} minutes of stages, by their own clocks, one experiment after the other "
-        f"(minutes: {parts}); what DVC's cache held costs nothing and is not in it."
+        f"(minutes: {parts}); what DVC's cache held costs nothing, which a dash says. "
+        "An experiment's images are made once for all its training sets."
     )
+
+
+def costs(arms: Sequence[Arm]) -> Table:
+    """Return the wall minutes of each training set; a dash where DVC's cache held what they would have made."""
+    table = Table(["training set", "faces seen per training", *(f"{name}, min" for name in COSTS)])
+    for arm in arms:
+        spent = [arm.minutes(*stages) for stages in COSTS.values()]
+        cells = [Cell("–" if minutes is None else results.digits(minutes, 1)) for minutes in spent]
+        table.rows.append([Cell(arm.name), Cell(f"{arm.values['train']['samples']:,}"), *cells])
+    return table
 
 
 def numbers(arm: Arm) -> dict[str, Any]:

@@ -11,15 +11,16 @@ import numpy as np
 from stages.common.errors import InputError
 from stages.reporting import figures, frame
 from stages.reporting.results import WILD
-from stages.reporting.study import MEASURES, Arm, Found
+from stages.reporting.study import COST, MEASURES, Arm, Found, Measure
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PANELS = ("realised", "fidelity", "spread")  # measures shown beside the accuracy
+SIZE = "identities"  # the x over which the cost is shown in place of fidelity
 SIDE_IN, TITLE = 3.1, 27  # of a panel, and letters in a line of its title
-APART = 20  # where the largest x is more times the least, the axis is logarithmic
+APART = 20  # where the largest value is more times the least, an axis is logarithmic
 
 
 def figure(found: Found, file: Path) -> Path:
@@ -28,11 +29,12 @@ def figure(found: Found, file: Path) -> Path:
         names = list(found.per_seed)
         column = frame.column(found.measured, names, WILD)
         return figures.accuracy(column, found.per_seed, figures.palette(names), "Mean of the wild protocols", file)
-    panels = {"accuracy, %": _accuracy, **{MEASURES[name].title: MEASURES[name].of for name in PANELS}}
+    panels = {"accuracy, %": _accuracy, **{measure.title: measure.of for measure in _beside(found.x)}}
     with mpl.rc_context(figures.STYLE):
         drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
         for ax, (title, entry) in zip(axes, panels.items(), strict=True):
-            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or entry is _accuracy], entry)
+            everywhere = entry in (_accuracy, COST.of)
+            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry)
             ax.set_title(textwrap.fill(title, TITLE))
         if len(axes[0].get_legend_handles_labels()[1]) > 1:
             axes[0].legend()
@@ -41,25 +43,32 @@ def figure(found: Found, file: Path) -> Path:
     return file
 
 
+def _beside(x: str) -> list[Measure]:
+    """Return what is shown beside the accuracy: with the size, what it costs in place of fidelity."""
+    return [COST if x == SIZE and name == "fidelity" else MEASURES[name] for name in PANELS]
+
+
 def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
     """Draw a measure of the arms over x, with its interval, a line for each series."""
     found = lines(x, arms, entry)
     for (label, points), colour, marker in zip(found.items(), figures.COLOURS, figures.MARKERS, strict=False):
         at, value, low, high = np.array(points).T
         ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
-        if at.min() > 0 and at.max() > APART * at.min():
-            ax.set_xscale("log")
+        for values, scale in ((at, ax.set_xscale), (value, ax.set_yscale)):
+            if values.min() > 0 and values.max() > APART * values.min():
+                scale("log")
     ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
 
 
 def lines(x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> dict[str, list[tuple[float, ...]]]:
-    """Return x, a measure and the ends of its interval for each arm of each series, in the order of x.
+    """Return x, a measure and the ends of its interval for each arm that has it, by series, in the order of x.
 
     Where no two arms are of one series, all are.
     """
     found: dict[str, list[tuple[float, ...]]] = {}
     for arm in arms:
-        found.setdefault(series(arm.name), []).append((place(x, arm), *_ends(entry(arm))))
+        if (measured := entry(arm)) is not None:
+            found.setdefault(series(arm.name), []).append((place(x, arm), *_ends(measured)))
     if all(len(points) == 1 for points in found.values()):
         found = {"all": [point for points in found.values() for point in points]}
     return {label: sorted(points) for label, points in found.items()}
@@ -80,7 +89,7 @@ def place(x: str, arm: Arm) -> float:
 
     Raises InputError for a key that holds no number.
     """
-    if x == "identities":
+    if x == SIZE:
         return arm.variant.training.width
     if x in MEASURES:
         return _ends(MEASURES[x].of(arm))[0]
@@ -88,7 +97,7 @@ def place(x: str, arm: Arm) -> float:
     for part in x.split("."):
         node = node.get(part) if isinstance(node, Mapping) else None
     if not isinstance(node, int | float):
-        allowed = f"identities, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
+        allowed = f"{SIZE}, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
         raise InputError(None, key="x", value=x, allowed=allowed)
     return node
 

@@ -117,23 +117,24 @@ def write(plan: Plan, **parts: Any) -> None:
     artifacts.write_json(REPORTS / f"{plan.name}.json", {**numbers(plan), **parts})
 
 
-def read(plan: Plan, commits: Mapping[str, str]) -> list[Arm]:
+def read(plan: Plan, commits: Mapping[str, str], seconds: Mapping[str, Mapping[str, float]]) -> list[Arm]:
     """Return what all arms scored; raises InputError where their pairs differ, or scores are lost."""
     revisions = {name: resolve(commit) for name, commit in commits.items()}
     arms, pairs = [], {}
     for label, (experiment, variant) in plan.arms().items():
         revision = revisions[experiment.name]
-        reports = [revision.json(f"reports/{name}.json") for name in ("pack", "audit")]
-        scored = _scored(revision, variant, label, experiment.values["variants"][variant])
+        pack, audit = (revision.json(f"reports/{name}.json") for name in ("pack", "audit"))
+        scored = _scored(revision, experiment, variant, label)
         pairs[label] = {name: _pairs(revision, name) for name in scored.names(WILD)}
-        arms.append(Arm(label, scored, experiment.values, *reports))
+        spent = study_cost.spent(seconds[experiment.name], variant, scored.training)
+        arms.append(Arm(label, scored, experiment.values, pack, audit, spent))
     for label, found in pairs.items():
         if found != pairs[arms[0].name]:
             raise InputError(label, f"other pairs than {arms[0].name}", allowed="experiments on the same benchmarks")
     return arms
 
 
-def _scored(revision: Revision, variant: str, label: str, training: dict[str, Any]) -> results.Variant:
+def _scored(revision: Revision, experiment: Experiment, variant: str, label: str) -> results.Variant:
     """Return what a variant scored in an experiment, under the name of the arm."""
     report, scores = results.REPORTS / f"{variant}.json", results.SCORES / variant
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -142,9 +143,10 @@ def _scored(revision: Revision, variant: str, label: str, training: dict[str, An
             try:
                 revision.files.get(f"/{path}", str(path), recursive=True)
             except (OSError, DvcException, StorageError) as error:
-                allowed = f"what `dvc exp run -n {label}` made, in the DVC cache or a remote"
+                allowed = f"what `dvc exp run -n {experiment.name}` made, in the DVC cache or a remote"
                 raise InputError(f"{path} of {revision.name}", "lost", allowed=allowed) from error
-        loaded = results.load(variant, params.check(f"variants.{variant}", training, Variants))
+        training = params.check(f"variants.{variant}", experiment.values["variants"][variant], Variants)
+        loaded = results.load(variant, training)
     return results.Variant(**{**vars(loaded), "name": label})
 
 
@@ -156,7 +158,8 @@ def _pairs(revision: Revision, protocol: str) -> dict[str, str]:
 
 def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
     """Write the page, its figure and its numbers; returns the closing line."""
-    arms, study = read(plan, commits), plan.study
+    seconds = times(plan, Queue([e.name for e in plan.experiments]))
+    arms, study = read(plan, commits, seconds), plan.study
     picture = REPORTS / "figures" / f"{plan.name}.png"
     confidence = plan.experiments[0].values["evaluate"]["confidence"]
     found = Found(
@@ -168,7 +171,7 @@ def report(plan: Plan, commits: Mapping[str, str], command: str) -> str:
         arms=arms,
         contrasts=results.contrasts([arm.variant for arm in arms], plan.questions(), confidence),
         confidence=confidence,
-        seconds=times(plan, Queue([e.name for e in plan.experiments])),
+        seconds=seconds,
         commands=[f"dvc exp run -n {e.name} " + " ".join(f"-S '{o}'" for o in e.overrides()) for e in plan.experiments],
     )
     picture.parent.mkdir(parents=True, exist_ok=True)

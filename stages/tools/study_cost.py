@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from stages.common.variants import Variants
 from stages.tools.study_plan import Experiment
 
 IMAGE = {"gallery": 0.0032, "generate": 0.0057, "audit": 0.0017, "sets": 0.0037}  # CPU seconds for each image of 64 px
@@ -77,3 +78,17 @@ def measured(log: str) -> dict[str, float]:
         if found[2]:
             seconds[stage] = seconds.get(stage, 0.0) + float(found[2])
     return seconds
+
+
+def spent(seconds: Mapping[str, float], name: str, training: Variants) -> dict[str, float]:
+    """Return what `measured` gave for the stages that variant `name` depends on, without its name and that of its set.
+
+    What all training sets depend on stands in it only where the generator drew the images.
+    """
+    sources = (training.source, training.mix)
+    found: dict[str, float] = {}
+    for address, each in seconds.items():
+        stage, _, key = address.partition("@")
+        if f"sets/{key}" in sources if stage == "sets" else key == name or (not key and "audit" in sources):
+            found[stage] = found.get(stage, 0.0) + each
+    return found

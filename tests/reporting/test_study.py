@@ -30,7 +30,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         reports = [artifacts.read_json(f"reports/{name}.json") for name in ("pack", "audit")]
         for name, label in NAMES.items():
             loaded = results.load(name, params.load(f"variants.{name}", Variants))
-            arms.append(Arm(label, results.Variant(**{**vars(loaded), "name": label}), values, *reports))
+            scored = results.Variant(**{**vars(loaded), "name": label})
+            arms.append(Arm(label, scored, values, *reports, seconds={"train": 300.0 * len(arms), "pack": 60.0}))
     better = Question(of="9-wild", against="3-drawn", expected=1, primary=True)
     worse = Question(of="9-drawn", against="9-wild", expected=0)
     contrasts = results.contrasts([arm.variant for arm in arms], [better, worse], 0.95)
@@ -61,6 +62,16 @@ def test_only_drawn_sets_are_described_and_equal_ones_once(found: Found):
     audit = found.arms[0].audit
     assert row[0].text == "3-drawn" and row[4].text == f"{audit['spread']['judge']['value']:.3f}"
     assert len(study.accuracies(found).rows) == 3
+
+
+def test_what_ran_is_what_it_cost(found: Found):
+    first, *others = found.arms
+    arms = [replace(first, seconds={"evaluate": 90.0, "report": 60.0}), *others]
+    rows = [[cell.text for cell in row] for row in study.costs(arms).rows]
+    samples = f"{first.values['train']['samples']:,}"
+    assert rows[0] == ["3-drawn", samples, "–", "–", "1.5"] and rows[2] == ["9-wild", samples, "1.0", "10.0", "–"]
+    minutes = [(place, value) for place, value, *_ in study_figure.lines("identities", arms, study.COST.of)["all"]]
+    assert minutes == [(study_figure.place("identities", arm), m) for arm, m in zip(others, (6, 11), strict=True)]
 
 
 def test_sizes_count_the_people_that_join_by_mixup(found: Found):

@@ -11,6 +11,7 @@ from tiny import ROOT
 
 from stages.common import params
 from stages.common.errors import InputError
+from stages.common.variants import Variants
 from stages.tools import study_cost, study_plan
 from stages.tools.study_plan import Experiment
 
@@ -166,6 +167,18 @@ def test_a_log_gives_the_seconds_of_the_stages_that_ran():
         "train base: 5 seeds on 36 images -> data/train/base (41.5 s)\n"
     )
     assert study_cost.measured(log) == {"validate": 0.2, "train@base": 41.5}
+
+
+def test_a_training_set_costs_the_stages_that_it_depends_on():
+    seconds = {"pack": 1.0, "sets@wild": 2.0, "sets@other": 4.0, "train@own": 8.0, "train@wild": 16.0, "train@x": 32.0}
+
+    def spent(name: str, source: str, **mix: Any) -> dict[str, float]:
+        return study_cost.spent(seconds, name, Variants(source=source, width=3, depth=4, **{"mix": "none", **mix}))
+
+    assert spent("own", "audit") == {"pack": 1, "train": 8}
+    assert spent("wild", "sets/wild") == {"sets": 2, "train": 16}
+    assert spent("x", "sets/wild", mix="sets/other", mixed=2) == {"sets": 6, "train": 32}
+    assert spent("x", "audit", mix="sets/other", mixed=2) == {"pack": 1, "sets": 4, "train": 32}
 
 
 def test_tiny_sizes_keep_their_order():
