@@ -113,15 +113,18 @@ def load(name: str, training: Variants) -> Variant:
 def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder: str | Path) -> Estimate:
     """Return what could be measured on benchmark `key`, from its entry in a report and the table in `folder`.
 
-    Raises InputError when the table, replicates.arrow, lacks one of its metrics.
+    Raises InputError when the table, replicates.arrow, lacks one of its metrics or half a replicate.
     """
+    file = f"{folder}/replicates.arrow"
+    if len(replicates) % 2:
+        raise InputError(file, key="rows", value=len(replicates), allowed="two for each replicate")
     per_seed = {
         name: entry["per_seed"] for name, entry in metrics.items() if isinstance(entry, Mapping) and "per_seed" in entry
     }
     columns = np.empty((len(replicates), len(per_seed)))
     for m, column in enumerate(f"{key}/{name}" for name in per_seed):
         if column not in replicates.column_names:
-            raise InputError(f"{folder}/replicates.arrow", "no such column", key=column, allowed="one for each metric")
+            raise InputError(file, "no such column", key=column, allowed="one for each metric")
         columns[:, m] = replicates[column].to_numpy()
     return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(np.split(columns, 2)))
 

@@ -120,11 +120,13 @@ def test_a_benchmark_on_which_nothing_could_be_measured_has_an_estimate_of_nothi
     assert found.names == () and found.replicates.shape == (R, 0)
 
 
-def test_a_metric_without_replicates_is_named():
+def test_a_metric_without_replicates_or_with_half_of_one_is_named():
     scored = {"tar_at_far_0.01": {"per_seed": [0.5, 0.6]}, "rank_1": {"per_seed": [0.7, 0.8]}}
     replicates = pa.table({"ijb/tar_at_far_0.01": np.append(np.full(R, 0.5), np.zeros(R))})
     with refused("replicates.arrow", key="ijb/rank_1", allowed="one for each metric"):
         results.estimated("ijb", scored, replicates, "data/evaluate/base")
+    with refused("replicates.arrow", key="rows", value=2 * R - 1, allowed="two for each replicate"):
+        results.estimated("ijb", scored, replicates[1:], "data/evaluate/base")
     del scored["rank_1"]
     found = results.estimated("ijb", scored, replicates, "data/evaluate/base")
     assert found.value == pytest.approx(0.55) and found.replicates[:, 0].tolist() == [0.5] * R
