@@ -151,6 +151,16 @@ def test_results_are_those_of_evaluate(made: Path):
             )
 
 
+def test_a_rate_on_which_few_impostors_decide_says_so(made: Path):
+    files = [file for file in (made / "data/evaluate/base").glob("*.arrow") if file.stem != "replicates"]
+    fewest = min(tables.read(file)["same"].to_pylist().count(False) for file in files)
+    assert 100 <= fewest < 1000  # so that .001 is not resolved
+    (said,) = re.findall(
+        r"false accept rate of 0.01, percent. At most (\d) impostor", (made / "reports/report.md").read_text()
+    )
+    assert int(said) == fewest // 100
+
+
 def test_the_table_of_results_holds_all_that_was_measured(made: Path):
     table = pd.read_csv(made / "reports/results.csv")
     assert list(table) == ["variant", "protocol", "metric", "value", "low", "high", "seeds", "domain"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stages.common import verification
 from stages.reporting import figures, frame, results, scores, tables
 from stages.reporting.blocks import Block, Figures, Folded, Heading, Picture, Text
 from stages.reporting.prose import say
@@ -14,6 +15,8 @@ from stages.reporting.sections.inputs import DATA, Inputs
 from stages.reporting.tables import Cell, Table
 from stages.settings.report import WILD
 
+ENOUGH = 10  # impostor pairs that pass, with which intervals of the TAR hold
+
 
 def accuracies(inputs: Inputs) -> list[Block]:
     """Show the accuracy of every variant, then the other metrics, then that of the unmixed ones by width and depth."""
@@ -21,7 +24,7 @@ def accuracies(inputs: Inputs) -> list[Block]:
     pictures = [_picture(inputs, p, text) for p, text in zip((WILD, *_studio(inputs)), captions, strict=True)]
     others: list[Block] = []
     for metric in (name for name in frame.level(inputs.measured, "metric") if name != "accuracy"):
-        others += [Text(_metric(metric)), _results(inputs, metric)]
+        others += [Text(_metric(inputs, metric)), _results(inputs, metric)]
     by_size = tables.width_depth(inputs.variants, inputs.measured, inputs.colours)
     return [
         Heading("Results"),
@@ -72,9 +75,17 @@ def shows(
     return [tables.size(inputs.smallest.get((protocol, metric)), scale, places) for protocol in protocols]
 
 
-def _metric(name: str) -> str:
+def _metric(inputs: Inputs, name: str) -> str:
+    """Say what a metric is, and of a TAR on how few impostors it hangs, where they are few."""
     kind, _, far = name.partition("tar_at_far_")
-    return say("metric tar_at_far", far=far) if far else say(f"metric {kind}")
+    if not far:
+        return say(f"metric {kind}")
+    first = inputs.variants[0]
+    of = [scores.read(DATA / "evaluate" / first.name / f"{p}.arrow")[1].same for p in first.protocols]
+    decide = [verification.accepted_impostors((~same).sum(), float(far)) for same in of]
+    least = min(count for count in decide if count)
+    few = [say("metric tar_at_far few", impostors=least)] if least < ENOUGH else []
+    return " ".join([say("metric tar_at_far", far=far), *few])
 
 
 def curves(inputs: Inputs) -> list[Block]:
