@@ -99,23 +99,23 @@ def load(name: str, training: Variants) -> Variant:
     report = artifacts.read_mapping(REPORTS / f"{name}.json", *SECTIONS, "wild_mean")
     protocols, *others = (report[section] for section in SECTIONS)
     estimates = {key: metrics for section in (protocols, *others) for key, metrics in section.items()}
-    replicates = tables.read(SCORES / name / "replicates.arrow")
+    file = SCORES / name / "replicates.arrow"
+    replicates = tables.read(file)
     return Variant(
         name,
         training,
         protocols,
         report["wild_mean"],
         dict(zip(SECTIONS[1:], others, strict=True)),
-        {key: estimated(key, metrics, replicates, SCORES / name) for key, metrics in estimates.items()},
+        {key: estimated(key, metrics, replicates, file) for key, metrics in estimates.items()},
     )
 
 
-def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, folder: str | Path) -> Estimate:
-    """Return what could be measured on benchmark `key`, from its entry in a report and the table in `folder`.
+def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, file: str | Path) -> Estimate:
+    """Return what could be measured on benchmark `key`, from its entry in a report and the table that `file` holds.
 
-    Raises InputError when the table, replicates.arrow, lacks one of its metrics or half a replicate.
+    Raises InputError when the table lacks one of its metrics or half a replicate.
     """
-    file = f"{folder}/replicates.arrow"
     if len(replicates) % 2:
         raise InputError(file, key="rows", value=len(replicates), allowed="two for each replicate")
     per_seed = {

@@ -109,12 +109,12 @@ def template_estimates(first: Revision, other: Revision) -> tuple[Estimates, lis
 
 def _of_templates(revision: Revision, variant: str) -> dict[str, Estimate]:
     """Return what a variant scored on each benchmark of templates; nothing where replicates are lost or not kept."""
-    folder = f"data/evaluate/{variant}"
-    replicates = revision.table(f"{folder}/replicates.arrow")
+    file = f"data/evaluate/{variant}/replicates.arrow"
+    replicates = revision.table(file)
     if replicates is None:
         return {}
     parts = revision.reports[variant]["templates"]
-    where = f"{folder} at {revision.name}"
+    where = f"{file} of {revision.name}"
     return {name: results.estimated(name, metrics, replicates, where) for name, metrics in parts.items()}
 
 

@@ -116,7 +116,7 @@ def test_two_primary_contrasts_are_refused():
 def test_a_benchmark_on_which_nothing_could_be_measured_has_an_estimate_of_nothing():
     replicates = pa.table({"ijb/tar_at_far_0.01": np.ones(2 * R)})
     unresolved = {"domain": "wild", "pairs": {"a": 9}, "tar_at_far_0.0001": None}
-    found = results.estimated("ijb", unresolved, replicates, "data/evaluate/base")
+    found = results.estimated("ijb", unresolved, replicates, "replicates.arrow")
     assert found.names == () and found.replicates.shape == (R, 0)
 
 
@@ -124,11 +124,11 @@ def test_a_metric_without_replicates_or_with_half_of_one_is_named():
     scored = {"tar_at_far_0.01": {"per_seed": [0.5, 0.6]}, "rank_1": {"per_seed": [0.7, 0.8]}}
     replicates = pa.table({"ijb/tar_at_far_0.01": np.append(np.full(R, 0.5), np.zeros(R))})
     with refused("replicates.arrow", key="ijb/rank_1", allowed="one for each metric"):
-        results.estimated("ijb", scored, replicates, "data/evaluate/base")
+        results.estimated("ijb", scored, replicates, "replicates.arrow")
     with refused("replicates.arrow", key="rows", value=2 * R - 1, allowed="two for each replicate"):
-        results.estimated("ijb", scored, replicates[1:], "data/evaluate/base")
+        results.estimated("ijb", scored, replicates[1:], "replicates.arrow")
     del scored["rank_1"]
-    found = results.estimated("ijb", scored, replicates, "data/evaluate/base")
+    found = results.estimated("ijb", scored, replicates, "replicates.arrow")
     assert found.value == pytest.approx(0.55) and found.replicates[:, 0].tolist() == [0.5] * R
 
 
