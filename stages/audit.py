@@ -2,13 +2,16 @@
 
 reads   data/generate/, data/gallery/, data/embed/ x_ref, data/pack/ x_id; both networks; a witness and
         unrelated people of a set, where params say so; params audit, embed, world
-writes  data/audit/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
-        data/audit/images.arrow   each plain and mixed image of data/generate: where it is, how it was made, its row in
+writes  data/audit/images.arrow   each plain and mixed image of data/generate: where it is, how it was made, its row in
                                   the embeddings, whether the filter keeps it; columns in stages/common/tables.py
-        data/audit/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high;
-                                       witness-confused-KIND.npy: by the witness
         data/audit/shards.json   sha256 of the shards audited: later stages depend on the images through this file
+        data/judged/recogniser.npy, judge.npy   embeddings (plain images, d) of the images of data/generate
+        data/judged/confused-KIND.npy   (N - 1, 3) share of confused probes among N = 2, 3, ... identities, low, high;
+                                        witness-confused-KIND.npy: by the witness
         reports/audit.json
+
+Training reads data/audit, and the report the rest: another witness, or a judge that keeps the same images, trains
+nothing again.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +31,8 @@ from stages.common.world import World
 from stages.metrics.faces import Faces
 from stages.settings.audit import Audit
 
-GENERATED, AUDITED, REPORT = Path("data/generate"), Path("data/audit"), Path("reports/audit.json")
+GENERATED, REPORT = Path("data/generate"), Path("reports/audit.json")
+AUDITED, JUDGED = Path("data/audit"), Path("data/judged")
 TOGETHER = ("leakage", "near_duplicates")  # branches whose work all ranks share
 
 
@@ -121,7 +125,7 @@ def witnessed(cfg: Audit, unrelated: People, folder: Path) -> dict[str, Callable
     net = recognisers.load(network)
     rows = witness.seen(net, GENERATED, unrelated, folder)
     same_person: float | None = getattr(net, "same_person", None)
-    return {"witness": lambda: witness.measured(rows, same_person, cfg, folder)}
+    return {"witness": lambda: witness.measured(rows, same_person, cfg, folder / JUDGED.name)}
 
 
 def measured(branches: Mapping[str, Callable[[], dict[str, Any]]], folder: Path) -> dict[str, Any]:
@@ -143,7 +147,7 @@ def measured(branches: Mapping[str, Callable[[], dict[str, Any]]], folder: Path)
 
 
 def write(folder: Path, table: pa.Table, sha256: Mapping[str, str]) -> None:
-    """Write the table of images, and the digests of their shards by name."""
+    """Write what training reads: the table of images, and the digests of their shards by name."""
     tables.write(folder / "images.arrow", table)
     artifacts.write_json(folder / "shards.json", sha256)
 
@@ -155,24 +159,27 @@ def main() -> str:
     networks = {name: recognisers.load(network) for name, network in named.items()}
     unrelated, plain = faces.unrelated_people(cfg, world), faces.of_shards(Shards(GENERATED, "plain-*.arrow"))
     with ranks.kept("audit") as folder:
+        audited, judged = (folder / out.name for out in (AUDITED, JUDGED))
         listing = folder / ".images.arrow"
         if ranks.rank() == 0:  # first, so that what was drawn is known to be whole; then out of memory
             tables.write(listing, images.drawn(GENERATED))
         rows = seen(networks, plain, unrelated, folder)
-        parts = branches(networks, rows, cfg, folder) | witnessed(cfg, unrelated, folder)
+        parts = branches(networks, rows, cfg, judged) | witnessed(cfg, unrelated, folder)
         report = measured(parts, folder)
         shards = sorted(file for kind in ("plain", "mixup") for file in GENERATED.glob(f"{kind}-*.arrow"))
         sha256 = notes.each(shards, artifacts.digest, folder, "sha256")
         if ranks.rank() == 0:
             keep = measures.kept(rows.plain["judge"], cfg.min_centre_cosine)
+            judged.mkdir(exist_ok=True)
             for name in networks:
-                (folder / f".plain-{name}.npy").rename(folder / f"{name}.npy")
+                (folder / f".plain-{name}.npy").rename(judged / f"{name}.npy")
             table = images.kept(tables.mapped(listing), keep)
-            write(folder, table, {file.name: of for file, of in zip(shards, sha256, strict=True)})
+            write(audited, table, {file.name: of for file, of in zip(shards, sha256, strict=True)})
             capacity = report.pop("capacity")
             counts = {"kept": int(keep.sum()), "images": len(keep), "capacity": capacity}
             artifacts.write_json(REPORT, report | counts)
-        ranks.publish(folder, AUDITED)
+        ranks.publish(audited, AUDITED)
+        ranks.publish(judged, JUDGED)
     return closing_line(artifacts.read_json(REPORT))
 
 

@@ -1,7 +1,7 @@
 """Compare the training sets in tables and figures, on one page.
 
 reads   params.yaml; reports/pack.json, audit.json, baselines.json, evaluate/NAME.json; data/embed x_ref,
-        data/pack x_id, course and front, data/generate, data/sets/wild, data/audit embeddings and curves,
+        data/pack x_id, course and front, data/generate, data/sets/wild, data/audit, data/judged,
         data/variants/NAME, embed's network, data/evaluate/NAME: PROTOCOL.arrow and replicates.arrow
 writes  reports/report.md, reports/index.html, reports/results.csv, reports/metrics.json, reports/figures/,
         reports/tables/NAME.tex

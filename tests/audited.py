@@ -36,13 +36,13 @@ def write(widths: Mapping[str, int | None], keep: np.ndarray | None = None, **ra
 
 
 def judge(keep: np.ndarray | None = None, **raw: np.ndarray) -> None:
-    """Write data/audit, where `keep` says which plain images are kept, with embeddings."""
+    """Write data/audit, where `keep` says which plain images are kept, and embeddings into data/judged."""
     table = images.drawn(GENERATED)
     plain = len(table) - table["embedding"].null_count
     names = sorted(table["shard"].unique().to_pylist())
+    for name, x in raw.items():
+        artifacts.write_array(audit.JUDGED / f"{name}.npy", x)
     with artifacts.output_folder(audit.AUDITED) as folder:
-        for name, x in raw.items():
-            artifacts.write_array(folder / f"{name}.npy", x)
         audit.write(
             folder,
             images.kept(table, np.ones(plain, bool) if keep is None else keep),

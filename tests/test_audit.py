@@ -181,7 +181,7 @@ def test_the_filter_drops_what_is_far_from_its_centre():
 
 def test_the_chain_is_audited_whole(chain: Path):
     report = artifacts.read_json(chain / "reports/audit.json")
-    assert report["kept"] == report["images"] == len(artifacts.read_array(chain / "data/audit/judge.npy"))
+    assert report["kept"] == report["images"] == len(artifacts.read_array(chain / "data/judged/judge.npy"))
     for name in ("packed", "gallery"):
         assert set(report["fidelity"][name]) == {"recogniser", "judge"}
     assert set(report["fidelity"]["gallery"]["judge"]["to_the_face"]) == {"image", "centre", "top1"}
@@ -201,14 +201,18 @@ def test_a_witness_changes_nothing_but_what_it_says_itself(copy: Path, chain: Pa
     }  # fmt: skip
     assert witness["capacity"]["threshold"] != report["capacity"]["threshold"]
     assert set(witness["fidelity"]) == {"packed", "gallery", "gaussian"} and "usual_threshold" not in witness
-    made = {file.name for file in (copy / "data/audit").iterdir()}
-    assert made - {file.name for file in (chain / "data/audit").iterdir()} == {
-        f"witness-confused-{kind}.npy" for kind in kinds
-    }
+    read_by_training = [_digests(root / "data/audit") for root in (copy, chain)]
+    assert read_by_training[0] == read_by_training[1]
+    made, known = (_digests(root / "data/judged") for root in (copy, chain))
+    assert made == known | {name: made[name] for name in (f"witness-confused-{kind}.npy" for kind in kinds)}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {file.name: artifacts.digest(file) for file in folder.iterdir()}
 
 
 def test_a_filter_that_bites_reaches_the_kept_rows(copy: Path):
-    x = sphere.unit_rows(artifacts.read_array(copy / "data/audit/judge.npy"))
+    x = sphere.unit_rows(artifacts.read_array(copy / "data/judged/judge.npy"))
     who = Shards(copy / "data/generate", "plain-*.arrow").column("identity")
     to_centre = np.einsum("bd,bd->b", x, Faces(x, who).centres[who])
     write_params(copy, {**TINY, "audit.min_centre_cosine": float(np.median(to_centre))})

@@ -176,8 +176,8 @@ def test_the_audit_takes_rows_of_its_size_another_judge_and_people_of_a_set():
     with pytest.raises(ValueError, match="embedding size = 20; allowed: 128 with generate.backend"):
         run("generate")
     assert run("audit").startswith("audit: fidelity")
-    assert artifacts.read_array("data/audit/recogniser.npy").shape[1] == 20
-    assert artifacts.read_array("data/audit/judge.npy").shape[1] == nets.D
+    assert artifacts.read_array("data/judged/recogniser.npy").shape[1] == 20
+    assert artifacts.read_array("data/judged/judge.npy").shape[1] == nets.D
     drawn = artifacts.read_json("reports/audit.json")["capacity"]["unrelated"]["drawn"]
     assert drawn == 10
 

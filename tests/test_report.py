@@ -311,7 +311,7 @@ def test_a_contrast_of_what_is_missing_is_refused(copy: Path, field: str, allowe
         "data/evaluate/base/replicates.arrow",
         "data/variants/base/manifest.arrow",
         "data/sets/wild/wild-00000.arrow",
-        "data/audit/judge.npy",
+        "data/judged/judge.npy",
     ],
 )
 def test_a_missing_file_is_named_and_the_old_report_stays(copy: Path, file: str):
@@ -346,7 +346,7 @@ def test_the_table_says_whose_an_embedding_is(copy: Path):
     column = pa.array(embedding, pa.int32(), mask=~plain)
     tables.write(catalogue.AUDITED, table.set_column(table.schema.get_field_index("embedding"), "embedding", column))
     for name in ("recogniser", "judge"):
-        file = Path(f"data/audit/{name}.npy")
+        file = Path(f"data/judged/{name}.npy")
         x = artifacts.read_array(file)
         artifacts.write_array(file, x[np.argsort(row)])
     after = packing._cosines(np.eye(6, project.D, dtype=np.float32))
@@ -356,10 +356,10 @@ def test_the_table_says_whose_an_embedding_is(copy: Path):
 
 
 def test_embeddings_of_other_images_are_refused(copy: Path):
-    artifacts.write_array("data/audit/judge.npy", artifacts.read_array("data/audit/judge.npy")[1:])
+    artifacts.write_array("data/judged/judge.npy", artifacts.read_array("data/judged/judge.npy")[1:])
     with pytest.raises(InputError) as refused:
         report.main()
-    assert (refused.value.file, refused.value.problem) == ("data/audit/judge.npy", "23 rows")
+    assert (refused.value.file, refused.value.problem) == ("data/judged/judge.npy", "23 rows")
     assert refused.value.allowed.startswith("24, ")
 
 

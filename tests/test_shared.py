@@ -13,7 +13,7 @@ from tiny import ROOT, TINY, run, working_in, write_params
 
 from stages.common import artifacts, images
 
-STAGES = {"embed": ("data/embed",), "audit": ("data/audit", "reports/audit.json")}
+STAGES = {"embed": ("data/embed",), "audit": ("data/audit", "data/judged", "reports/audit.json")}
 STAGES["evaluate base"] = ("data/evaluate/base", "reports/evaluate/base.json")
 
 

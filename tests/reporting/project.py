@@ -140,7 +140,7 @@ def _write_identities(root: Path, values: dict, gallery: int) -> None:
     for name in CONTROL:
         share = np.sort(rng.uniform(0, 0.1, 5))
         curve = np.column_stack([share, 0.8 * share, 1.2 * share])
-        artifacts.write_array(root / "data" / "audit" / f"confused-{name}.npy", curve)
+        artifacts.write_array(root / "data" / "judged" / f"confused-{name}.npy", curve)
     card = {"architecture": "compact", "widths": [16] * 4, "embedding_size": D, "size_px": 16, "colour": "rgb"}
     torch.manual_seed(0)
     networks.save(root / "data" / "pretrain" / "recogniser", Compact([16] * 4, D, 16, 3), card)

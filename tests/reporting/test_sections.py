@@ -100,7 +100,7 @@ def test_who_tells_by_no_distance_is_measured_at_its_own_threshold_alone():
 def test_each_network_has_its_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: list[str]):
     for kind in project.CONTROL:
         for name in (f"confused-{kind}.npy", *[f"witness-confused-{kind}.npy"] * ("witness" in by)):
-            artifacts.write_array(tmp_path / "data/audit" / name, np.full((5, 3), 0.1))
+            artifacts.write_array(tmp_path / "data/judged" / name, np.full((5, 3), 0.1))
     monkeypatch.chdir(tmp_path)
     Path("figures").mkdir()
     report = {"witness": project.witness_report()} if "witness" in by else {}

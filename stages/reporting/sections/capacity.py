@@ -81,7 +81,7 @@ def _confused(folder: Path, by: str, report: Mapping[str, Any], caption: str) ->
     """Draw the share of confused probes among more and more identities, by the judge or by the witness."""
     kinds = [name for name, entry in report.items() if isinstance(entry, dict)]
     prefix, suffix = ("", "") if by == "judge" else (f"{by}-", f"-{by}")
-    curves = {name: artifacts.read_array(DATA / "audit" / f"{prefix}confused-{name}.npy") for name in kinds}
+    curves = {name: artifacts.read_array(DATA / "judged" / f"{prefix}confused-{name}.npy") for name in kinds}
     file = packing_figures.capacity(
         curves, report["false_match_rate"], report["confused"], folder / f"capacity{suffix}.png", by
     )

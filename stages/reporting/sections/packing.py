@@ -112,10 +112,10 @@ def _cosines(x_id: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     identity[row] = np.unique(plain["identity"].to_numpy(), return_inverse=True)[1]
     panels = [("asked for", plain["cosine"].to_numpy(), spread.impostor_cosines(x_id))]
     for name, label in (("recogniser", "rendered, recogniser"), ("judge", "rendered, judge")):
-        x = artifacts.map_array(DATA / "audit" / f"{name}.npy")
+        x = artifacts.map_array(DATA / "judged" / f"{name}.npy")
         if len(x) != len(plain):
             allowed = f"{len(plain)}, as many as {catalogue.AUDITED} has"
-            raise InputError(DATA / "audit" / f"{name}.npy", f"{len(x)} rows", allowed=allowed)
+            raise InputError(DATA / "judged" / f"{name}.npy", f"{len(x)} rows", allowed=allowed)
         panels.append((label, *spread.centre_cosines(Faces(x, identity))))
     return panels
 
