@@ -44,8 +44,8 @@ def figure(found: Found, file: Path) -> Path:
 
 
 def _beside(x: str) -> list[Measure]:
-    """Return what is shown beside the accuracy: with the size, what it costs in place of fidelity."""
-    return [COST if x == SIZE and name == "fidelity" else MEASURES[name] for name in PANELS]
+    """Return what is shown beside the accuracy, but x itself: over sizes, what they cost in place of fidelity."""
+    return [COST if x == SIZE and name == "fidelity" else MEASURES[name] for name in PANELS if name != x]
 
 
 def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
