@@ -89,6 +89,7 @@ def spent(seconds: Mapping[str, float], name: str, training: Variants) -> dict[s
     found: dict[str, float] = {}
     for address, each in seconds.items():
         stage, _, key = address.partition("@")
-        if f"sets/{key}" in sources if stage == "sets" else key == name or (not key and "audit" in sources):
+        shared = "audit" in sources and not key
+        if f"sets/{key}" in sources if stage == "sets" else shared or key == name:
             found[stage] = found.get(stage, 0.0) + each
     return found

@@ -32,6 +32,15 @@ def test_what_the_readme_says_of_packing_is_what_was_measured():
     assert report["cells"][0]["cell"] in text
 
 
+def test_what_the_readme_says_of_the_studies_stands_on_their_pages():
+    asked = committed("README.md").partition("asks six questions")[2].partition("```")[0]
+    said = re.findall(r"\(reports/studies/([\w-]+)\.md\)([^(]*)", " ".join(asked.split()))
+    figures = [(name, figure) for name, text in said for figure in re.findall(r"-?[\d.]+ \[[^]]+\]", text)]
+    assert len(figures) >= 3
+    for name, figure in figures:
+        assert figure.replace("-", "−") in committed(f"reports/studies/{name}.md")
+
+
 def test_no_figure_of_packing_is_typed():
     section = committed("README.md").partition("\n## Packing\n")[2].partition("\n## ")[0]
     assert not re.findall(r"\d", readme.insert(section, "packing", ""))
