@@ -79,13 +79,14 @@ def test_sizes_count_the_people_that_join_by_mixup(found: Found):
     assert sizes["3-drawn"] == ("6", "24") and sizes["9-drawn"] == ("8", "32")
 
 
-@pytest.mark.parametrize(("x", "panels"), [(None, 0), ("spread", 3), ("identities", 4), ("pack.alpha", 4)])
-def test_the_figure_is_drawn_over_any_x(found: Found, x: str | None, panels: int, tmp_path: Path):
+@pytest.mark.parametrize(("x", "panels"), [(None, None), ("spread", 3), ("identities", 4), ("pack.alpha", 4)])
+def test_the_figure_is_drawn_over_any_x(found: Found, x: str | None, panels: int | None, tmp_path: Path):
     arms = found.arms if x in (None, "identities", "pack.alpha") else found.arms[:2]
     file = study_figure.figure(replace(found, x=x, arms=arms), tmp_path / "own.png")
     pixels = np.asarray(Image.open(file).convert("L"))
     assert pixels.min() < 60 and (pixels < 200).mean() > 0.005
-    assert x is None or pixels.shape[1] == panels * pixels.shape[0]
+    width = pixels.shape[1] / pixels.shape[0]
+    assert width < 3 if panels is None else width == panels  # rows, or panels in a row
 
 
 def test_where_an_arm_lies(found: Found):

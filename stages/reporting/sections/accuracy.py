@@ -15,7 +15,7 @@ from stages.reporting.sections.inputs import DATA, Inputs
 from stages.reporting.tables import Cell, Table
 from stages.settings.report import WILD
 
-ENOUGH = 10  # impostor pairs that pass, with which intervals of the TAR hold
+ENOUGH = 10  # where fewer impostor pairs pass, the report says so; simulated are 3 and 30
 
 
 def accuracies(inputs: Inputs) -> list[Block]:
