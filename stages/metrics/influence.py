@@ -49,7 +49,7 @@ def tar_at_far(score: np.ndarray, same: np.ndarray, far: float) -> Influence:
     tar_few, tar_many = (1 - np.searchsorted(genuine, impostors[-1 - k], "right") / len(genuine) for k in (few, many))
     slope = (tar_many - tar_few) / math.log((many + 1) / (few + 1))
     # pairs down to `many` say how much impostors depend on people; scaled to the variance of `allowed` independent ones
-    counted = (score >= impostors[-1 - many]) / math.sqrt((many + 1) * (allowed + 1))
+    counted = (score >= impostors[-1 - many]) / math.sqrt((many + 1) * allowed)
     return Influence(value, _centred(np.where(same, (score > threshold) / len(genuine), -slope * counted), same))
 
 
