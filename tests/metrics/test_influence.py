@@ -69,6 +69,14 @@ def test_the_squared_influences_of_independent_pairs_are_the_variance_of_a_rate(
     assert variance == pytest.approx(np.var([x.value for x in found]), rel=0.25)
 
 
+@pytest.mark.parametrize("allowed", [3, 30])
+def test_the_impostors_that_pass_weigh_as_so_many_independent_pairs(allowed: int) -> None:
+    impostors, genuine = -np.log(np.arange(1, 10001) / 10000), np.linspace(0, 10, 10000)  # TAR is -ln(FAR) / 10
+    score, same = np.append(impostors, genuine), np.arange(20000) >= 10000
+    found = influence.tar_at_far(score, same, (allowed + 0.5) / 10000)
+    assert np.square(found.pairs[~same]).sum() == pytest.approx(0.1**2 / allowed, rel=0.02)
+
+
 def test_one_mistake_of_each_kind_among_four() -> None:
     score, same = np.array([0.1, 0.2, 0.3, 0.7, 0.6, 0.8, 0.9, 1.0]), np.arange(8) >= 4
     found = influence.equal_error_rate(score, same)
