@@ -1,7 +1,7 @@
 """Face verification metrics of one set of scored pairs: genuine pairs show one person, impostor pairs two.
 
-A pair is accepted when its score is above the threshold; a score equal to the threshold is a rejection. `bootstrap`
-computes the same metrics on weighted pairs, and a test holds the two equal.
+A pair is accepted when its score is above the threshold; a score equal to the threshold is a rejection.
+`metrics.influence` takes the same metrics apart by pairs, `metrics.comparisons` weights them; tests hold them equal.
 """
 
 import math

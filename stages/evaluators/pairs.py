@@ -132,7 +132,8 @@ class Kind:
         metrics = verified if self.ours else (*verified, *insightface.NAMES[1:])
         people, impostors = self.pairs.people, int((~self.pairs.same).sum())
         identities = len(np.unique([people.identity_a, people.identity_b]))
-        about = {"pairs": self.size, "identities": identities, **unresolved(self.cfg.rates.fars, impostors)}
+        about = {"pairs": self.size, "impostors": impostors, "identities": identities}
+        about |= unresolved(self.cfg.rates.fars, impostors)
         return [Part(key, "protocols", metrics, about) for key in self.ways]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:

@@ -160,14 +160,9 @@ def spread(replicates: np.ndarray, per_seed: Sequence[np.ndarray]) -> Spread:
 
 
 def _over_people(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean squares of replicates (r, m), and degrees of freedom: r of normal ones, less if a few are large.
-
-    Replicates without a value (d-prime of few pairs that happen to score alike) do not count.
-    """
-    measured = ~np.isnan(replicates)
-    count = np.where(measured.any(axis=0), measured.sum(axis=0), np.nan)
-    centre = np.where(measured, replicates, 0).sum(axis=0) / count
-    squares = np.where(measured, np.square(replicates - centre), 0)
+    """Return the mean squares of replicates (r, m), and degrees of freedom: r of normal ones, less if few are large."""
+    deviations, count = _deviations(replicates)
+    squares = np.square(deviations)
     shares = np.abs(squares) / np.abs(squares).sum(axis=0)
     freedom = 2 / np.maximum(np.square(shares).sum(axis=0) - 1 / (shares > 0).sum(axis=0), 2 / count)
     return np.maximum(np.real(squares).sum(axis=0) / count, 0), np.nan_to_num(freedom, nan=np.inf)
@@ -179,11 +174,19 @@ def _skewness(replicates: np.ndarray, error: np.ndarray) -> np.ndarray:
     A person moves one replicate only, by sqrt(r), so that the mean cube is sqrt(r) times the third moment. Replicates
     that resample all people hardly have one by this measure, and their intervals stay as they are.
     """
-    real = np.real(replicates)
-    measured = ~np.isnan(real)
+    deviations, count = _deviations(np.real(replicates))
+    return (deviations**3).sum(axis=0) / count**1.5 / np.where(error > 0, error, 1) ** 3
+
+
+def _deviations(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return by how much replicates (r, m) deviate from their mean, and how many there are, (m,), NaN for none.
+
+    Replicates without a value (d-prime of few pairs that happen to score alike) do not count.
+    """
+    measured = ~np.isnan(replicates)
     count = np.where(measured.any(axis=0), measured.sum(axis=0), np.nan)
-    cubes = np.where(measured, real - np.where(measured, real, 0).sum(axis=0) / count, 0) ** 3
-    return cubes.sum(axis=0) / count**1.5 / np.where(error > 0, error, 1) ** 3
+    centre = np.where(measured, replicates, 0).sum(axis=0) / count
+    return np.where(measured, replicates - centre, 0), count
 
 
 def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -53,7 +53,7 @@ def smallest(variants: Sequence[Variant], confidence: float) -> Shows:
             measured = [e.only([metric]) for e in estimates if metric in e.names]
             sizes = [_of_two(a, b, confidence) for a, b in combinations(measured, 2)]
             found[benchmark, metric] = float(np.median(sizes)) if sizes else np.nan
-    return {place: size for place, size in found.items() if np.isfinite(size)}
+    return {place: size for place, size in found.items() if size > 0}  # not NaN, and something varied
 
 
 def _of_two(a: Estimate, b: Estimate, confidence: float) -> float:

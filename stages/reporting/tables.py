@@ -54,11 +54,11 @@ def anchor(text: str) -> str:
 
 
 def number(entry: Mapping[str, Any] | None, *, scale: float = 100, places: int = 1, strong: bool = False) -> Cell:
-    """Return the cell of a {value, low, high}; a dash stands for what cannot be measured."""
+    """Return the cell of a {value, low, high}; a dash for what cannot be measured, no interval where nothing varied."""
     if entry is None:
         return Cell("–")
     value, low, high = (digits(entry[key] * scale, places) for key in ("value", "low", "high"))
-    return Cell(value, f"{low} to {high}", strong)
+    return Cell(value, f"{low} to {high}" if entry["low"] < entry["high"] else "", strong)
 
 
 def difference(c: Contrast, places: int) -> Cell:

@@ -149,11 +149,11 @@ def title(metric: str) -> str:
 
 
 def cell(metric: str, entry: Mapping[str, float] | None, sign: str = "", strong: bool = False) -> Cell:
-    """Return a value and its interval, in percent but for d' and FDR; a dash for what was not measured."""
+    """Return a value and its interval, if any, in percent but for d' and FDR; a dash for what was not measured."""
     if entry is None:
         return Cell(NONE)
     scale, digits = (1, 2) if metric in frame.UNITS else (100, 1)
     value, low, high = (
         f"{round(scale * entry[key], digits) + 0.0:{sign}.{digits}f}" for key in ("value", "low", "high")
     )
-    return Cell(value, f"{low}, {high}", strong)
+    return Cell(value, f"{low}, {high}" if entry["low"] < entry["high"] else "", strong)

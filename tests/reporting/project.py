@@ -281,6 +281,7 @@ def _write_scores(
         report[protocol] = {
             "domain": domain,
             "pairs": count,
+            "impostors": int((~pairs.same).sum()),
             "identities": people,
             **summary(estimate, cfg["confidence"]),
         }

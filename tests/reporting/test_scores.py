@@ -1,6 +1,7 @@
 """Curves, and the smallest difference that shows, on scores whose answer is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_what_would_show_is_the_median_over_all_twos(trained: Trained):
     metrics = {"accuracy", "auc", "d_prime", "eer", "fdr", *(f"tar_at_far_{far:g}" for far in cfg.rates.fars)}
     assert {metric for protocol, metric in shows if protocol == "lfw"} <= metrics
     assert {metric for protocol, metric in shows if protocol == WILD} >= metrics - {"tar_at_far_0.001"}
+
+
+def test_where_nothing_varies_it_is_unknown_what_would_show(trained: Trained):
+    _, (base, wild, _), cfg = trained
+    perfect = Estimate(("rank_1",), np.ones((3, 1)), np.ones((100, 1)))
+    faultless = [replace(v, estimates={**v.estimates, "ijb-1n": perfect}) for v in (base, wild)]
+    shows = scores.smallest(faultless, cfg.confidence)
+    assert shows and ("ijb-1n", "rank_1") not in shows
 
 
 def test_one_training_set_alone_shows_no_difference(trained: Trained):

@@ -55,6 +55,7 @@ def test_width_and_depth_leaves_out_what_is_mixed():
     [
         ({"value": -0.0004, "low": -0.01, "high": 0.01}, "0.0 −1.0 to 1.0"),
         ({"value": 0.5, "low": 0.25, "high": 0.75}, "50.0 25.0 to 75.0"),
+        ({"value": 1.0, "low": 1.0, "high": 1.0}, "100.0 "),
         (None, "– "),
     ],
 )

@@ -80,9 +80,8 @@ def _metric(inputs: Inputs, name: str) -> str:
     kind, _, far = name.partition("tar_at_far_")
     if not far:
         return say(f"metric {kind}")
-    first = inputs.variants[0]
-    of = [scores.read(DATA / "evaluate" / first.name / f"{p}.arrow")[1].same for p in first.protocols]
-    decide = [verification.accepted_impostors((~same).sum(), float(far)) for same in of]
+    of = [about["impostors"] for about in inputs.variants[0].protocols.values()]
+    decide = [verification.accepted_impostors(impostors, float(far)) for impostors in of]
     least = min(count for count in decide if count)
     few = [say("metric tar_at_far few", impostors=least)] if least < ENOUGH else []
     return " ".join([say("metric tar_at_far", far=far), *few])
