@@ -37,6 +37,7 @@ DICTS = {"sets": Sets, "variants": Variants}
 DIFFERENTIABLE, WITH_GRADIENTS = ("embedded", "vec2face"), ("embedded", "iresnet")  # generators and recognisers
 BENCHMARKS = Path("data/external/benchmarks")
 EMBEDDED = ("lfw", "syn-lfw", "cfp-fp", "agedb", "calfw", "cplfw")  # protocols, here without torch
+TAKEN = (*EMBEDDED, "ijb")  # a benchmark of the user's that is called so joins as NAME-external
 PATHS = ("path", "network", "weights", "detector")  # keys of paths below data
 MADE = (NONE, "pretrain", "sets")  # how those begin that a stage makes, or git holds
 NETWORKS = ("external/weights", "pretrain")  # what `baselines` depends on
@@ -238,7 +239,8 @@ def find_external(file: Path) -> None:
     own = layouts.benchmarks(BENCHMARKS)
     for path in own.values():
         layouts.benchmark(path)
-    params.load("report", Report, file).check_protocols(_protocols(own), file)
+    ours = values["evaluate"]["convention"] == "ours"
+    params.load("report", Report, file).check_protocols(_protocols(own, ours), file)
 
 
 def _paths(node: dict[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
@@ -250,11 +252,11 @@ def _paths(node: dict[str, Any], key: str = "") -> Iterator[tuple[str, str]]:
             yield f"{key}{name}", value
 
 
-def _protocols(own: Mapping[str, Path]) -> list[str]:
-    """Return the protocols of pairs that `evaluate` will score: embedded ones, and each benchmark raw and centred."""
+def _protocols(own: Mapping[str, Path], ours: bool) -> list[str]:
+    """Return the protocols of pairs that `evaluate` will score: embedded ones, each benchmark raw, by ours centred."""
     pairs = [name for name, path in own.items() if layouts.benchmark(path) not in layouts.TEMPLATES]
-    named = [f"{name}-external" if name in EMBEDDED else name for name in pairs]
-    return [*EMBEDDED, *named, *(f"{name}-centred" for name in named)]
+    named = [f"{name}-external" if name in TAKEN else name for name in pairs]
+    return [*EMBEDDED, *named, *(f"{name}-centred" for name in named if ours)]
 
 
 def main() -> str:

@@ -36,6 +36,9 @@ class Kind:
         self.probes = self.lists.pop(PROBES)
         self.identity, self.probe_person = np.unique(self.templates.person[self.probes], return_inverse=True)
         for name, gallery in self.lists.items():
+            if len(found := np.intersect1d(gallery, self.probes)):
+                problem = f"template {found[0]} is in it and among the probes"
+                raise InputError(self.file, problem, key=f"gallery {name}", allowed="templates that are no probe")
             self._check(name, np.isin(self.templates.person[self.probes], self.templates.person[gallery]))
         self.size = len(self.probes) * sum(map(len, self.lists.values()))
 

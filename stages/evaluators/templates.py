@@ -34,6 +34,13 @@ class Kind:
         if same.all() or not same.any():
             raise InputError(file, "comparisons of one kind", key="same", allowed="genuine and impostor ones")
         self.identity, person = np.unique(self.templates.person, return_inverse=True)
+        for wrong, problem in (
+            ((person[a] == person[b]) != same, "contradicts the people of its templates"),
+            (a == b, "a template with itself"),
+        ):
+            if wrong.any():
+                at = int(wrong.argmax())
+                raise InputError(file, problem, key=f"comparison {at}", value=f"{a[at]} and {b[at]}, same {same[at]}")
         self.pairs, self.size = Comparisons(a, b, same, person), len(a)
 
     def parts(self) -> list[Part]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from stages.common import artifacts
 from stages.common.errors import InputError
 from stages.formats import text
 
@@ -26,7 +27,10 @@ def read(benchmark: Path, pairs: pa.Table) -> pa.Table | None:
     file = benchmark / "groups.csv" if benchmark.is_dir() else benchmark.with_suffix(".groups.csv")
     if not file.is_file():
         return None
-    header, *lines = [[cell.strip() for cell in line] for line in csv.reader(text.read(file).splitlines())] or [[]]
+    try:
+        header, *lines = [[cell.strip() for cell in line] for line in csv.reader(text.read(file).splitlines())] or [[]]
+    except csv.Error as error:  # a quote that is never closed
+        raise InputError(file, artifacts.brief(error), allowed="a comma-separated list") from error
     lines = [line or [""] for line in lines]  # a line of one empty cell
     if len(set(header)) < len(header) or not header:
         raise InputError(file, key="line 1", value=",".join(header), allowed="names of groupings, each once")

@@ -69,13 +69,13 @@ def _lists(meta: Path, name: str) -> list[tuple[str, Path, tuple[np.ndarray, np.
     files = {gallery: file for gallery, file in files.items() if file.is_file()}
     if files:
         files[PROBES] = meta / f"{name}_1N_probe_mixed.csv"
-    return [(key, file, _once(*subjects(file))) for key, file in files.items()]
-
-
-def _once(template: np.ndarray, person: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each template, and its person, once: some lists have a line for every image."""
-    template, first = np.unique(template, return_index=True)
-    return template, person[first]
+    found = [(key, file, subjects(file)) for key, file in files.items()]
+    person_of: dict[int, int] = {}
+    for _, file, (template, person) in found:
+        for own, who in zip(template.tolist(), person.tolist(), strict=True):
+            if (known := person_of.setdefault(own, who)) != who:
+                raise InputError(file, key=f"subject of template {own}", value=who, allowed=f"{known}, as before")
+    return found
 
 
 def _people(templates: int, a: np.ndarray, b: np.ndarray, lists: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -98,7 +98,11 @@ def images(meta: Path, name: str) -> Images:
     point_names, *points, score = _columns(points_file, [pa.string(), *[pa.float64()] * (2 * LANDMARKS + 1)])
     if len(names) != len(point_names) or (names != point_names).any():
         raise InputError(points_file, f"lists other images than {ids_file}", allowed="the same, in one order")
-    return Images(names, template, media, np.stack(points, 1).reshape(-1, LANDMARKS, 2), score)
+    numbers = np.stack([*points, score], 1)
+    if not (finite := np.isfinite(numbers).all(axis=1)).all():
+        line = f"line {finite.argmin() + 1}"
+        raise InputError(points_file, key=line, value=numbers[finite.argmin()].tolist(), allowed="finite numbers")
+    return Images(names, template, media, numbers[:, :-1].reshape(-1, LANDMARKS, 2), score)
 
 
 def pairs(meta: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -112,9 +116,15 @@ def pairs(meta: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def subjects(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return templates and their people (t,) of a gallery or probe list such as ijbc_1N_gallery_G1.csv."""
+    """Return templates and their people (t,) of a gallery or probe list such as ijbc_1N_gallery_G1.csv.
+
+    A template counts once: some lists have a line for every image. The first line is a header.
+    """
+    if text.read(file)[:1].isdigit():
+        raise InputError(file, "no header", key="line 1", allowed="names of columns")
     template, person = _columns(file, [pa.int64()] * 2, ",", skip=1, more=True)
-    return template, person
+    rows = np.unique(np.stack([template, person], 1), axis=0)
+    return rows[:, 0], rows[:, 1]
 
 
 def _columns(file: Path, kinds: list[Any], delimiter: str = " ", skip: int = 0, more: bool = False) -> list[np.ndarray]:

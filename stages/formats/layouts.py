@@ -19,6 +19,7 @@ SETS = {  # suffixes of the files that hold a training set; a folder holds one f
     "webdataset": (".tar",),
 }
 IMAGES = {".bmp", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+GIVEN = re.compile(r"wild|.*-(centred|external|groups|1n)|.*-by-.*")  # names that are made of benchmarks' names
 PICKLES = (".bin", ".xz")  # a benchmark in one file
 BENCHMARKS = (
     "NAME.bin, NAME.xz, or a folder with pairs.txt, NAME.npy and issame.txt, memfile/, *.arrow or *.parquet, "
@@ -196,7 +197,7 @@ def unclear(files: Files) -> Path | None:
 def benchmarks(root: Path) -> dict[str, Path]:
     """Return the benchmarks that lie in a folder: files by their stem, folders by their name.
 
-    Raises InputError when two share a name, or for a broken link.
+    Raises InputError when two share a name or one has a name that evaluation gives, and for a broken link.
     """
     path_of: dict[str, Path] = {}
     for path in sorted(root.iterdir()) if root.is_dir() else []:
@@ -209,6 +210,8 @@ def benchmarks(root: Path) -> dict[str, Path]:
         if name in path_of:
             both = f"{path_of[name].name} and {path.name} are both called {name}"
             raise InputError(root, both, allowed="one of them")
+        if GIVEN.fullmatch(name):
+            raise InputError(path, "a name that evaluation gives", key="name", value=name, allowed="another one")
         path_of[name] = path
     return path_of
 

@@ -42,6 +42,8 @@ def gallery(testing_set: Path) -> tuple[list[Path], np.ndarray]:
         testing_set / "gallery_match_img_ID_pairs.mat", "gallery_set", testing_set / "Gallery_Match"
     )
     distractors = layouts.walk(testing_set / "Gallery_Distractor", layouts.IMAGES)
+    if not distractors:  # mates alone would be found much more easily
+        raise InputError(testing_set / "Gallery_Distractor", "no image", allowed=", ".join(layouts.IMAGES))
     return [*files, *distractors], np.concatenate([person, np.full(len(distractors), DISTRACTOR)])
 
 

@@ -192,12 +192,14 @@ def _deviations(replicates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the interval, (low, high), of each metric, (m,); NaN where there is no value.
 
-    That of a share is taken on the scale of log odds, and so stays between 0 and 1, and reaches further to the side on
-    which few people decide: a sample without those who resemble many has a high TAR and shows little variance.
+    That of a share stays between 0 and 1. It is taken on the scale of log odds, where they are finite, and reaches
+    further to the side on which few people decide: a sample without those who resemble many has a high TAR and shows
+    little variance.
     """
     value, whole = estimate.value, spread(estimate.replicates, [estimate.per_seed])
     half, skew = whole.half(confidence), _skewness(estimate.replicates, whole.error)
-    inside = (value > 0) & (value < 1) & [name not in UNBOUNDED for name in estimate.names]
+    bounded = np.array([name not in UNBOUNDED for name in estimate.names])
+    inside = (value > 0) & (value < 1) & bounded
     share = np.where(inside, value, 0.5)
     centre, slope, quantile = logit(share), 1 / (share * (1 - share)), half / np.where(half > 0, whole.error, 1)
     bend = np.clip(ACCELERATION * skew * quantile, -MOST_BENT, MOST_BENT)
@@ -205,7 +207,7 @@ def interval(estimate: Estimate, confidence: float) -> tuple[np.ndarray, np.ndar
         np.where(inside, expit(centre + slope * side * half / (1 - side * bend) ** 2), value + side * half)
         for side in (-1, 1)
     )
-    return low, high
+    return np.where(bounded, np.maximum(low, 0), low), np.where(bounded, np.minimum(high, 1), high)
 
 
 def paired_difference(a: Estimate, b: Estimate, metric: str, confidence: float) -> Difference:

@@ -27,9 +27,11 @@ def estimate(score: np.ndarray, pairs: Pairs, groups: Mapping[str, np.ndarray], 
     """
     value, influences = np.empty((len(score), len(groups))), np.zeros((len(score), len(groups), score.shape[1]))
     for g, member in enumerate(groups.values()):
+        alone = Pairs(*(column[member] for column in (pairs.same, pairs.fold, pairs.identity_a, pairs.identity_b)))
+        few = replicates.freedom(alone) / replicates.freedom(pairs)
         for s, row in enumerate(score):
-            found = influence.accuracy(row[member], pairs.same[member], pairs.fold[member])
-            value[s, g], influences[s, g, member] = found.value, found.pairs
+            found = influence.accuracy(row[member], alone.same, alone.fold)
+            value[s, g], influences[s, g, member] = found.value, few * found.pairs
     drawn = value.mean(axis=0) + replicates.of(influences, pairs, count, seed)
     best, worst = value.mean(axis=0).argmax(), value.mean(axis=0).argmin()
     per_seed, replicated = (np.column_stack([x, x[:, best] - x[:, worst]]) for x in (value, drawn))

@@ -48,8 +48,13 @@ def of(influences: np.ndarray, pairs: Pairs, replicates: int, seed: int) -> np.n
             by_seed = (members @ own).reshape(-1, metrics)  # a row for each seed of each person, or of each two
             signs = rng.choice([-1, 1], (len(by_seed), 1))  # it adds to the variance, and to no skewness
             total += _grouped(signs * by_seed, replicates, rng)
+    return (added + 1j * taken) * freedom(pairs)
+
+
+def freedom(pairs: Pairs) -> float:
+    """Return by how much few people understate a standard error: either person of a pair takes a degree of freedom."""
     count = len(np.unique([pairs.identity_a, pairs.identity_b]))
-    return (added + 1j * taken) * count / max(count - 1, 1)  # either person of a pair takes a degree of freedom
+    return count / max(count - 1, 1)
 
 
 def _members(pairs: Pairs) -> tuple[sparse.csr_array, sparse.csr_array]:

@@ -126,7 +126,8 @@ def estimated(key: str, metrics: Mapping[str, Any], replicates: pa.Table, file: 
         if column not in replicates.column_names:
             raise InputError(file, "no such column", key=column, allowed="one for each metric")
         columns[:, m] = replicates[column].to_numpy()
-    return Estimate(tuple(per_seed), np.array(list(per_seed.values())).T, bootstrap.whole(np.split(columns, 2)))
+    values = np.array(list(per_seed.values())).T if per_seed else np.empty((0, 0))
+    return Estimate(tuple(per_seed), values, bootstrap.whole(np.split(columns, 2)))
 
 
 def check(variants: Sequence[Variant]) -> None:
@@ -185,9 +186,13 @@ class Contrast:
         return "reproduces" if self.side == self.expected else "reversed"
 
     @property
-    def smallest(self) -> float:
-        """Return the difference that so many seeds and people would show, at the strictest step of the correction."""
-        return verdicts.smallest(self.difference.error, self.difference.df, self.level / self.among)
+    def smallest(self) -> float | None:
+        """Return the difference that so many seeds and people would show, at the strictest step of the correction.
+
+        Where nothing varied between them, it is unknown.
+        """
+        found = verdicts.smallest(self.difference.error, self.difference.df, self.level / self.among)
+        return found if found > 0 else None
 
 
 def contrasts(variants: Sequence[Variant], questions: Iterable[Question], confidence: float) -> list[Contrast]:

@@ -103,7 +103,8 @@ def template_estimates(first: Revision, other: Revision) -> tuple[Estimates, lis
         a, b = (_of_templates(revision, variant) for revision in (first, other))
         for name in [name for name in a if name in b]:
             both = [metric for metric in a[name].names if metric in b[name].names]
-            result[variant, name] = a[name].only(both), b[name].only(both)
+            if both:
+                result[variant, name] = a[name].only(both), b[name].only(both)
     return result, []
 
 

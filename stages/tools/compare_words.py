@@ -70,7 +70,9 @@ def family(comparison: Comparison) -> str:
 
 
 def would_show(lead: Sequence[Contrast]) -> str:
-    """Say how small a difference these people and seeds would show."""
-    points = [100 * contrast.smallest for contrast in lead]
+    """Say how small a difference these people and seeds would show; nothing where none of them varied."""
+    points = [100 * contrast.smallest for contrast in lead if contrast.smallest is not None]
+    if not points:
+        return ""
     ends = " to ".join(dict.fromkeys(f"{point:.1f}" for point in (min(points), max(points))))
     return f"Corrected, {100 * verdicts.POWER:g} of 100 repetitions would show a difference of {ends} points."

@@ -108,6 +108,7 @@ def test_an_interval_is_about_people(ijb: Benchmark):
         ({"G1": [0], PROBES: [4]}, {"problem": "no probes have a mate in it", "key": "gallery G1"}),
         ({"G1": [0], "G2": [3]}, {"key": "list", "value": "G1, G2"}),
         ({"G1": [0], PROBES: [24]}, {"key": "template", "allowed": "0 to 23"}),
+        ({"G1": [3], "G2": [0, 1], PROBES: [1, 4]}, {"problem": "template 1 is in it and among", "key": "gallery G2"}),
     ],
 )
 def test_lists_that_leave_nothing_to_measure_are_refused(ijb: Benchmark, lists: dict, fields: dict):
@@ -139,6 +140,15 @@ def test_templates_that_contradict_their_images_are_refused(ijb: Benchmark):
     rewritten(ijb.folder, "templates.arrow", IMAGES, lambda columns: columns["template"].__setitem__(4, 3))
     rewritten(ijb.folder, "templates.arrow", IMAGES, lambda columns: columns["template"].__setitem__(5, 2))
     with refused("templates.arrow", "images of two people", key="template", value=3):
+        templates.Kind(ijb, CFG)
+
+
+def test_comparisons_that_contradict_their_templates_are_refused(ijb: Benchmark):
+    rewritten(ijb.folder, "comparisons.arrow", COMPARISONS, lambda columns: columns["same"].__setitem__(3, True))
+    with refused("comparisons.arrow", "contradicts the people", key="comparison 3", value="0 and 5, same True"):
+        templates.Kind(ijb, CFG)
+    rewritten(ijb.folder, "comparisons.arrow", COMPARISONS, lambda columns: columns["b"].__setitem__(3, 0))
+    with refused("comparisons.arrow", "a template with itself", key="comparison 3"):
         templates.Kind(ijb, CFG)
 
 

@@ -315,6 +315,13 @@ def test_what_is_no_benchmark_or_there_twice_is_refused(tmp_path: Path):
     (tmp_path / "some").mkdir()
     with refused(tmp_path, "some and some.bin are both called some", allowed="one of them"):
         layouts.benchmarks(tmp_path)
+    for name in ("wild", "own-centred", "own-1n", "own-by-sex"):
+        (folder := tmp_path / "own" / name).mkdir(parents=True)
+        with refused(folder, "a name that evaluation gives", key="name", value=name):
+            layouts.benchmarks(folder.parent)
+        folder.rename(folder.with_name("some"))
+        assert list(layouts.benchmarks(folder.parent)) == ["some"]
+        folder.with_name("some").rmdir()
     with refused(tmp_path / "some", "no benchmark in it", allowed="NAME.bin"):
         layouts.benchmark(tmp_path / "some")
     for name in ("pairs.txt", "pairs_b.txt"):

@@ -50,6 +50,7 @@ def test_a_benchmark_in_one_file_has_its_list_beside_it(tmp_path: Path):
         (["sex", *HALF[:7], "a,b"], {"key": "line 9", "value": "a,b"}),
         (["sex", *HALF[:7], "../b"], {"key": "line 9", "value": "../b"}),
         (["sex", *["a"] * 8], {"key": "groups of sex", "value": 1, "allowed": "2 to 100"}),
+        (["sex", '"a', *["b" * 99] * 1400], {"problem": "field larger than field limit"}),
         (["sex", "b", *["a"] * 7], {"key": "sex", "value": "b", "problem": "too few pairs"}),  # one genuine pair
     ],
 )

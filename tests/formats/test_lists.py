@@ -48,6 +48,11 @@ def test_lists_of_any_encoding_and_ending_are_read(tmp_path: Path, encoding: str
         ("ijbb_face_tid_mid.txt", "1.jpg\0 7 100\n", {"problem": "not a text"}),
         ("ijbb_name_5pts_score.txt", "1.jpg 1 2 3\n", {"key": "columns", "value": 4, "allowed": "12"}),
         ("ijbb_name_5pts_score.txt", f"1.jpg {'nan ' * 10}1\n", {"key": "column 2", "problem": "a missing value"}),
+        (
+            "ijbb_name_5pts_score.txt",
+            "".join(f"{i}.jpg {'1 ' * 10}{s}\n" for i, s in ((1, 1), (2, "inf"), (3, 1))),
+            {"key": "line 2", "allowed": "finite numbers"},
+        ),
     ],
 )
 def test_broken_lists_are_refused_in_one_line(tmp_path: Path, file: str, text: str, fields: dict):
@@ -113,6 +118,21 @@ def test_a_template_without_images_is_refused(tmp_path: Path, file: str, text: s
         ijb.read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "fields"),
+    [
+        ("ijbb_1N_gallery_S1.csv", "T,S\n7,1\n7,2\n", {"key": "subject of template 7", "value": 2}),
+        ("ijbb_1N_probe_mixed.csv", "T,S\n9,1\n7,2\n", {"key": "subject of template 7", "value": 2}),
+        ("ijbb_1N_probe_mixed.csv", "9,1\n8,2\n", {"problem": "no header", "key": "line 1"}),
+    ],
+    ids=["in one list", "in two", "no header"],
+)
+def test_subjects_that_cannot_be_right_are_refused(tmp_path: Path, file: str, text: str, fields: dict):
+    (write_release(tmp_path) / "meta" / file).write_text(text)
+    with refused(file, **fields):
+        ijb.read(tmp_path)
+
+
 def test_a_release_without_an_image_or_with_two_lists_is_refused(tmp_path: Path):
     (write_release(tmp_path) / "loose_crop/3.jpg").unlink()
     with refused("loose_crop/3.jpg", "no such image, listed in"):
@@ -162,6 +182,9 @@ def test_tinyface_names_and_people_are_read(tmp_path: Path):
         "template": [0, 1, 2, 3], "list": ["probes", "gallery", "gallery", "gallery"],
     }  # fmt: skip
     assert layouts.benchmark(tmp_path) == "tinyface"
+    (tmp_path / "Gallery_Distractor/d.jpg").rename(tmp_path / "d.jpg")
+    with refused("Gallery_Distractor", "no image"):
+        tinyface.read(tmp_path)
     (tmp_path / "Gallery_Match/4_1.jpg").unlink()
     with refused("4_1.jpg", f"no such file, listed in {tmp_path / 'gallery_match_img_ID_pairs.mat'}"):
         tinyface.gallery(tmp_path)

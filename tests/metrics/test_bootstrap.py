@@ -63,6 +63,12 @@ def test_an_interval_of_a_share_lies_between_zero_and_one() -> None:
     assert 0.5 < low[0] < 0.98 and 0.998 < high[0] < 1
     same = bootstrap.interval(of_seeds([1.0, 1.0, 1.0], "auc"), 0.95)
     assert same[0][0] == same[1][0] == 1
+    for value in (0.0, 1.0):  # impostors move the threshold, which all genuine pairs pass, or none
+        moved = value + 0.1 * np.random.default_rng(0).standard_normal((300, 1))
+        low, high = bootstrap.interval(Estimate(("tar_at_far_0.1",), np.full((3, 1), value), moved), 0.95)
+        assert 0 <= low[0] <= value <= high[0] <= 1 and high[0] - low[0] > 0.1
+    low, _ = bootstrap.interval(Estimate(("d_prime",), np.full((3, 1), 0.0), moved - value), 0.95)
+    assert low[0] < -0.1
 
 
 def reach(replicates: np.ndarray) -> list[float]:

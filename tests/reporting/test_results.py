@@ -117,7 +117,7 @@ def test_a_benchmark_on_which_nothing_could_be_measured_has_an_estimate_of_nothi
     replicates = pa.table({"ijb/tar_at_far_0.01": np.ones(2 * R)})
     unresolved = {"domain": "wild", "pairs": {"a": 9}, "tar_at_far_0.0001": None}
     found = results.estimated("ijb", unresolved, replicates, "replicates.arrow")
-    assert found.names == () and found.replicates.shape == (R, 0)
+    assert found.names == () and found.replicates.shape == (R, 0) and found.only([]).names == ()
 
 
 def test_a_metric_without_replicates_or_with_half_of_one_is_named():

@@ -61,8 +61,9 @@ def _place(protocol: str) -> str:
 
 def _verdict(c: Contrast) -> str:
     """Say whether the difference is clear, and, where it is not, how large a clear one would be."""
-    about = {"smallest": 100 * c.smallest, "seeds": c.difference.seeds, "enough": bootstrap.SEEDS_FOR_A_VERDICT}
-    verdict = say(f"verdict {c.reading}", **about)
+    still = c.smallest is None and c.reading == "not separated"
+    about = {"seeds": c.difference.seeds, "enough": bootstrap.SEEDS_FOR_A_VERDICT, "smallest": 100 * (c.smallest or 0)}
+    verdict = say("verdict nothing varied" if still else f"verdict {c.reading}", **about)
     return say("verdict primary", verdict=verdict) if c.primary else verdict
 
 
