@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
@@ -250,6 +250,13 @@ def load(section: str, cls: type[T], file: Path | None = None) -> T:
             raise InputError(file, "missing", key=section)
         node = node[part]
     return check(section, node, cls, file)
+
+
+def at(values: Any, key: str) -> Any:
+    """Return what nested mappings hold under a dotted key, None where they have no such key."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
 
 
 def check(section: str, node: Any, cls: type[T], file: Path | None = None) -> T:

@@ -40,11 +40,19 @@ class Variants:
             raise InputError(
                 None, problem, key="mix", value=self.mix, allowed="none without these, or a set with mixed"
             )
-        images = self.width * self.depth + self.mixed * self.depth_of_mix
-        if images > MAX_IMAGES:
-            raise InputError(None, f"width x depth come to {images} images", allowed=f"at most {MAX_IMAGES}")
+        if self.images > MAX_IMAGES:
+            raise InputError(None, f"width x depth come to {self.images} images", allowed=f"at most {MAX_IMAGES}")
 
     @property
     def depth_of_mix(self) -> int:
         """Return how many images of each mixed identity join."""
         return self.mix_depth or self.depth
+
+    @property
+    def images(self) -> int:
+        """Return how many images there are, those of the mix included."""
+        return self.width * self.depth + self.mixed * self.depth_of_mix
+
+    def seen(self, samples: int, epochs: float) -> int:
+        """Return how many faces a training sees: so many passes over the images or, where there are none, `samples`."""
+        return round(epochs * self.images) if epochs else samples

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.common import params
+from stages.common.errors import InputError
 from stages.reporting import frame, results, tables
 from stages.reporting.blocks import Block, Folded, Heading, Text, Verbatim
 from stages.reporting.blocks import Figures as Pictures
@@ -34,6 +36,11 @@ class Arm:
     def drawn(self) -> bool:
         """Say whether the generator drew the images, so that the reports are about them."""
         return self.variant.training.source == "audit"
+
+    @property
+    def faces(self) -> int:
+        """Return how many faces a training sees."""
+        return self.variant.training.seen(self.values["train"]["samples"], self.values["train"]["epochs"])
 
     def minutes(self, *stages: str) -> float | None:
         """Return the wall time of these stages; None where none of them ran."""
@@ -61,6 +68,7 @@ MEASURES = {
         "people that fit, of those drawn unperturbed", lambda arm: arm.audit["capacity"]["packed"]["identities"], 0
     ),
 }
+SIZE = "identities"  # an x that is the number of people, and over which figures show the cost
 MAKING = ("gallery", "embed", "pack", "generate", "audit", "sets")
 COSTS = {"images made": MAKING, "trained": ("train",), "evaluated": ("evaluate",)}  # columns, and their stages
 COST = Measure("minutes to make the images and train", lambda arm: arm.minutes(*MAKING, "train"), 1)
@@ -96,6 +104,15 @@ class Found:
     def per_seed(self) -> dict[str, np.ndarray]:
         """Return the accuracy of each training (s,) by arm, on the mean of the wild protocols."""
         return {arm.name: arm.variant.accuracy(WILD).per_seed[:, 0] for arm in self.arms}
+
+
+def number_at(values: Mapping[str, Any], x: str, file: Path | None = None) -> float:
+    """Return the number that params.yaml holds under the key x; raises InputError, naming `file`, where it does not."""
+    number = params.at(values, x)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        allowed = f"{SIZE}, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
+        raise InputError(file, key="x", value=x, allowed=allowed)
+    return number
 
 
 def blocks(found: Found, picture: Path, command: str) -> list[Block]:
@@ -154,9 +171,8 @@ def accuracies(found: Found) -> Table:
     for arm in found.arms:
         training = arm.variant.training
         people = training.width + training.mixed
-        images = training.width * training.depth + training.mixed * training.depth_of_mix
         cells = [tables.number(frame.entry(found.measured, arm.name, *column)) for column in columns]
-        table.rows.append([Cell(arm.name), Cell(f"{people:,}"), Cell(f"{images:,}"), *cells])
+        table.rows.append([Cell(arm.name), Cell(f"{people:,}"), Cell(f"{training.images:,}"), *cells])
     return table
 
 
@@ -199,7 +215,7 @@ def costs(arms: Sequence[Arm]) -> Table:
     for arm in arms:
         spent = [arm.minutes(*stages) for stages in COSTS.values()]
         cells = [Cell("–" if minutes is None else results.digits(minutes, 1)) for minutes in spent]
-        table.rows.append([Cell(arm.name), Cell(f"{arm.values['train']['samples']:,}"), *cells])
+        table.rows.append([Cell(arm.name), Cell(f"{arm.faces:,}"), *cells])
     return table
 
 

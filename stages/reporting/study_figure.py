@@ -8,17 +8,15 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from stages.common.errors import InputError
 from stages.reporting import figures, frame
 from stages.reporting.results import WILD
-from stages.reporting.study import COST, MEASURES, Arm, Found, Measure
+from stages.reporting.study import COST, MEASURES, SIZE, Arm, Found, Measure, number_at
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 PANELS = ("realised", "fidelity", "spread")  # measures shown beside the accuracy
-SIZE = "identities"  # the x over which the cost is shown in place of fidelity
 SIDE_IN, TITLE = 3.1, 27  # of a panel, and letters in a line of its title
 APART = 20  # where the largest value is more times the least, an axis is logarithmic
 
@@ -33,7 +31,7 @@ def figure(found: Found, file: Path) -> Path:
     with mpl.rc_context(figures.STYLE):
         drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
         for ax, (title, entry) in zip(axes, panels.items(), strict=True):
-            everywhere = entry in (_accuracy, COST.of)
+            everywhere = entry in (_accuracy, COST.of) and found.x not in MEASURES  # of which drawn sets alone have one
             _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry)
             ax.set_title(textwrap.fill(title, TITLE))
         if len(axes[0].get_legend_handles_labels()[1]) > 1:
@@ -58,6 +56,8 @@ def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) ->
             if values.min() > 0 and values.max() > APART * values.min():
                 scale("log")
     ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
+    if not found:
+        ax.text(0.5, 0.5, "not known", ha="center", transform=ax.transAxes)
 
 
 def lines(x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> dict[str, list[tuple[float, ...]]]:
@@ -69,7 +69,7 @@ def lines(x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> dict[str,
     for arm in arms:
         if (measured := entry(arm)) is not None:
             found.setdefault(series(arm.name), []).append((place(x, arm), *_ends(measured)))
-    if all(len(points) == 1 for points in found.values()):
+    if found and all(len(points) == 1 for points in found.values()):
         found = {"all": [point for points in found.values() for point in points]}
     return {label: sorted(points) for label, points in found.items()}
 
@@ -85,21 +85,12 @@ def series(name: str) -> str:
 
 
 def place(x: str, arm: Arm) -> float:
-    """Return where an arm lies on the axis: a measure of it, its `identities`, or a number of params.yaml.
-
-    Raises InputError for a key that holds no number.
-    """
+    """Return where an arm lies on the axis: a measure of it, its `identities`, or a number of params.yaml."""
     if x == SIZE:
         return arm.variant.training.width
     if x in MEASURES:
         return _ends(MEASURES[x].of(arm))[0]
-    node: Any = arm.values
-    for part in x.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if not isinstance(node, int | float):
-        allowed = f"{SIZE}, {', '.join(MEASURES)}, or a key of params.yaml that holds a number"
-        raise InputError(None, key="x", value=x, allowed=allowed)
-    return node
+    return number_at(arm.values, x)
 
 
 def _accuracy(arm: Arm) -> dict[str, float]:

@@ -50,8 +50,8 @@ def _parts(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     for name, variant in values["variants"].items():
         source = drawn if "audit" in (variant["source"], variant["mix"]) else world
         trained = [source, values["sets"], name, variant, values["train"]]
-        seeds = len(values["train"]["runs"]["seeds"])
-        yield _key("train", trained), seeds * SAMPLE * values["train"]["samples"]
+        seeds, train = len(values["train"]["runs"]["seeds"]), values["train"]
+        yield _key("train", trained), seeds * SAMPLE * Variants(**variant).seen(train["samples"], train["epochs"])
         yield _key("evaluate", [trained, values["benchmarks"], values["evaluate"]]), seeds * EVALUATION
 
 

@@ -21,12 +21,14 @@ from stages import validate
 from stages.common import params
 from stages.common.errors import InputError
 from stages.common.params import Name, Text, settings
+from stages.reporting.study import MEASURES, SIZE, number_at
 from stages.settings.report import Question
 from stages.tools import profile
 
 STUDIES = Path(__file__).parent.parent / "studies"
 VARIANT = "variant"  # the axis of the training sets within an experiment
 FEWEST_SEEDS = 5
+OWN, COMMON = ("train.runs.seeds", "report.contrasts"), ("evaluate", "benchmarks")  # what no part, no level may set
 TINY_SIZE = "Every size is about the logarithm of the study's, to see that it runs; no number here means anything."
 TINY: dict[str, Any] = {  # what a run in the tiny form has small, beside the sizes
     "world": {"size_px": 16},
@@ -90,6 +92,15 @@ class Study:
     published: list[Published]
     differences: list[Text]
 
+    def __post_init__(self) -> None:
+        """Refuse what the study itself says, and levels that are not measured alike."""
+        levels = {f"axes.{axis}.{name}": part for axis, all_of in self.axes.items() for name, part in all_of.items()}
+        for where, part in {"parameters": self.parameters, **levels}.items():
+            for key in (*OWN, *(COMMON if part is not self.parameters else ())):
+                if params.at(part, key) is not None:
+                    allowed = "parameters that differ between trainings; `seeds` and `contrasts` have keys of their own"
+                    raise InputError(None, "not for a study to set here", key=f"{where}.{key}", allowed=allowed)
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -120,7 +131,9 @@ class Plan:
         """
         arms = [(e, variant) for e in self.experiments for variant in e.values["variants"]]
         several = len(arms) > len(self.experiments)
-        return {"-".join([*e.levels.values(), *([variant] * several)]): (e, variant) for e, variant in arms}
+        labels = ["-".join([*e.levels.values(), *([variant] * several)]) for e, variant in arms]
+        self._once("axes", labels, "levels whose names stay different when hyphens join them")
+        return dict(zip(labels, arms, strict=True))
 
     def questions(self) -> list[Question]:
         """Return every contrast between two arms, the primary one first.
@@ -130,12 +143,20 @@ class Plan:
         levels = {label: {**e.levels, VARIANT: variant} for label, (e, variant) in self.arms().items()}
         found = [list(_pairs(contrast, levels)) for contrast in self.study.contrasts]
         for contrast, pairs in zip(self.study.contrasts, found, strict=True):
-            if not pairs:
+            answered = {levels[question.of][contrast.axis] for question in pairs}
+            if lost := [level for level in contrast.of if level not in answered]:
                 known = sorted({own[contrast.axis] for own in levels.values() if contrast.axis in own})
                 allowed = f"levels of an axis ({', '.join([*self.study.axes, VARIANT])}): {', '.join(known)}"
-                value = f"{', '.join(contrast.of)} against {contrast.against}"
+                value = f"{', '.join(lost)} against {contrast.against}"
                 raise InputError(self.name, "no two arms", key=contrast.axis, value=value, allowed=allowed)
-        return self._primary_first(list(itertools.chain(*found)))
+        asked = list(itertools.chain(*found))
+        self._once("contrasts", [" and ".join(sorted((q.of, q.against))) for q in asked], "each two arms once")
+        return self._primary_first(asked)
+
+    def _once(self, key: str, names: Sequence[str], allowed: str) -> None:
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(self.name, "twice", key=key, value=name, allowed=allowed)
 
     def _primary_first(self, asked: list[Question]) -> list[Question]:
         primary = [q for q in asked if (q.of, q.against) == (self.study.primary.of, self.study.primary.against)]
@@ -173,6 +194,8 @@ def plan(name: str, tiny: bool = False) -> Plan:
         _check(_file(name), experiment)
     result = Plan(f"{name}-tiny" if tiny else name, study, experiments)
     result.questions()
+    if study.x not in (None, SIZE, *MEASURES):
+        number_at(experiments[0].values, study.x, _file(name))
     return result
 
 

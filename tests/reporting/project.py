@@ -87,7 +87,7 @@ def _params(seeds: Sequence[int], replicates: int, variants: dict) -> dict:
         },
         "sets": {"wild": {"backend": "embedded", "path": "none", "identities": 6, "images": 4, "seed": 0}},
         "variants": variants,
-        "train": {"seeds": list(seeds), "samples": 64},
+        "train": {"seeds": list(seeds), "samples": 64, "epochs": 0},
         "evaluate": {"rates": {"fars": FARS}, "confidence": 0.95, "replicates": replicates, "seed": 0},
         "report": {
             "figures": {"sheet": {"identities": 2, "images": 3}, "map": {"identities": 3, "images": 4}},

@@ -79,6 +79,13 @@ def test_a_verdict_is_that_of_its_contrast(key: str, verdict: str, clear: bool):
     assert claim.clear == clear
 
 
+def test_where_nothing_varied_no_size_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(results.Contrast, "smallest", None)
+    verdicts = {key: claim.verdict for key, claim in made().items()}
+    assert verdicts["luck"] == prose.say("verdict nothing varied")
+    assert verdicts["better"] == prose.say("verdict reproduces")
+
+
 def test_two_seeds_give_no_verdict_and_the_primary_question_is_named():
     few, enough = made(2), made()
     assert not any(claim.clear for claim in few.values())

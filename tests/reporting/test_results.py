@@ -10,9 +10,10 @@ from refusal import refused
 from reporting import project
 
 from stages.common.variants import Variants
-from stages.reporting import results
+from stages.reporting import results, tables
 from stages.reporting.results import TWIN, WILD, Variant
 from stages.settings.report import Figures, Pictures, Question, Report
+from stages.tools import compare_words
 
 PLAIN = Variants(**project.PLAIN)
 R = 200
@@ -103,7 +104,11 @@ def test_all_but_the_primary_contrast_pay_for_their_number():
     assert primary.p == primary.difference.p and 0 < wider.difference.p < 1
     assert wider.p == pytest.approx(wider.difference.p)  # the greater of the two: Holm's last step
     assert larger.p == pytest.approx(2 * larger.difference.p)
-    assert results.contrasts(variants, asked[:1], 0.95)[0].smallest < wider.smallest
+    assert 0 < (results.contrasts(variants, asked[:1], 0.95)[0].smallest or 0) < (wider.smallest or 0)
+    still = replace(wider, p=1.0, difference=replace(wider.difference, value=0.0, error=0.0))
+    assert still.smallest is None and still.reading == "not separated"
+    assert [cell.text for cell in tables.phenomena([still]).rows[0][3:]] == ["–", "+", "not separated"]
+    assert compare_words.would_show([still]) == "" != compare_words.would_show([still, wider])
 
 
 def test_two_primary_contrasts_are_refused():

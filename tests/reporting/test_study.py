@@ -69,6 +69,8 @@ def test_what_ran_is_what_it_cost(found: Found):
     arms = [replace(first, seconds={"evaluate": 90.0, "report": 60.0}), *others]
     rows = [[cell.text for cell in row] for row in study.costs(arms).rows]
     samples = f"{first.values['train']['samples']:,}"
+    passes = replace(first, values={"train": {"samples": 9, "epochs": 2.5}})
+    assert study.costs([passes]).rows[0][1].text == "60"  # of 24 images
     assert rows[0] == ["3-drawn", samples, "–", "–", "1.5"] and rows[2] == ["9-wild", samples, "1.0", "10.0", "–"]
     minutes = [(place, value) for place, value, *_ in study_figure.lines("identities", arms, study.COST.of)["all"]]
     assert minutes == [(study_figure.place("identities", arm), m) for arm, m in zip(others, (6, 11), strict=True)]
@@ -87,6 +89,14 @@ def test_the_figure_is_drawn_over_any_x(found: Found, x: str | None, panels: int
     assert pixels.min() < 60 and (pixels < 200).mean() > 0.005
     width = pixels.shape[1] / pixels.shape[0]
     assert width < 3 if panels is None else width == panels  # rows, or panels in a row
+
+
+@pytest.mark.parametrize("lost", ["seconds", "drawn"])
+def test_a_panel_of_what_is_not_known_stays_empty(found: Found, lost: str, tmp_path: Path):
+    arms = [replace(arm, seconds={}) for arm in found.arms] if lost == "seconds" else found.arms[2:]
+    assert study_figure.lines("identities", arms[:0], study.COST.of) == {}
+    file = study_figure.figure(replace(found, x="identities", arms=arms), tmp_path / "own.png")
+    assert (np.asarray(Image.open(file).convert("L")) < 200).mean() > 0.005
 
 
 def test_where_an_arm_lies(found: Found):

@@ -110,11 +110,20 @@ def test_a_training_set_is_named_where_any_experiment_has_a_second_one(own: Path
         ({"parameters": {"pack": {"alfa": 1}}}, "own.yaml", "pack.alfa", None),
         ({"parameters": {"pack": {"alpha": -1}}, "axes": {}}, "own.yaml", "own: pack.alpha", -1),
         ({"contrasts": [{"axis": "pull", "of": ["none"], "against": "weak"}]}, "own", "pull", "none against weak"),
+        ({"contrasts": [{"axis": "pull", "of": ["strong", "stronk"], "against": "weak"}]}, "own", "pull",
+         "stronk against weak"),
+        ({"contrasts": SMALL["contrasts"] * 2}, "own", "contrasts", "strong-none and weak-none"),
+        ({"axes": {"a": {"x": {}, "x-y": {}}, "b": {"y-z": {}, "z": {}}}}, "own", "axes", "x-y-z"),
+        ({"x": "pack.alhpa"}, "own.yaml", "x", "pack.alhpa"),
+        ({"parameters": {"train": {"runs": {"seeds": [0, 1]}}}}, "own.yaml", "study.parameters.train.runs.seeds", None),
+        ({"axes": {"pull": {"weak": {}, "strong": {"evaluate": {"replicates": 9}}}}}, "own.yaml",
+         "study.axes.pull.strong.evaluate", None),
         ({"contrasts": [{"axis": "pull", "of": ["weak"], "against": "weak"}]}, "own.yaml",
          "study.contrasts.0.against", "weak"),
         ({"primary": {"of": "weak-some", "against": "weak-none"}}, "own", "primary", "weak-some - weak-none"),
     ],
-    ids=["seeds", "key", "invalid", "contrast", "itself", "primary"],
+    ids=["seeds", "key", "invalid", "contrast", "level", "contrast twice", "names", "x", "own seeds", "evaluate",
+         "itself", "primary"],
 )  # fmt: skip
 def test_a_wrong_study_is_refused_by_its_key(own: Path, changes: dict[str, Any], file: str, key: str, value: Any):
     write(own, **changes)
