@@ -66,7 +66,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with params.yaml, two networks and three protocols."""
     root = tmp_path_factory.mktemp("repository")
     values = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-    values["train"]["seeds"] = SEEDS
     values["evaluate"] |= {"rates": {"fars": [0.1, 0.001]}, "replicates": 50}
     values["variants"] = {"base": values["variants"]["base"]}
     YAML().dump(values, root / "params.yaml")

@@ -17,7 +17,6 @@ from stages.tools.compare_words import remarks, statements
 
 PAGE, REPORT = (Path(f"reports/compare.{kind}") for kind in ("html", "md"))
 PICTURES = Path("reports/compare")
-HEADING = "Paired differences"
 
 
 def opening(comparison: Comparison, album: Album) -> list[Block]:
