@@ -15,6 +15,7 @@ from stages.reporting.study import COST, MEASURES, SIZE, Arm, Found, Measure, nu
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 PANELS = ("realised", "fidelity", "spread")  # measures shown beside the accuracy
 SIDE_IN, TITLE = 3.1, 27  # of a panel, and letters in a line of its title
@@ -52,9 +53,12 @@ def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) ->
     for (label, points), colour, marker in zip(found.items(), figures.COLOURS, figures.MARKERS, strict=False):
         at, value, low, high = np.array(points).T
         ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
-        for values, scale in ((at, ax.set_xscale), (value, ax.set_yscale)):
+        for values, axis, scale in ((at, ax.xaxis, ax.set_xscale), (value, ax.yaxis, ax.set_yscale)):
             if values.min() > 0 and values.max() > APART * values.min():
                 scale("log")
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+                axis.set_minor_locator(NullLocator())
     ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
     if not found:
         ax.text(0.5, 0.5, "not known", ha="center", transform=ax.transAxes)
