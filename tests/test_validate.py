@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
+from refusal import refused
 from tiny import ENVIRONMENT, ROOT, params, working_in, write_params, write_values
 
 from stages.common.errors import ABSENT, InputError
 from stages.common.params import check, read
 from stages.foreign import packaged
-from stages.validate import DICTS, SECTIONS, validate
+from stages.validate import DICTS, SECTIONS, find_external, validate
 from stages.validation import networks
 
 PUBLISHED = {"recogniser": "onnx", "network": "external/weights/r50"}
@@ -89,6 +90,7 @@ CASES: list[tuple[str, Any, str, str]] = [  # a key, a value for it, the key tha
     ("evaluate.convention", "theirs", "evaluate.convention", "'ours' or 'insightface'"),
     ("evaluate.templates.norm", "both", "evaluate.templates.norm", "'keep' or 'discard'"),
     ("evaluate.rates.fpirs", [1], "evaluate.rates.fpirs.0", "less than 1"),
+    ("baselines.untrained.seeds", [0, 0], "baselines.untrained.seeds", "a seed twice"),
     ("benchmarks.templates", 12, "benchmarks.templates", "multiple of 8"),
     ("variants.base.width", -3, "variants.base.width", "greater than or equal to 1"),
     ("variants.base.width", 5000, "variants.base.width", "1 to 420, what audit has"),
@@ -138,13 +140,35 @@ def test_one_line_names_the_key(tmp_path: Path, key: str, value: Any, named: str
 def test_an_option_of_the_loss_is_checked_by_the_loss(tmp_path: Path, option: str, value: float, allowed: str):
     file = tmp_path / "params.yaml"
     write_params(tmp_path, {"train.head.name": "adaface", "train.head.options": {option: value}})
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as found:
         validate(file)
-    error = refused.value
+    error = found.value
     assert (error.file, error.key, error.allowed) == (str(file), f"train.head.options.{option}", allowed)
     assert error.value == (ABSENT if option == "q" else value) and "\n" not in str(error)
     write_params(tmp_path, {"train.head.name": "adaface", "train.head.options": {"h": 0.3, "t_alpha": 1}})
     assert validate(file) > 100
+
+
+@pytest.mark.parametrize(
+    ("on", "convention", "right"),
+    [
+        ("own-centred", "ours", True), ("own-centred", "insightface", False), ("own", "insightface", True),
+        ("ijb-external", "ours", True), ("ijb", "ours", False),
+    ],
+)  # fmt: skip
+def test_a_contrast_is_on_a_protocol_that_evaluation_will_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: str, convention: str, right: bool
+):
+    monkeypatch.chdir(tmp_path)
+    (folder := tmp_path / "data/external/benchmarks").mkdir(parents=True)
+    for name in ("own", "ijb"):
+        (folder / f"{name}.bin").touch()
+    write_params(tmp_path, {"report.contrasts.wide.on": on, "evaluate.convention": convention})
+    if right:
+        find_external(Path("params.yaml"))
+    else:
+        with refused("params.yaml", key="report.contrasts.wide.on", value=on):
+            find_external(Path("params.yaml"))
 
 
 def test_without_options_of_the_loss_torch_is_not_loaded():
