@@ -43,7 +43,7 @@ def gallery(testing_set: Path) -> tuple[list[Path], np.ndarray]:
     )
     distractors = layouts.walk(testing_set / "Gallery_Distractor", layouts.IMAGES)
     if not distractors:  # mates alone would be found much more easily
-        raise InputError(testing_set / "Gallery_Distractor", "no image", allowed=", ".join(layouts.IMAGES))
+        raise InputError(testing_set / "Gallery_Distractor", "no image", allowed=", ".join(sorted(layouts.IMAGES)))
     return [*files, *distractors], np.concatenate([person, np.full(len(distractors), DISTRACTOR)])
 
 
