@@ -15,7 +15,7 @@ from pathlib import Path
 from stages.common import artifacts, images, networks, params, ranks, stage
 from stages.common.errors import InputError
 from stages.common.params import NONE, below_data
-from stages.training import fit, selection
+from stages.training import fit, heads, selection
 from stages.training.collectives import ALONE, Group
 from stages.training.learner import Learner
 from stages.training.progress import Progress
@@ -23,6 +23,7 @@ from stages.training.samples import Samples, read
 from stages.training.selection import Selection
 from stages.training.settings import Train
 
+NOTHING_LEARNED = 0.99  # of the loss of guessing, which noise and what else is in the loss blur
 CURVES, METRICS = ".curves", ".metrics"  # hidden: outputs of their own, so that curves change no network's folder
 
 
@@ -143,6 +144,14 @@ def read_variant(name: str, cfg: Train, kept: Path) -> Variant:
     return Variant(name, samples, judges, unreadable)
 
 
+def reading(loss: float, cfg: Train, classes: int) -> str:
+    """Return a training's last loss in words: the number, and whether guessing would have cost no more."""
+    head, compared = cfg.head, max(2, round(cfg.compute.centres * classes))
+    guess = heads.guessing(head.name, compared, head.scale, head.margin, **head.options)
+    learned = "" if loss < NOTHING_LEARNED * guess else f", no better than guessing ({guess:.2f})"
+    return f"loss {loss:.2f}{learned}"
+
+
 def main() -> str:
     """Run the stage for the variant named on the command line."""
     name = stage.name("NAME, a key of `variants`")
@@ -160,7 +169,7 @@ def main() -> str:
     last = sum(loss[-1] for loss in losses.values()) / seeds
     count = f"{len(samples.faces) - len(samples.skipped)} images"
     count += f" ({variant.unreadable} unreadable skipped)" if variant.unreadable else ""
-    return f"train {name}: {seeds} seeds on {count}, loss {last:.2f} -> data/train/{name}"
+    return f"train {name}: {seeds} seeds on {count}, {reading(last, cfg, samples.classes)} -> data/train/{name}"
 
 
 if __name__ == "__main__":

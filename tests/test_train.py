@@ -123,6 +123,12 @@ def test_learns_a_toy_set_and_writes_models_that_load(workplace, monkeypatch):
     assert not list(Path(".scratch").iterdir())
 
 
+def test_a_training_that_learned_nothing_says_so(workplace, monkeypatch):
+    assert "guessing" not in run_main("base", monkeypatch)
+    YAML().dump({"train": asdict(trainings.cfg(learning_rate=1e-7))}, workplace / "params.yaml")
+    assert "no better than guessing (" in run_main("base", monkeypatch)
+
+
 @pytest.mark.parametrize("squeeze_excitation", [False, True])
 def test_an_iresnet_of_any_depth_and_width_learns_and_loads(workplace, squeeze_excitation):
     levels = replace(CFG.levels, blocks=[1, 2, 1, 1])

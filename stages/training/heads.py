@@ -57,6 +57,16 @@ def class_of(name: str) -> "type[MarginHead]":
     return next(value for key, value in vars(module).items() if key.lower() == name)
 
 
+def guessing(name: str, classes: int, scale: float, margin: float, **options: Any) -> float:
+    """Return the loss of an embedding at right angles to all class weights, as a head costs who learned nothing."""
+    with torch.random.fork_rng(devices=[]):
+        head = load(name, classes, 2, scale, margin, **options).eval()
+    label = torch.tensor([0])
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([1.0, 0.0]).expand_as(head.weight))
+        return head(torch.tensor([[0.0, 1.0]]), label, label, torch.ones(1)).item()
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Raise InputError when a head does not have an option, or not with this value; draws nothing."""
     cls = class_of(name)

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from stages.common.errors import InputError
-from stages.training.heads import MarginHead, check_options, class_of, load
+from stages.training.heads import MarginHead, check_options, class_of, guessing, load
 from stages.training.settings import Head
 
 HEADS = get_type_hints(Head)["name"].__args__
@@ -205,6 +205,17 @@ def test_an_angular_margin_falls_with_the_angle_up_to_pi_and_keeps_its_gradient(
     assert cos.grad is not None and torch.isfinite(cos.grad).all() and (cos.grad >= 0).all()
     for t, expected in [(1.2, math.cos(1.7)), (3.0, math.cos(3) - 0.5 * math.sin(0.5))]:  # 3 is beyond pi - margin
         assert head.target(torch.tensor([[math.cos(t)]]), norm[:1]).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_guessing_costs_what_a_right_angle_to_all_classes_does(name):
+    weight, x = np.tile([1.0, 0.0], (CLASSES, 1)), np.tile([0.0, 1.0], (2, 1))
+    expected = reference(name, weight, x, np.zeros((2, 2), int), np.ones(2))
+    state = torch.get_rng_state()
+    assert guessing(name, CLASSES, SCALE, MARGIN) == pytest.approx(expected[0], rel=0.01)  # AdaFace's means moved
+    assert torch.equal(torch.get_rng_state(), state)
+    if name == "cosface":
+        assert guessing(name, 9000, 12, 0.1) == pytest.approx(math.log(8999 + math.exp(-1.2)) + 1.2)
 
 
 @pytest.mark.parametrize("d", [16, 256])
