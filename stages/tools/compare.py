@@ -27,7 +27,7 @@ def main() -> str:
     comparison = compare([resolve(name) for name in sys.argv[1:]])
     show(comparison)
     write(comparison)
-    return f"compare {' '.join(comparison.names)}: faces, curves and all tables -> {PAGE}, {REPORT}"
+    return f"compare {' '.join(comparison.names)} -> {PAGE}, {REPORT}"
 
 
 if __name__ == "__main__":

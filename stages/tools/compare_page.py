@@ -66,10 +66,12 @@ def show(comparison: Comparison) -> None:
     console = Console(highlight=False)
     sheets = standings.accuracies(comparison)
     if len(comparison.revisions) > 1:
-        parameters, _ = parameter_sheets(comparison.revisions)
+        parameters, unknown, _ = parameter_sheets(comparison.revisions)
         sheets = [parameters, *sheets] if parameters.table.rows else sheets
         if not parameters.table.rows:
             console.print(f"{parameters.title}: none.")
+        if unknown.table.rows:
+            console.print(f"{unknown.title}: {len(unknown.table.rows)}, on the page.")
     for sheet in sheets:
         console.print(sheet.rich(console.width))
     for line in [*statements(comparison), *remarks(comparison)]:

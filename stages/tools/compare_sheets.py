@@ -1,5 +1,6 @@
 """The tables of `compare`: parameters, numbers and metrics of revisions, side by side."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from stages.common import artifacts
 from stages.reporting import frame
 from stages.reporting.results import WILD
 from stages.reporting.tables import Cell, Table
+from stages.tools import profile
 from stages.tools.revisions import Revision
 
 NONE = "-"  # stands for what a revision lacks
@@ -74,38 +76,53 @@ def _text(cell: Cell, between: str) -> str:
     return f"{cell.text}{between}[{cell.interval}]" if cell.interval else cell.text
 
 
-def parameter_sheets(revisions: Sequence[Revision]) -> tuple[Sheet, Sheet]:
-    """Return the parameters that are not equal at all revisions: first the others, then those of the report alone."""
-    found = list(unequal([revision.params for revision in revisions]))
-    shown = [[x for x in found if (x[0].split(".")[0] == "report") == told] for told in (False, True)]
+def parameter_sheets(revisions: Sequence[Revision]) -> list[Sheet]:
+    """Return the parameters that are not equal at all revisions.
+
+    First those that one would look for, then keys that some revision does not know, as another version had other ones,
+    then those of the report alone.
+    """
+    titles = (PARAMETERS, f"{PARAMETERS}, where not all revisions have them", f"{PARAMETERS}, of the report alone")
+    found: dict[str, list[tuple[str, Sequence[Any]]]] = {title: [] for title in titles}
+    for key, values in unequal([revision.params for revision in revisions]):
+        named = any(key.startswith(f"{path}.") for path in profile.REPLACED)  # users add and leave out such keys
+        place = 2 if key.split(".")[0] == "report" else int(None in values and not named)
+        found[titles[place]].append((key, values))
     names = [revision.name for revision in revisions]
-    others, report = (_parameters(names, differ) for differ in shown)
-    return Sheet(PARAMETERS, others), Sheet(f"{PARAMETERS}, of the report alone", report)
+    return [Sheet(title, _parameters(names, differ)) for title, differ in found.items()]
 
 
 def _parameters(names: Sequence[str], differ: Sequence[tuple[str, Sequence[Any]]]) -> Table:
     """Return a column for each revision or, for many, a row for each value and the revisions that have it."""
-    texts = [(key, [NONE if value is None else _quoted(value) for value in values]) for key, values in differ]
     if len(names) <= COLUMNS:
         header = ["parameter", *names]
-        return Table(header, [[Cell(key), *map(Cell, values)] for key, values in texts], labels=len(header))
+        return Table(header, [[Cell(key), *map(Cell, _quoted(values))] for key, values in differ], labels=len(header))
     table = Table(["parameter", "revisions", "value"], labels=2)
-    for key, values in texts:
-        for value in dict.fromkeys(values):
-            having = ", ".join(name for name, own in zip(names, values, strict=True) if own == value)
-            table.rows.append([Cell(key), Cell(having), Cell(value)])
+    for key, values in differ:
+        having: dict[str, list[str]] = {}
+        for name, value in zip(names, values, strict=True):
+            having.setdefault(repr(value), []).append(name)
+        first = [values[names.index(agreeing[0])] for agreeing in having.values()]
+        for agreeing, text in zip(having.values(), _quoted(first), strict=True):
+            table.rows.append([Cell(key), Cell(", ".join(agreeing)), Cell(text)])
     return table
 
 
-def _quoted(value: Any) -> str:
-    return artifacts.brief(str(value).replace("'", ""), LONGEST)
+def _quoted(values: Sequence[Any]) -> list[str]:
+    """Return values in short; of long ones what is about the first character that is not the same in all."""
+    texts = [NONE if value is None else str(value).replace("'", "") for value in values]
+    known = [text for text, value in zip(texts, values, strict=True) if value is not None]
+    alike = len(os.path.commonprefix(known)) if max(map(len, known)) > LONGEST and len(known) > 1 else 0
+    start = max(alike - LONGEST // 2, 0)
+    return [artifacts.brief(f"... {text[start:]}" if start and text != NONE else text, LONGEST) for text in texts]
 
 
 def unequal(values: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Sequence[Any]]]:
     """Yield (dotted name, the value in each) for what differs; None stands for a key that is missing."""
-    if all(isinstance(value, Mapping) for value in values):
-        for key in dict.fromkeys(key for value in values for key in value):
-            yield from unequal([value.get(key) for value in values], f"{prefix}.{key}" if prefix else str(key))
+    sections = [{} if value is None else value for value in values]
+    if all(isinstance(section, Mapping) for section in sections) and any(sections):
+        for key in dict.fromkeys(key for section in sections for key in section):
+            yield from unequal([section.get(key) for section in sections], f"{prefix}.{key}" if prefix else str(key))
     elif all(isinstance(value, list) and len(value) == len(values[0]) for value in values):
         for i, items in enumerate(zip(*values, strict=True)):
             yield from unequal(items, f"{prefix}.{i}")

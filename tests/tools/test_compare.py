@@ -225,7 +225,7 @@ def test_a_variant_that_scored_the_same_is_one_line(
     made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed, written = compared(made, ["apart", "again"], monkeypatch, capsys)
-    assert _section(written, "Parameters that differ") == [["spare", "-", "1"]]
+    assert _section(written, "Parameters that differ, where not all revisions have them") == [["spare", "-", "1"]]
     assert "Equal at all revisions: base." in printed and "\nEqual at all revisions: base.\n" in written
     assert "minus" not in written.partition("## Templates")[0] and "differences.png" not in written
     _, written = compared(made, ["apart", "again", "narrow"], monkeypatch, capsys)

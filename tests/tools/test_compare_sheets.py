@@ -93,13 +93,13 @@ def test_parameters_that_differ_are_found_in_sections_and_lists():
     more = [sizes[0], {"width": 5, "depth": 7}]
     vars(other)["params"] = {"pack": {"alpha": 1, "seed": 0}, "sizes": more, "seeds": [0, 1], "set": {"path": "x" * 50}}
     vars(other)["params"]["report"] = {"contrasts": {}}
-    sheet, report = compare_sheets.parameter_sheets([first, other])
-    assert words(report) == [["report", "-", "{contrasts: {}}"]]
+    sheet, unknown, report = compare_sheets.parameter_sheets([first, other])
+    assert words(report) == [["report.contrasts", "-", "{}"]]
+    assert words(unknown) == [["set.path", "-", "x" * 36 + " ..."]]
     assert words(sheet) == [
         ["pack.alpha", "0.5", "1"],
         ["sizes.1.depth", "6", "7"],
         ["seeds", "[0]", "[0, 1]"],
-        ["set", "-", "{path: " + "x" * 29 + " ..."],
     ]
 
 
@@ -107,5 +107,24 @@ def test_parameters_of_many_revisions_are_rows_of_those_that_agree():
     many = [named(name) for name in ("one", "two", "three")]
     for each, alpha in zip(many, (0.5, 1, 0.5), strict=True):
         vars(each)["params"] = {"pack": {"alpha": alpha, "seed": 0}}
-    sheet, _ = compare_sheets.parameter_sheets(many)
+    sheet, _, _ = compare_sheets.parameter_sheets(many)
     assert words(sheet) == [["pack.alpha", "one, three", "0.5"], ["pack.alpha", "two", "1"]]
+
+
+def test_long_values_that_differ_late_do_not_look_alike():
+    names = ["one", "two", "three"]
+    many = [named(name) for name in names]
+    for each, epoch in zip(many, (20, 24, 20), strict=True):
+        vars(each)["params"] = {"pack": {"path": f"external/weights/{'long-' * 9}epoch-{epoch}.onnx"}}
+    two, three = (words(compare_sheets.parameter_sheets(some)[0]) for some in (many[:2], many))
+    assert [text.endswith("epoch-20.onnx") for text in two[0][1:]] == [True, False] and two[0][2].endswith("-24.onnx")
+    assert [row[1] for row in three] == ["one, three", "two"] and all(len(row[2]) <= 40 for row in three)
+
+
+def test_a_training_set_that_is_new_shows_all_its_parameters():
+    first, other = named("first"), named("other")
+    vars(first)["params"] = {"variants": {}, "train": {"batch": 60}}
+    vars(other)["params"] = {"variants": {"more": {"width": 300, "depth": 14}}, "train": {"batch": 60, "new": 1}}
+    sheet, unknown, _ = compare_sheets.parameter_sheets([first, other])
+    assert words(sheet) == [["variants.more.width", "-", "300"], ["variants.more.depth", "-", "14"]]
+    assert words(unknown) == [["train.new", "-", "1"]]
