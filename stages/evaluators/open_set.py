@@ -50,8 +50,9 @@ class Kind:
 
     def parts(self) -> list[Part]:
         """Return the one part: the search in all galleries."""
-        counts = {"probes": len(self.probes), "gallery": sum(map(len, self.lists.values()))}
-        about = {**counts, "identities": len(self.identity), **self._unresolved()}
+        galleries = {name: len(gallery) for name, gallery in self.lists.items()}
+        about = {"probes": len(self.probes), "galleries": galleries, "identities": len(self.identity)}
+        about |= {"unresolved": lines} if (lines := self._unresolved()) else {}
         return [Part(self.benchmark.name, "templates", self.metrics(), about)]
 
     def metrics(self) -> tuple[str, ...]:
@@ -59,14 +60,21 @@ class Kind:
         rates = () if self.closed else tuple(f"tpir_at_fpir_{fpir:g}" for fpir in self.cfg.rates.fpirs)
         return (*rates, *(f"rank_{rank}" for rank in self.cfg.rates.ranks))
 
-    def _unresolved(self) -> dict[str, list[str]]:
+    def _unresolved(self) -> list[str]:
+        """Say which ranks all of a gallery is within, and which FPIRs the probes cannot resolve."""
+        enrolled = min(map(len, self.lists.values()))
+        beyond = [rank for rank in self.cfg.rates.ranks if rank >= enrolled]
+        lines = [
+            f"Rank {rank} takes a gallery of more than {rank:,} templates, here are {enrolled:,}" for rank in beyond
+        ]
         if self.closed:
-            return {}
+            return lines
         person = self.templates.person
         unmated = min((~np.isin(person[self.probes], person[gallery])).sum() for gallery in self.lists.values())
         few = [fpir for fpir in self.cfg.rates.fpirs if verification.accepted_impostors(unmated, fpir) < 1]
-        lines = [f"FPIR {fpir:g} takes {np.ceil(1 / fpir):,.0f} unmated probes, here are {unmated:,}" for fpir in few]
-        return {"unresolved": lines} if lines else {}
+        return lines + [
+            f"FPIR {fpir:g} takes {np.ceil(1 / fpir):,.0f} unmated probes, here are {unmated:,}" for fpir in few
+        ]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:
         """Return the estimate; scores are not kept."""

@@ -18,11 +18,15 @@ PROBES, GALLERY = 1024, 16_384  # rows whose scores are in memory at a time
 
 @dataclass(frozen=True)
 class Search:
-    """What q probes found: the score of the best mate, minus infinity without one, and of the best other; the rank."""
+    """What q probes found: the score of the best mate, minus infinity without one, and of the best other; the rank.
+
+    enrolled: templates of the gallery.
+    """
 
     mate: np.ndarray
     other: np.ndarray
     rank: np.ndarray
+    enrolled: int
 
     @property
     def mated(self) -> np.ndarray:
@@ -36,7 +40,7 @@ def search(probes: np.ndarray, gallery: np.ndarray, person: np.ndarray, enrolled
     for start in range(0, len(probes), PROBES):
         rows = slice(start, start + PROBES)
         parts.append(_search(probes[rows], gallery, person[rows], enrolled))
-    return Search(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Search(*(np.concatenate(column) for column in zip(*parts, strict=True)), enrolled=len(gallery))
 
 
 def _search(
@@ -56,10 +60,13 @@ def _search(
 
 
 def within(found: Search, ranks: Sequence[int], weights: np.ndarray) -> np.ndarray:
-    """Return the share of mated probes whose rank is at most each of `ranks`, under weights (r, q), (r, ranks)."""
+    """Return the share of mated probes whose rank is at most each of `ranks`, under weights (r, q), (r, ranks).
+
+    NaN for a rank that no probe could miss, as the gallery has no more templates.
+    """
     w = weights[:, found.mated].astype(np.float64)
     hits = found.rank[found.mated, None] <= np.array(ranks)
-    return _share(w @ hits, w.sum(axis=1)[:, None])
+    return np.where(np.array(ranks) < found.enrolled, _share(w @ hits, w.sum(axis=1)[:, None]), np.nan)
 
 
 def tpirs(found: Search, fpirs: Sequence[float], weights: np.ndarray) -> np.ndarray:

@@ -80,11 +80,21 @@ def test_one_to_many_is_the_mean_over_separate_galleries(ijb: Benchmark):
     found = values(kind, x)
     assert [found["tpir_at_fpir_0.2"], found["rank_1"]] == pytest.approx(np.mean(expected, axis=0).tolist())
     assert np.isnan(found["tpir_at_fpir_0.01"]) and found["rank_1"] <= found["rank_2"]
-    assert kind.parts()[0].about["unresolved"] == ["FPIR 0.01 takes 100 unmated probes, here are 10"]
+    about = kind.parts()[0].about
+    assert about["unresolved"] == ["FPIR 0.01 takes 100 unmated probes, here are 10"]
+    assert about["galleries"] == {"G1": 3, "G2": 3}
+
+
+def test_a_rank_that_no_probe_can_miss_is_not_reported(ijb: Benchmark):
+    kind = open_set.Kind(ijb, replace(CFG, rates=Rates(fars=[0.1], fpirs=[0.2], ranks=[1, 2, 3])))
+    found = values(kind, rows(ijb))
+    assert np.isnan(found["rank_3"]) and not np.isnan(found["rank_2"])
+    assert kind.parts()[0].about["unresolved"] == ["Rank 3 takes a gallery of more than 3 templates, here are 3"]
 
 
 def test_without_noise_everybody_is_found(ijb: Benchmark):
-    for kind in (templates.Kind(ijb, CFG), open_set.Kind(ijb, replace(CFG, rates=Rates(fars=[0.1], fpirs=[0.1])))):
+    rates = Rates(fars=[0.1], fpirs=[0.1], ranks=[1, 2])
+    for kind in (templates.Kind(ijb, CFG), open_set.Kind(ijb, replace(CFG, rates=rates))):
         assert set(values(kind, rows(ijb, noise=0)).values()) == {1.0}
 
 

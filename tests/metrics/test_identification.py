@@ -24,6 +24,7 @@ def test_ranks_by_hand():
     assert found.other[2] == pytest.approx(np.cos(np.radians(15)), abs=1e-6)
     once = np.ones((1, 3), np.int32)
     assert identification.within(found, [1, 2, 3], once).tolist() == [[0.5, 0.5, 1.0]]
+    assert np.isnan(identification.within(found, [4, 20], once)).all()  # of four templates, all are within rank 4
 
 
 def test_blocks_do_not_change_what_is_found(monkeypatch: pytest.MonkeyPatch):
@@ -53,6 +54,7 @@ OPEN = Search(  # four mated probes, of which the second is not first in rank; f
     np.array([0.9, 0.8, 0.5, 0.3, *[-np.inf] * 4]),
     np.array([0.1, 0.85, 0.2, 0.1, 0.7, 0.4, 0.35, 0.1]),
     np.array([1, 2, 1, 1, 5, 5, 5, 5]),
+    enrolled=5,
 )
 
 
@@ -74,7 +76,7 @@ def test_a_weight_counts_a_probe_that_many_times():
     weights = rng.integers(0, 3, (10, 80)).astype(np.int32)
     rates, ranks = identification.tpirs(found, [0.2, 0.5], weights), identification.within(found, [1, 3], weights)
     for w, rate, rank in zip(weights, rates, ranks, strict=True):
-        repeated = Search(*(np.repeat(column, w) for column in (found.mate, found.other, found.rank)))
+        repeated = Search(*(np.repeat(column, w) for column in (found.mate, found.other, found.rank)), enrolled=20)
         once = np.ones((1, int(w.sum())), np.int32)
         assert rate.tolist() == pytest.approx(identification.tpirs(repeated, [0.2, 0.5], once)[0].tolist())
         assert rank.tolist() == pytest.approx(identification.within(repeated, [1, 3], once)[0].tolist())

@@ -1,6 +1,6 @@
 """The report's sections on templates, and on pairs by group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from stages.metrics.grouped import GAP
 from stages.reporting import results, tables
@@ -17,9 +17,11 @@ def templates(inputs: Inputs) -> list[Block]:
     blocks = []
     for name, about in inputs.variants[0].others["templates"].items():
         kind = "search" if "probes" in about else "comparisons"
-        blocks.append(Text(say(f"templates {kind}", benchmark=results.title(name), **about)))
+        where = _galleries([*about["galleries"].values()]) if kind == "search" else ""
+        blocks.append(Text(say(f"templates {kind}", benchmark=results.title(name), where=where, **about)))
         blocks += [Text(f"{line}.") for line in about.get("unresolved", [])]
-        names = [key for key in about if key.rpartition("_")[0] in KINDS]
+        scored = [v.others["templates"][name] for v in inputs.variants]
+        names = [key for key in about if key.rpartition("_")[0] in KINDS and any(s.get(key) for s in scored)]
         blocks.append(_table(inputs, "templates", name, {key: _label(key) for key in names}))
     return [Heading("Templates"), Text(say("templates")), *blocks] if blocks else []
 
@@ -34,6 +36,14 @@ def groups(inputs: Inputs) -> list[Block]:
         blocks.append(_table(inputs, "groups", name, names | {GAP: "best − worst"}))
     text = Text(say("groups"))
     return [Heading("By group"), text, Folded("Accuracy by group", blocks)] if blocks else []
+
+
+def _galleries(sizes: Sequence[int]) -> str:
+    """Return what a probe is searched in: a gallery, or each of several by itself."""
+    if len(sizes) == 1:
+        return f"a gallery of {sizes[0]:,} templates"
+    different = " and ".join(f"{size:,}" for size in dict.fromkeys(sizes))
+    return f"each of {len(sizes)} galleries of {different} templates"
 
 
 def _table(inputs: Inputs, section: str, name: str, labels: Mapping[str, str]) -> Table:
