@@ -18,6 +18,7 @@ FILE = Path("reports/results.csv")
 KEYS, ENDS = ["variant", "protocol", "metric"], ["value", "low", "high"]
 BASELINES = "baselines/"
 UNITS = ("d_prime", "fdr")  # metrics that are no shares, and not given in percent
+ERRORS = ("eer",)  # metrics of which less is better
 
 
 def with_mean(protocols: Mapping[str, Any], wild_mean: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,7 +69,8 @@ def difference(c: Contrast, places: int) -> Cell:
 def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, scale: float = 100) -> Table:
     """Return one metric of every variant on the wild protocols, their mean, and the studio ones."""
     protocols = [*frame.names(measured, WILD), WILD, *frame.names(measured, "studio")]
-    best = {name: _clear_winner(frame.column(measured, colours, name, metric)) for name in protocols}
+    sign = -1 if metric in frame.ERRORS else 1
+    best = {name: _clear_winner(frame.column(measured, colours, name, metric), sign) for name in protocols}
     table = Table(["training set", *map(title, protocols)])
     for variant, colour in colours.items():
         cells = [
@@ -86,9 +87,10 @@ def results(measured: pd.DataFrame, colours: Mapping[str, str], metric: str, sca
     return table
 
 
-def _clear_winner(scored: pd.DataFrame) -> str | None:
-    """Return the variant whose interval lies above all others; None when there is none, or too few seeds to tell."""
-    value, low, high, seeds = (scored[name].to_numpy() for name in (*frame.ENDS, "seeds"))
+def _clear_winner(scored: pd.DataFrame, sign: int) -> str | None:
+    """Return the variant whose interval lies above all others, with sign -1 below; None without one, or few seeds."""
+    value, *ends = (sign * scored[name].to_numpy() for name in frame.ENDS)
+    low, high, seeds = np.minimum(*ends), np.maximum(*ends), scored["seeds"].to_numpy()
     if len(scored) < 2 or not (seeds >= bootstrap.SEEDS_FOR_A_VERDICT).all():  # NaN: one was not measured
         return None
     top = int(value.argmax())

@@ -40,6 +40,15 @@ def test_bold_needs_an_interval_above_all_others_and_three_seeds(low: float, see
     assert [row[1].strong for row in rows] == [False, bold, False]
 
 
+def test_the_lowest_error_is_bold():
+    variants = [scored("a", 0.6, 0.8), scored("b", 0.1, 0.3), scored("c", 0.85, 0.9)]
+    for variant in variants:
+        for entry in (variant.wild_mean, *variant.protocols.values()):
+            entry["eer"] = entry["accuracy"]
+    rows = tables.results(measured(variants), dict.fromkeys("abc", "#000"), "eer").rows
+    assert [[cell.strong for cell in row[1:]] for row in rows] == [[False] * 3, [True] * 3, [False] * 3]
+
+
 def test_width_and_depth_leaves_out_what_is_mixed():
     mixed = {"mix": "sets/wild", "mixed": 1, "mix_depth": 1}
     variants = [scored("a", 0.6, 0.8, width=9), scored("b", 0.6, 0.8), scored("c", 0.6, 0.8, **mixed)]
