@@ -189,8 +189,10 @@ class Contrast:
     def smallest(self) -> float | None:
         """Return the difference that so many seeds and people would show, at the strictest step of the correction.
 
-        Where nothing varied between them, it is unknown.
+        Where nothing varied between them, or seeds are too few for a verdict, it is unknown.
         """
+        if not self.decides:
+            return None
         found = verdicts.smallest(self.difference.error, self.difference.df, self.level / self.among)
         return found if found > 0 else None
 

@@ -58,4 +58,6 @@ def smallest(variants: Sequence[Variant], confidence: float) -> Shows:
 
 def _of_two(a: Estimate, b: Estimate, confidence: float) -> float:
     difference = bootstrap.paired_difference(a, b, a.names[0], confidence)
+    if difference.seeds < bootstrap.SEEDS_FOR_A_VERDICT:
+        return np.nan
     return verdicts.smallest(difference.error, difference.df, 1 - confidence)

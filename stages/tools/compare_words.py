@@ -61,11 +61,8 @@ def family(comparison: Comparison) -> str:
     first, all_of_them = len(comparison.lead), len(comparison.contrasts)
     corrected = f"Bold where a difference is clear after correction for their number (Holm): {first} here"
     bold = f"{corrected}, {all_of_them - first} more below." if max(seeds) >= enough else ""
-    few = (
-        f"{min(seeds)} training seed{'s' * (min(seeds) > 1)} give no verdict, {enough} do."
-        if min(seeds) < enough
-        else ""
-    )
+    fewest = "1 training seed gives" if min(seeds) == 1 else f"{min(seeds)} training seeds give"
+    few = f"{fewest} no verdict, {enough} do." if min(seeds) < enough else ""
     return f"{bold} {few}".strip()
 
 

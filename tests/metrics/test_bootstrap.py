@@ -45,6 +45,14 @@ def test_seeds_of_two_variants_have_no_partner() -> None:
     assert (difference.low, difference.high) == pytest.approx(tuple(welch.confidence_interval(0.9)))
 
 
+def test_seeds_that_happen_to_agree_are_not_taken_at_their_word() -> None:
+    """With equal variances of people and of three seeds, v each, the factor is 1 + 2 / 2 x (v / 2v)^2 x v / 2v."""
+    replicates = np.array([[0.1], [-0.1]] * 50)
+    seeds = 0.1 * np.sqrt(3) * np.array([[-1.0], [0.0], [1.0]])  # of variance .03, so that their mean has .01
+    error = bootstrap.spread(replicates, [seeds]).error[0]
+    assert error == pytest.approx(np.sqrt(0.02) * 1.125)
+
+
 def test_people_alone_have_the_normal_quantile_whatever_the_replicates_centre() -> None:
     replicates = np.random.default_rng(0).normal(5, 0.1, (20_000, 1))  # a biased bootstrap
     low, high = bootstrap.interval(Estimate(("d_prime",), np.array([[1.0]]), replicates), 0.95)

@@ -63,6 +63,30 @@ def test_a_verdict_needs_three_seeds_and_a_difference_that_is_clear(seeds: int, 
     assert [row[3].strong for row in sheet.table.rows] == bold
 
 
+def test_protocols_with_which_the_page_opens_pay_for_their_own_number_only():
+    """The accuracy on a wild protocol is corrected among the others, apart from that on the mean of them."""
+    first, other = (revision(name, {"base": {"wild": 0.5}}) for name in ("first", "other"))
+    for each in (first, other):
+        wild = {"domain": "wild", "accuracy": entry(0.5)}
+        vars(each)["results"] = frame.of({"base": {"lfw": wild, "cplfw": wild, "wild": wild}})
+    two = estimate(0.5, 0.5, 3), estimate(0.6, 0.7, 3)
+    estimates = {("base", name): two for name in ("lfw", "cplfw", "wild")}
+    found = Comparison([first, other], SETTINGS, {"other": estimates}, []).contrasts
+    assert {place[2]: contrast.among for place, contrast in found.items()} == {"lfw": 2, "cplfw": 2, "wild": 1}
+
+
+def test_mixed_numbers_of_seeds_are_told():
+    one, few, many = (comparison(seeds) for seeds in (1, 2, 3))
+    estimates = many.estimates["other"] | {("base", "two"): few.estimates["other"]["base", "two"]}
+    mixed = compare_words.family(Comparison(many.revisions, SETTINGS, {"other": estimates}, []))
+    assert "Bold" in mixed and mixed.endswith("2 training seeds give no verdict, 3 do.")
+    assert compare_words.family(few) == "2 training seeds give no verdict, 3 do."
+    assert compare_words.family(one) == "1 training seed gives no verdict, 3 do."
+    assert "verdict" not in compare_words.family(many)
+    assert compare_words.would_show(list(few.lead.values())) == ""  # seeds that give no verdict show nothing
+    assert "would show" in compare_words.would_show(list(many.lead.values()))
+
+
 def test_a_difference_that_is_clear_and_negative_is_lower():
     first, other = (revision(name, {"base": {"one": x}}) for name, x in (("first", 0.65), ("other", 0.5)))
     estimates = {("base", "one"): (estimate(0.6, 0.7, 3), estimate(0.5, 0.5, 3))}
