@@ -30,7 +30,7 @@ def _tables(blocks: Sequence[Block]) -> Iterator[Table]:
 
 
 def tabular(table: Table) -> str:
-    """Return a table; intervals stand small beside their numbers."""
+    """Return a table; intervals stand small below their numbers."""
     columns = "".join("l" if i < table.labels else "r" for i in range(len(table.header)))
     header = _row(text.translate(ESCAPED) for text in table.header)
     rows = [_row(map(_cell, row)) for row in table.rows]
@@ -45,4 +45,4 @@ def _row(cells: Iterator[str]) -> str:
 def _cell(cell: Cell) -> str:
     text, interval = cell.text.translate(ESCAPED), cell.interval.translate(ESCAPED)
     text = rf"\textbf{{{text}}}" if cell.strong else text
-    return rf"{text} {{\scriptsize {interval}}}" if interval else text
+    return rf"\shortstack[r]{{{text}\\{{\tiny {interval}}}}}" if interval else text

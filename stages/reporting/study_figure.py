@@ -35,8 +35,11 @@ def figure(found: Found, file: Path) -> Path:
             everywhere = entry in (_accuracy, COST.of) and found.x not in MEASURES  # of which drawn sets alone have one
             _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry)
             ax.set_title(textwrap.fill(title, TITLE))
-        if len(axes[0].get_legend_handles_labels()[1]) > 1:
-            axes[0].legend()
+        marks, labels = axes[0].get_legend_handles_labels()
+        if len(labels) > 1:
+            drawing.legend(
+                marks, labels, loc="outside lower left", ncols=len(labels)
+            )  # on the axes it would hide marks
         drawing.savefig(file, dpi=figures.DPI, metadata={"Software": None})
         plt.close(drawing)
     return file

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,25 +41,30 @@ from stages.tools.study_plan import Experiment, Plan
 from stages.tools.study_queue import Queue, check_repository, finished
 
 REPORTS = Path("reports/studies")
+COLUMNS = 80  # of a terminal
 
 
 def listing() -> str:
     """Return the studies with their questions."""
-    return "\n".join(f"{name:13} {study_plan.load(name).question}" for name in study_plan.names())
+    return "\n".join(_filled(f"{name:13} {study_plan.load(name).question}", 14) for name in study_plan.names())
+
+
+def _filled(text: str, indent: int = 0) -> str:
+    return textwrap.fill(text, COLUMNS, subsequent_indent=" " * indent)
 
 
 def planned(plan: Plan) -> str:
     """Return the experiments with their training sets and their estimated costs."""
     cores = len(os.sched_getaffinity(0))
     minutes = {name: seconds / 60 for name, seconds in study_cost.estimates(plan.experiments, cores).items()}
-    lines = [plan.study.question, plan.study.size, ""]
+    lines = [_filled(plan.study.question), _filled(plan.study.size), ""]
     for e in plan.experiments:
         variants = e.values["variants"]
         seeds = len(e.values["train"]["runs"]["seeds"])
         sets = next(iter(variants)) if len(variants) == 1 else f"{len(variants)} training sets"
         lines.append(f"{e.name:40} {sets:17} {seeds} seeds {minutes[e.name]:6.1f} min")
     counts = f"{len(minutes)} experiments, {len(plan.arms())} training sets, {len(plan.questions())} contrasts"
-    return "\n".join([*lines, "", f"{counts}; about {sum(minutes.values()):.0f} minutes on {cores} cores"])
+    return "\n".join([*lines, "", _filled(f"{counts}; about {sum(minutes.values()):.0f} minutes on {cores} cores")])
 
 
 def run(plan: Plan) -> dict[str, str]:
@@ -198,7 +204,7 @@ def main(words: list[str]) -> str:
         return planned(plan)
     check_repository()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    print(planned(plan).splitlines()[-1], flush=True)
+    print(planned(plan).rpartition("\n\n")[2], flush=True)
     return report(plan, run(plan), " ".join(["python -m stages.tools.study", *words]))
 
 

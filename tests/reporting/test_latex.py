@@ -11,7 +11,7 @@ def test_a_table_is_a_tabular():
     table = Table(["training set", "LFW, %"], [[Cell("base_1 & co"), Cell("−0.5", "−1.0 to 2.0", strong=True)]])
     assert latex.tabular(table).splitlines() == [
         r"\begin{tabular}{lr}", r"\toprule", r"training set & LFW, \% \\", r"\midrule",
-        r"base\_1 \& co & \textbf{$-$0.5} {\scriptsize $-$1.0 to 2.0} \\", r"\bottomrule", r"\end{tabular}",
+        r"base\_1 \& co & \shortstack[r]{\textbf{$-$0.5}\\{\tiny $-$1.0 to 2.0}} \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
 
 

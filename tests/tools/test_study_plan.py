@@ -12,7 +12,7 @@ from tiny import ROOT
 from stages.common import params
 from stages.common.errors import InputError
 from stages.common.variants import Variants
-from stages.tools import study_cost, study_plan
+from stages.tools import study, study_cost, study_plan
 from stages.tools.study_plan import Experiment
 
 STUDIES = ["alpha", "domain-mixup", "identities", "intra", "scale", "width-depth"]
@@ -137,6 +137,12 @@ def test_an_unknown_study_is_refused_with_those_that_there_are():
     with pytest.raises(InputError) as refused:
         study_plan.load("nowhere")
     assert refused.value.allowed == ", ".join(study_plan.names())
+
+
+def test_what_is_listed_and_planned_fits_a_terminal(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT)
+    texts = [study.listing(), *(study.planned(study_plan.plan(name)) for name in study_plan.names())]
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 80
 
 
 def planned(**sections: Any) -> Experiment:
