@@ -1,13 +1,14 @@
 """The page of a study, on reports and scores written as the stages write them."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from reporting import project
-from tiny import working_in
+from tiny import ROOT, working_in
 
 from stages.common import artifacts, params
 from stages.common.errors import InputError
@@ -47,6 +48,19 @@ def test_the_page_answers_first(found: Found):
     assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
     assert "5.0 minutes" not in text and "5 minutes of stages" in text and "train 4.5, pack 0.5" in text
     assert "5 seeds" in text
+
+
+def headers(markdown: str) -> list[str]:
+    """Return the headings, and the headers of tables."""
+    lines = markdown.splitlines()
+    tables = {line for line, below in pairwise(lines) if below.startswith("| ---")}
+    return [line for line in lines if line.startswith("## ") or line in tables]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "reports/studies").glob("*.md")), ids=lambda file: file.stem)
+def test_a_committed_page_has_the_parts_that_one_has_now(found: Found, file: Path):
+    blocks = study.blocks(found, Path("figures/own.png"), "python -m stages.tools.study own")
+    assert headers(file.read_text()) == headers(page.markdown(blocks, "Study: own"))
 
 
 def test_verdicts_say_what_the_contrasts_say(found: Found):
