@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which the report was made; tests must not change it."""
     folder = tmp_path_factory.mktemp("made")
     protocols = {**project.PROTOCOLS, "home": "external", "home-centred": "external"}
-    project.write_project(folder, protocols=protocols)
+    project.write_project(folder, seeds=range(3), protocols=protocols)
     with working_in(folder):
         report.main()
     return folder

@@ -90,6 +90,15 @@ def test_where_nothing_varies_it_is_unknown_what_would_show(trained: Trained):
     assert shows and ("ijb-1n", "rank_1") not in shows
 
 
+def test_two_seeds_give_no_verdict_and_show_no_difference(trained: Trained):
+    _, variants, cfg = trained
+    few = [
+        replace(v, estimates={name: replace(e, per_seed=e.per_seed[:2]) for name, e in v.estimates.items()})
+        for v in variants
+    ]
+    assert scores.smallest(variants, cfg.confidence) and scores.smallest(few, cfg.confidence) == {}
+
+
 def test_one_training_set_alone_shows_no_difference(trained: Trained):
     folder, variants, cfg = trained
     with working_in(folder):
