@@ -45,4 +45,5 @@ def _row(cells: Iterator[str]) -> str:
 def _cell(cell: Cell) -> str:
     text, interval = cell.text.translate(ESCAPED), cell.interval.translate(ESCAPED)
     text = rf"\textbf{{{text}}}" if cell.strong else text
-    return rf"\shortstack[r]{{{text}\\{{\tiny {interval}}}}}" if interval else text
+    below = rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{text}\\[-1ex]{{\tiny {interval}}}\end{{tabular}}"
+    return below if interval else text

@@ -9,9 +9,10 @@ from stages.reporting.tables import Cell, Table
 
 def test_a_table_is_a_tabular():
     table = Table(["training set", "LFW, %"], [[Cell("base_1 & co"), Cell("−0.5", "−1.0 to 2.0", strong=True)]])
+    number = r"\begin{tabular}[t]{@{}r@{}}\textbf{$-$0.5}\\[-1ex]{\tiny $-$1.0 to 2.0}\end{tabular}"
     assert latex.tabular(table).splitlines() == [
         r"\begin{tabular}{lr}", r"\toprule", r"training set & LFW, \% \\", r"\midrule",
-        r"base\_1 \& co & \shortstack[r]{\textbf{$-$0.5}\\{\tiny $-$1.0 to 2.0}} \\", r"\bottomrule", r"\end{tabular}",
+        rf"base\_1 \& co & {number} \\", r"\bottomrule", r"\end{tabular}",
     ]  # fmt: skip
 
 
