@@ -63,17 +63,19 @@ class Kind:
     def _unresolved(self) -> list[str]:
         """Say which ranks all of a gallery is within, and which FPIRs the probes cannot resolve."""
         enrolled = min(map(len, self.lists.values()))
-        beyond = [rank for rank in self.cfg.rates.ranks if rank >= enrolled]
         lines = [
-            f"Rank {rank} takes a gallery of more than {rank:,} templates, here are {enrolled:,}" for rank in beyond
+            f"Rank {rank} takes a gallery of more than {rank:,} templates, here are {enrolled:,}"
+            for rank in self.cfg.rates.ranks
+            if rank >= enrolled
         ]
         if self.closed:
             return lines
         person = self.templates.person
         unmated = min((~np.isin(person[self.probes], person[gallery])).sum() for gallery in self.lists.values())
-        few = [fpir for fpir in self.cfg.rates.fpirs if verification.accepted_impostors(unmated, fpir) < 1]
         return lines + [
-            f"FPIR {fpir:g} takes {np.ceil(1 / fpir):,.0f} unmated probes, here are {unmated:,}" for fpir in few
+            f"FPIR {fpir:g} takes {np.ceil(1 / fpir):,.0f} unmated probes, here are {unmated:,}"
+            for fpir in self.cfg.rates.fpirs
+            if verification.accepted_impostors(unmated, fpir) < 1
         ]
 
     def measure(self, rows: Sequence[np.ndarray], seeds: Sequence[int]) -> list[Measured]:

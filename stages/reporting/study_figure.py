@@ -36,10 +36,8 @@ def figure(found: Found, file: Path) -> Path:
             _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry)
             ax.set_title(textwrap.fill(title, TITLE))
         marks, labels = axes[0].get_legend_handles_labels()
-        if len(labels) > 1:
-            drawing.legend(
-                marks, labels, loc="outside lower left", ncols=len(labels)
-            )  # on the axes it would hide marks
+        if len(labels) > 1:  # below the axes, where it hides no mark
+            drawing.legend(marks, labels, loc="outside lower left", ncols=len(labels))
         drawing.savefig(file, dpi=figures.DPI, metadata={"Software": None})
         plt.close(drawing)
     return file
