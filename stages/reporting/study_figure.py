@@ -28,12 +28,13 @@ def figure(found: Found, file: Path) -> Path:
         names = list(found.per_seed)
         column = frame.column(found.measured, names, WILD)
         return figures.accuracy(column, found.per_seed, figures.palette(names), "Mean of the wild protocols", file)
+    names = list(dict.fromkeys(series(arm.name) for arm in found.arms))  # a colour is of one series in all panels
     panels = {"accuracy, %": _accuracy, **{measure.title: measure.of for measure in _beside(found.x)}}
     with mpl.rc_context(figures.STYLE):
         drawing, axes = plt.subplots(1, len(panels), figsize=(SIDE_IN * len(panels), SIDE_IN))
         for ax, (title, entry) in zip(axes, panels.items(), strict=True):
             everywhere = entry in (_accuracy, COST.of) and found.x not in MEASURES  # of which drawn sets alone have one
-            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry)
+            _over(ax, found.x, [arm for arm in found.arms if arm.drawn or everywhere], entry, names)
             ax.set_title(textwrap.fill(title, TITLE))
         marks, labels = axes[0].get_legend_handles_labels()
         if len(labels) > 1:  # below the axes, where it hides no mark
@@ -48,10 +49,11 @@ def _beside(x: str) -> list[Measure]:
     return [COST if x == SIZE and name == "fidelity" else MEASURES[name] for name in PANELS if name != x]
 
 
-def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> None:
-    """Draw a measure of the arms over x, with its interval, a line for each series."""
+def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any], names: Sequence[str]) -> None:
+    """Draw a measure of the arms over x, with its interval, a line for each series, in the order of their `names`."""
     found = lines(x, arms, entry)
-    for (label, points), colour, marker in zip(found.items(), figures.COLOURS, figures.MARKERS, strict=False):
+    for label, points in found.items():
+        colour, marker = look(label, names)
         at, value, low, high = np.array(points).T
         ax.errorbar(at, value, [value - low, high - value], fmt=f"{marker}-", ms=4, color=colour, label=label)
         for values, axis, scale in ((at, ax.xaxis, ax.set_xscale), (value, ax.yaxis, ax.set_yscale)):
@@ -63,6 +65,12 @@ def _over(ax: Axes, x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) ->
     ax.set_xlabel(MEASURES[x].title if x in MEASURES else x)
     if not found:
         ax.text(0.5, 0.5, "not known", ha="center", transform=ax.transAxes)
+
+
+def look(label: str, names: Sequence[str]) -> tuple[str, str]:
+    """Return the colour and the marker of a series, by its place among all of a study's."""
+    number = names.index(label) if label in names else 0
+    return figures.COLOURS[number % len(figures.COLOURS)], figures.MARKERS[number % len(figures.MARKERS)]
 
 
 def lines(x: str, arms: Sequence[Arm], entry: Callable[[Arm], Any]) -> dict[str, list[tuple[float, ...]]]:

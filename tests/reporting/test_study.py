@@ -3,9 +3,11 @@
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 from reporting import project
 from tiny import ROOT, working_in
@@ -121,6 +123,24 @@ def test_where_an_arm_lies(found: Found):
     with pytest.raises(InputError) as refused:
         study_figure.place("pack.method", first)
     assert (refused.value.key, refused.value.value) == ("x", "pack.method")
+
+
+def test_a_series_looks_the_same_where_others_are_missing(
+    found: Found, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    drawn: list[tuple[str, str]] = []
+    errorbar = Axes.errorbar
+
+    def seen(ax: Axes, *args: Any, **kwargs: Any) -> Any:
+        drawn.append((kwargs["label"], kwargs["color"] + kwargs["fmt"]))
+        return errorbar(ax, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, "errorbar", seen)
+    first, _, wild = found.arms
+    names = {"1-drawn": first, "3-drawn": first, "3-wild": wild, "9-wild": wild, "3-long": first, "9-long": first}
+    arms = [replace(arm, name=name) for name, arm in names.items()]
+    study_figure.figure(replace(found, x="identities", arms=arms), tmp_path / "own.png")
+    assert len(set(drawn)) == 3 and len(drawn) > 6  # of wild sets there is nothing in two panels
 
 
 def test_a_series_is_what_is_left_of_a_name_without_its_numbers():
